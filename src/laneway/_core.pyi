@@ -1,0 +1,3 @@
+"""The compiled core (native/), as Python sees it."""
+
+ABI: int
