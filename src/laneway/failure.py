@@ -30,6 +30,7 @@ class Kind(StrEnum):
     OVER_BUDGET = "over_budget"
     FORBIDDEN = "forbidden"
     UNKNOWN_MODEL = "unknown_model"
+    UNKNOWN_LANE = "unknown_lane"
     UNKNOWN_PATH = "unknown_path"
     WRONG_METHOD = "wrong_method"
     BODY_TIMEOUT = "body_timeout"
@@ -74,6 +75,7 @@ RULES: dict[Kind, Rule] = {
     Kind.OVER_BUDGET: Rule(402, _C),
     Kind.FORBIDDEN: Rule(403, _C),
     Kind.UNKNOWN_MODEL: Rule(404, _C),
+    Kind.UNKNOWN_LANE: Rule(400, _C),
     Kind.UNKNOWN_PATH: Rule(404, _C),
     Kind.WRONG_METHOD: Rule(405, _C),
     Kind.BODY_TIMEOUT: Rule(408, _C),

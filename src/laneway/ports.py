@@ -6,18 +6,13 @@ implementation; adapters live in `stores/` and `upstream/`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-
-class Clocks(msgspec.Struct, frozen=True):
-    """The four time limits of one attempt, in seconds."""
-
-    connect_s: float = 10.0
-    headers_s: float = 300.0
-    first_content_s: float = 300.0
-    between_chunks_s: float = 60.0
+from laneway.route import Clocks as Clocks
+from laneway.route import Key, Outcome
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -64,3 +59,87 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """Ends idle connections at once; running ones when they finish or are closed."""
+
+
+class Keys(Protocol):
+    """Callers' keys, by digest."""
+
+    async def find(self, digest: bytes) -> Key | None:
+        """The key with this SHA-256 digest, revoked ones included. At most a few seconds behind a change made
+        by another process."""
+
+    async def create(self, key: Key, digest: bytes) -> None: ...
+
+    async def list(self) -> Sequence[Key]: ...
+
+    async def revoke(self, key_id: str, now_s: int) -> bool:
+        """False when there is no such key."""
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """Money set aside for one request until it is settled, released, or expires."""
+
+    request_id: str
+    budget: str
+    nanos: int
+    expires_s: float
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """What a budget looks like at an instant, in nano-USD."""
+
+    budget: str
+    cap_nanos: int
+    spent_nanos: int
+    held_nanos: int
+
+    @property
+    def free_nanos(self) -> int:
+        return max(self.cap_nanos - self.spent_nanos - self.held_nanos, 0)
+
+
+class Ledger(Protocol):
+    """Money. Every verb is atomic, idempotent by request id, and exact across processes sharing a store.
+
+    A budget's name holds its period (`tenant:acme:2026-11-21`), so a new period starts at nothing spent; the cap is
+    an argument, because it is configuration, while what was spent is state.
+    """
+
+    async def left(self, budget: str, cap_nanos: int, now_s: float) -> Left: ...
+
+    async def hold(self, request_id: str, budget: str, nanos: int, cap_nanos: int, now_s: float) -> Hold | Left:
+        """Reserves `nanos`, or answers what is left when that is not enough. The same id again: the first hold."""
+
+    async def settle(self, request_id: str, budget: str, nanos: int, now_s: float) -> None:
+        """What was really spent, hold or no hold; ends the hold. A second settlement of the same id changes
+        nothing."""
+
+    async def release(self, request_id: str, budget: str, now_s: float) -> None:
+        """Ends a hold of which nothing was spent."""
+
+
+class Pin(msgspec.Struct, frozen=True, kw_only=True):
+    """The target a conversation stays with, by its name."""
+
+    target: str
+    at_s: float
+
+
+class Pins(Protocol):
+    """Choices remembered per tenant and trace. May forget."""
+
+    async def get(self, tenant: str, trace: str, now_s: float) -> Pin | None: ...
+
+    async def put(self, tenant: str, trace: str, pin: Pin) -> None: ...
+
+
+class Journal(Protocol):
+    """Outcomes, written behind. Never blocks, never raises; what it had to drop it counts."""
+
+    def record(self, outcome: Outcome) -> None: ...
+
+    async def recent(self, limit: int, filters: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
+        """Records, newest first, as flat attributes; filters are exact matches on attributes."""
+
+    @property
+    def dropped(self) -> int: ...

@@ -148,11 +148,16 @@ class Dialect(Protocol):
 
 
 class Front(NamedTuple):
-    """A path a caller may post to: which dialect it speaks and what it asks. `variant` is the wire's own name."""
+    """A path a caller may post to: which dialect it speaks and what it asks.
+
+    `variant` is the wire's own name; `passes` is False for an old form that even providers of the same dialect are
+    asked in the new one.
+    """
 
     dialect: str
     op: Op
     variant: str
+    passes: bool = True
 
 
 FRONTS: Mapping[str, Front] = {
@@ -164,7 +169,7 @@ FRONTS: Mapping[str, Front] = {
     "/api/chat": Front("ollama", Op.CHAT, "chat"),
     "/api/generate": Front("ollama", Op.COMPLETE, "generate"),
     "/api/embed": Front("ollama", Op.EMBED, "embed"),
-    "/api/embeddings": Front("ollama", Op.EMBED, "embeddings"),
+    "/api/embeddings": Front("ollama", Op.EMBED, "embeddings", passes=False),
 }
 
 NAMES = ("openai", "anthropic", "ollama", "converse")

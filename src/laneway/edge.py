@@ -1,0 +1,218 @@
+"""Where ASGI becomes values and values become ASGI.
+
+Owns: reading a request's body once within bounds, replaying it, noticing that the caller left, writing whole
+responses, and the headers that say where an answer came from. No other room touches `receive`.
+Refuses: routing, and any opinion about a body beyond its size and what the caller's dialect says of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from laneway.dialects import Written
+from laneway.exchange import Exchange, Scope
+from laneway.failure import Failure, FailureError, Kind, fail
+from laneway.route import Target
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_LIMIT = 64 * 1024 * 1024
+BODY_LIMIT_S = 60.0
+
+WATCH = "laneway.watch"
+"""Scope key of a cheaper way to learn that the caller left: a function that takes a callback (None: stop)."""
+
+
+class CallerGoneError(Exception):
+    """The caller left before the whole body had arrived; there is nobody to answer."""
+
+
+async def ingest(
+    exchange: Exchange, receive: Receive, *, limit_bytes: int = BODY_LIMIT, limit_s: float = BODY_LIMIT_S
+) -> Receive:
+    """Reads and checks the body unless an outer room did, and returns the `receive` for inner rooms.
+
+    Raises FailureError (TOO_LARGE, BODY_TIMEOUT, MALFORMED_REQUEST) and CallerGoneError.
+    """
+    if exchange.body is None:
+        body = await _read(exchange, receive, limit_bytes, limit_s)
+        exchange.body = body
+        receive = replay(body, receive)
+    if exchange.view is None:
+        exchange.view = exchange.dialect.view(exchange.front.op, exchange.body or b"")
+    return receive
+
+
+async def _read(exchange: Exchange, receive: Receive, limit_bytes: int, limit_s: float) -> bytes:
+    declared = exchange.headers.get(b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
+        raise _too_large(limit_bytes)
+    try:
+        async with asyncio.timeout(limit_s):
+            message = await receive()
+            if message["type"] != "http.request":
+                raise CallerGoneError
+            body: bytes = message.get("body", b"")
+            if not message.get("more_body", False):
+                if len(body) > limit_bytes:
+                    raise _too_large(limit_bytes)
+                return body
+            pieces = [body]
+            size = len(body)
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise CallerGoneError
+                piece: bytes = message.get("body", b"")
+                size += len(piece)
+                if size > limit_bytes:
+                    raise _too_large(limit_bytes)
+                pieces.append(piece)
+                if not message.get("more_body", False):
+                    return b"".join(pieces)
+    except TimeoutError:
+        raise fail(Kind.BODY_TIMEOUT, f"The request body did not arrive whole within {limit_s:g} seconds.") from None
+
+
+def _too_large(limit_bytes: int) -> FailureError:
+    return fail(Kind.TOO_LARGE, f"The request body is larger than the limit of {limit_bytes} bytes.")
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the whole body first and then whatever the caller does next."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+class Watch:
+    """While entered, cancels the current task when the caller leaves, and says so in `gone`.
+
+    Our own server tells by a callback, which costs nothing; under any other server a task reads `receive`.
+    """
+
+    __slots__ = ("_hook", "_reader", "_receive", "_task", "gone")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._hook: Callable[[Callable[[], None] | None], None] | None = scope.get(WATCH)
+        self._receive = receive
+        self._reader: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self.gone = False
+
+    def __enter__(self) -> Watch:
+        self._task = asyncio.current_task()
+        if self._hook is not None:
+            self._hook(self._left)
+        else:
+            self._reader = asyncio.ensure_future(self._read())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._hook is not None:
+            self._hook(None)
+        elif self._reader is not None:
+            self._reader.cancel()
+        self._task = None
+
+    async def _read(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._left()
+
+    def _left(self) -> None:
+        task = self._task
+        if task is not None and not self.gone:
+            self.gone = True
+            task.cancel()
+
+    def absorb(self) -> bool:
+        """True when a CancelledError just caught was ours: the caller left, and the task itself goes on."""
+        if not self.gone:
+            return False
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        return True
+
+
+async def answer(
+    exchange: Exchange, send: Send, written: Written, headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    """Sends a whole response."""
+    exchange.status = written.status
+    await send(
+        {
+            "type": "http.response.start",
+            "status": written.status,
+            "headers": [
+                (b"content-type", written.content_type),
+                (b"content-length", str(len(written.body)).encode()),
+                *written.headers,
+                *(headers if headers is not None else marks(exchange, None)),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": written.body})
+
+
+async def refuse(
+    exchange: Exchange, send: Send, failure: Failure, headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    """Answers with a failure, in the caller's own dialect."""
+    exchange.failure = failure
+    written = exchange.dialect.write_failure(failure, exchange.request_id)
+    if failure.kind in (Kind.TOO_LARGE, Kind.BODY_TIMEOUT):
+        # The rest of the body is not read, so the connection cannot carry another request.
+        written = Written(
+            written.status, written.body, written.content_type, (*written.headers, (b"connection", b"close"))
+        )
+    await answer(exchange, send, written, headers)
+
+
+_marks: dict[tuple[int, int, str], tuple[tuple[object, object], list[tuple[bytes, bytes]]]] = {}
+
+
+def marks(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]]:
+    """The headers that say where an answer came from."""
+    lane = exchange.lane
+    key = (id(target), id(lane), exchange.version)
+    found = _marks.get(key)
+    if found is None:
+        if len(_marks) > 4096:
+            _marks.clear()
+        # The objects are kept with their headers, so that an id can never come to mean another one.
+        found = _marks[key] = ((target, lane), _fixed_marks(exchange, target))
+    return [
+        *found[1],
+        (b"x-laneway-request-id", exchange.request_id.encode()),
+        (b"x-laneway-attempts", str(len(exchange.attempts) + (target is not None)).encode()),
+    ]
+
+
+def _fixed_marks(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]]:
+    fixed: list[tuple[str, str]] = []
+    if target is not None:
+        fixed += [
+            ("x-llm-backend", target.provider.name),
+            ("x-laneway-provider", target.provider.name),
+            ("x-laneway-model", target.upstream),
+            ("x-laneway-tier", target.provider.tier.value),
+        ]
+    if exchange.lane is not None:
+        fixed.append(("x-laneway-lane", exchange.lane.name))
+    if exchange.version:
+        fixed.append(("x-laneway-config", exchange.version))
+    return [(name.encode(), value.encode("utf-8", "replace")) for name, value in fixed]

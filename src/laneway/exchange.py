@@ -1,0 +1,154 @@
+"""The Exchange: everything known about one request while it walks through the rooms.
+
+Owns: the one mutable object of a request, kept in `scope["laneway.exchange"]`, and the door from it to a frozen
+value: `outcome()`, for those who record. Each field is written once, by the room named beside it; lists only grow.
+Refuses: reading bodies (edge does), deciding anything, and living longer than its request.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import MutableMapping
+from itertools import count
+from typing import Any, TypeAlias
+
+from laneway.chat import ChatRequest, EmbedRequest, Op
+from laneway.dialects import FRONTS, Dialect, Front, View, dialect
+from laneway.failure import Failure
+from laneway.route import Attempt, Decision, Dropped, Lane, Outcome, Target, Tenant
+
+Scope: TypeAlias = MutableMapping[str, Any]
+
+SLOT = "laneway.exchange"
+TARGET = "laneway.target"
+"""The scope key under which Fallback names the target of one attempt; the scope is a copy per attempt."""
+NOBODY = Tenant(name="default")
+
+# Unique without asking the kernel per request: a random prefix for the process, then a counter.
+_prefix = os.urandom(6).hex()
+_numbers = count(1)
+
+
+def _after_fork() -> None:
+    global _prefix
+    _prefix = os.urandom(6).hex()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class Exchange:
+    """One request. Rooms read what earlier rooms wrote; absent facts are None and mean "no opinion"."""
+
+    __slots__ = (
+        "attempts",
+        "body",
+        "candidates",
+        "decision",
+        "dialect",
+        "dropped",
+        "failure",
+        "front",
+        "gone",
+        "headers",
+        "holding",
+        "intent",
+        "key_id",
+        "lane",
+        "pinned",
+        "project",
+        "request",
+        "request_id",
+        "started_at_s",
+        "started_s",
+        "status",
+        "tenant",
+        "trace",
+        "version",
+        "view",
+    )
+
+    def __init__(self, front: Front, headers: dict[bytes, bytes]) -> None:
+        self.front = front
+        self.dialect: Dialect = dialect(front.dialect)
+        self.headers = headers
+        self.request_id = f"req_{_prefix}{next(_numbers):08x}"
+        self.started_s = time.monotonic()
+        self.started_at_s = time.time()
+        self.version = ""  # observe
+        self.tenant: Tenant = NOBODY  # auth
+        self.key_id: str | None = None  # auth
+        self.body: bytes | None = None  # edge
+        self.view: View | None = None  # edge
+        self.request: ChatRequest | EmbedRequest | None = None  # forward, on the first translation
+        self.lane: Lane | None = None  # lane
+        self.project: str | None = None  # lane
+        self.trace: str | None = None  # lane
+        self.intent: str | None = None  # lane
+        self.candidates: tuple[Target, ...] | None = None  # lane
+        self.holding = False  # budget
+        self.pinned: str | None = None  # sticky: the trace it answers for
+        self.dropped: list[Dropped] = []  # budget, router
+        self.decision: Decision | None = None  # sticky, router: the first decider wins
+        self.attempts: list[Attempt] = []  # forward
+        self.status = 0  # whoever answers
+        self.failure: Failure | None = None  # whoever refuses
+        self.gone = False  # forward: the caller left
+
+    @classmethod
+    def of(cls, scope: Scope) -> Exchange | None:
+        """The Exchange of this request, made by whichever room is outermost; None for what is not ours."""
+        found = scope.get(SLOT)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+        if scope["type"] != "http" or scope["method"] != "POST":
+            return None
+        path: str = scope["path"]
+        root: str = scope.get("root_path", "")
+        if root and path.startswith(root):
+            path = path[len(root) :]
+        front = FRONTS.get(path)
+        if front is None:
+            return None
+        made = cls(front, dict(scope["headers"]))
+        scope[SLOT] = made
+        return made
+
+    @property
+    def op(self) -> Op:
+        return self.front.op
+
+    def header(self, name: bytes) -> str | None:
+        """A request header's value as text, None when absent or empty."""
+        value = self.headers.get(name)
+        return value.decode("latin-1").strip() or None if value else None
+
+    def cost_nanos(self) -> int:
+        return sum(attempt.cost_nanos for attempt in self.attempts)
+
+    def outcome(self) -> Outcome:
+        """What this request led to. Read once, when it is over."""
+        view = self.view
+        return Outcome(
+            request_id=self.request_id,
+            at_s=self.started_at_s,
+            elapsed_s=time.monotonic() - self.started_s,
+            front=self.front.dialect,
+            op=self.front.op,
+            tenant=self.tenant.name,
+            key_id=self.key_id,
+            project=self.project,
+            trace=self.trace,
+            intent=self.intent,
+            lane=self.lane.name if self.lane is not None else None,
+            model=view.model if view is not None else "",
+            stream=view.stream if view is not None else False,
+            status=self.status,
+            failure=self.failure,
+            decision=self.decision,
+            attempts=tuple(self.attempts),
+            caller_gone=self.gone,
+            cost_nanos=self.cost_nanos(),
+            version=self.version,
+        )

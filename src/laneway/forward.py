@@ -1,0 +1,321 @@
+"""Forward: the innermost app. One attempt at one target, always answered.
+
+Owns: composing the provider's call (patched bytes within one dialect, a translation between two), reading a whole
+answer, and the Attempt that says what happened and what was used. A failure is a response in the caller's dialect
+plus a typed Failure in `exchange.attempts`.
+Refuses: choosing or repeating (Fallback does), and the stream itself (relay does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+from laneway.attempt import Running
+from laneway.chat import Answer, ChatRequest, Embedding, EmbedRequest, Op
+from laneway.dialects import Dialect, Stamp, View, Written, dialect
+from laneway.edge import CallerGoneError, Receive, Send, Watch, answer, ingest, marks, refuse
+from laneway.exchange import TARGET, Exchange, Scope
+from laneway.failure import Failure, FailureError, Kind, fail
+from laneway.policy.price import counted_tokens
+from laneway.ports import Call, Clocks, Reply, Upstream
+from laneway.relay import Relay
+from laneway.route import Target
+
+MOST_ANSWER = 64 * 1024 * 1024
+PASSED_HEADERS = (b"anthropic-version", b"anthropic-beta", b"openai-beta", b"http-referer", b"x-title")
+"""Request headers that belong to a dialect and go to a provider of the same dialect as they came."""
+
+Sign = Callable[[Call], Awaitable[Call]]
+
+
+class Line(NamedTuple):
+    """What is the same for every call of one target: made once, kept."""
+
+    target: Target
+    speaks: Dialect
+    origin: str
+    path: str
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class Forward:
+    """The innermost app. Mounted without Fallback it serves the decided target, or its own `target`."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        *,
+        target: Target | None = None,
+        signers: Mapping[str, Sign] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        agent: str = "laneway",
+    ) -> None:
+        self.upstream = upstream
+        self.target = target
+        self.signers = signers or {}
+        self.clock = clock
+        self._agent = agent.encode()
+        self._lines: dict[tuple[int, Op, bool], Line] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        target = _target(scope, exchange, self.target)
+        if exchange is None or target is None:
+            await _nothing_here(exchange, send)
+            return
+        running = Running(target, self.clock())
+        try:
+            if exchange.view is None:
+                receive = await ingest(exchange, receive)
+            with Watch(scope, receive) as watch:
+                failure = await self._attempt(exchange, running, send, watch)
+        except CallerGoneError:
+            exchange.gone = True
+            return
+        except FailureError as error:
+            failure = error.failure
+            self._record(exchange, running, failure)
+            await refuse(exchange, send, failure, marks(exchange, None))
+            return
+        self._record(exchange, running, failure)
+
+    async def _attempt(self, exchange: Exchange, running: Running, send: Send, watch: Watch) -> Failure | None:
+        """Serves, raises what happened before the first byte, or returns what happened after it."""
+        try:
+            view = exchange.view
+            if view is not None and view.stream:
+                return await self._stream(exchange, running, view, send)
+            written = await self._whole(exchange, running)
+            self._record(exchange, running, None)
+            await answer(exchange, send, written, _served(exchange, running))
+            return None
+        except asyncio.CancelledError:
+            gone = watch.absorb()
+            exchange.gone = gone
+            self._record(exchange, running, _LEFT if gone else _STOPPED)
+            if not gone:
+                raise
+            exchange.status = exchange.status or 499
+            return _LEFT
+        finally:
+            if running.reply is not None:
+                await running.reply.close()
+
+    def _record(self, exchange: Exchange, running: Running, failure: Failure | None) -> None:
+        if not running.recorded:
+            running.recorded = True
+            exchange.attempts.append(running.ended(exchange.view, self.clock(), failure))
+
+    # --- one whole answer ----------------------------------------------------------------------------------
+
+    async def _whole(self, exchange: Exchange, running: Running) -> Written:
+        line = self._line(exchange, running.target)
+        if exchange.op is Op.COUNT and not _passes(exchange, line):
+            return _estimated(exchange)
+        reply = await self._open(exchange, running, line, running.target.clocks)
+        body = await _read(reply, running.target.clocks.between_chunks_s)
+        running.status = reply.status
+        if not 200 <= reply.status < 300:
+            raise FailureError(line.speaks.read_failure(reply.status, reply.headers, body))
+        if _passes(exchange, line):
+            seen = line.speaks.glance(exchange.op, body)
+            if seen.failure is not None:
+                raise FailureError(seen.failure)
+            running.usage, running.finish = seen.usage, seen.finish
+            return Written(200, body, _content_type(reply, b"application/json"))
+        stamp = _stamp(exchange, running, self.clock())
+        if exchange.op is Op.EMBED:
+            embedding: Embedding = line.speaks.read_embedding(body)
+            running.usage = embedding.usage
+            return exchange.dialect.write_embedding(embedding, stamp)
+        whole: Answer = line.speaks.read_answer(Op.CHAT, body)
+        running.usage, running.finish = whole.usage, whole.finish
+        return exchange.dialect.write_answer(exchange.op, whole, stamp)
+
+    # --- a stream ------------------------------------------------------------------------------------------
+
+    async def _stream(self, exchange: Exchange, running: Running, view: View, send: Send) -> Failure | None:
+        line = self._line(exchange, running.target)
+        clocks = running.target.clocks
+        passing = _passes(exchange, line)
+        first_by_s = running.started_s + clocks.connect_s + clocks.first_content_s
+        reply = await self._open(exchange, running, line, _stream_clocks(clocks))
+        running.status = reply.status
+        if not 200 <= reply.status < 300:
+            body = await _read(reply, clocks.between_chunks_s)
+            raise FailureError(line.speaks.read_failure(reply.status, reply.headers, body))
+        relay = Relay(
+            running=running,
+            reply=reply,
+            reader=line.speaks.reader(exchange.op if passing else Op.CHAT),
+            writer=exchange.dialect.writer(
+                exchange.op, _stamp(exchange, running, self.clock()), usage=view.wants_usage
+            ),
+            passing=passing,
+            hides_usage=passing and not view.wants_usage,
+            clock=self.clock,
+        )
+        held = await relay.hold(first_by_s, clocks.first_content_s)
+        exchange.status = 200
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [
+                    (b"content-type", exchange.dialect.stream_type),
+                    (b"cache-control", b"no-cache"),
+                    (b"x-accel-buffering", b"no"),
+                    *_served(exchange, running),
+                ],
+            }
+        )
+        return await relay.run(held, send, clocks.between_chunks_s)
+
+    # --- composing -----------------------------------------------------------------------------------------
+
+    async def _open(self, exchange: Exchange, running: Running, line: Line, clocks: Clocks) -> Reply:
+        call = self._compose(exchange, running, line)
+        sign = self.signers.get(running.target.provider.name)
+        if sign is not None:
+            call = await sign(call)
+        running.sent = True
+        reply = running.reply = await self.upstream.open(call, clocks)
+        return reply
+
+    def _compose(self, exchange: Exchange, running: Running, line: Line) -> Call:
+        view, target = exchange.view, running.target
+        body = exchange.body or b""
+        headers = line.headers
+        if view is not None and _passes(exchange, line):
+            model = None if view.model == target.upstream else target.upstream
+            ask = view.stream and not view.wants_usage and target.provider.asks_usage
+            if model is not None or ask:
+                body = line.speaks.patch(exchange.op, body, model, ask_usage=ask)
+            own = [(name, exchange.headers[name]) for name in PASSED_HEADERS if name in exchange.headers]
+            return Call("POST", line.origin, line.path, (*_without(headers, own), *own) if own else headers, body)
+        request = _request(exchange)
+        write = line.speaks.write_embed_request if isinstance(request, EmbedRequest) else line.speaks.write_request
+        outgoing = write(request, target.upstream)  # type: ignore[arg-type]
+        running.omitted = outgoing.omitted
+        path = target.provider.path + outgoing.path
+        return Call("POST", line.origin, path, (*headers, *outgoing.headers), outgoing.body)
+
+    def _line(self, exchange: Exchange, target: Target) -> Line:
+        stream = exchange.view is not None and exchange.view.stream
+        key = (id(target), exchange.op, stream)
+        found = self._lines.get(key)
+        # The line holds its target, so that an id can never come to mean another one.
+        if found is not None and found.target is target:
+            return found
+        if len(self._lines) > 4096:
+            self._lines.clear()
+        provider = target.provider
+        speaks = dialect(provider.dialect)
+        path = speaks.path(exchange.op, target.upstream, stream=stream)
+        headers = ((b"content-type", b"application/json"), (b"user-agent", self._agent), *provider.headers)
+        line = self._lines[key] = Line(target, speaks, provider.origin, provider.path + path, headers)
+        return line
+
+
+_LEFT = Failure(kind=Kind.CALLER_GONE, message="The caller left before the answer was complete.")
+_STOPPED = Failure(kind=Kind.STOPPING, message="The gateway was stopped while it served this request.")
+
+
+def _target(scope: Scope, exchange: Exchange | None, own: Target | None) -> Target | None:
+    chosen: Target | None = scope.get(TARGET)
+    if chosen is not None or exchange is None:
+        return chosen
+    if exchange.decision is not None and exchange.decision.ranked:
+        return exchange.decision.ranked[0]
+    return exchange.candidates[0] if exchange.candidates else own
+
+
+async def _nothing_here(exchange: Exchange | None, send: Send) -> None:
+    """Innermost and not ours: say so, for a stack that is mounted with nothing else inside."""
+    if exchange is not None:
+        await refuse(exchange, send, Failure(kind=Kind.NO_TARGET, message="No target is configured."))
+        return
+    body = b'{"error":{"message":"There is nothing at this path.","type":"not_found_error"}}'
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _passes(exchange: Exchange, line: Line) -> bool:
+    """Same dialect on both sides: bytes pass as they came."""
+    return exchange.dialect is line.speaks and exchange.front.passes and bool(line.path)
+
+
+def _without(
+    headers: tuple[tuple[bytes, bytes], ...], names: list[tuple[bytes, bytes]]
+) -> tuple[tuple[bytes, bytes], ...]:
+    taken = {name for name, _ in names}
+    return tuple(header for header in headers if header[0] not in taken)
+
+
+def _request(exchange: Exchange) -> ChatRequest | EmbedRequest:
+    """The neutral request, read on the first translation and kept for the next target."""
+    if exchange.request is None:
+        read = exchange.dialect.read_embed_request if exchange.op is Op.EMBED else exchange.dialect.read_request
+        exchange.request = read(exchange.op, exchange.body or b"")
+    return exchange.request
+
+
+def _stamp(exchange: Exchange, running: Running, now_s: float) -> Stamp:
+    return Stamp(
+        id=exchange.request_id,
+        model=running.target.model,
+        now_s=int(exchange.started_at_s),
+        request=exchange.request,
+        elapsed_ns=int((now_s - exchange.started_s) * 1_000_000_000),
+    )
+
+
+def _served(exchange: Exchange, running: Running) -> list[tuple[bytes, bytes]]:
+    headers = marks(exchange, running.target)
+    if running.omitted:
+        headers.append((b"x-laneway-omitted", ", ".join(running.omitted).encode("latin-1", "replace")))
+    return headers
+
+
+def _stream_clocks(clocks: Clocks) -> Clocks:
+    """In a stream, the head may not take longer than the first content may."""
+    if clocks.headers_s <= clocks.first_content_s:
+        return clocks
+    return Clocks(
+        connect_s=clocks.connect_s,
+        headers_s=clocks.first_content_s,
+        first_content_s=clocks.first_content_s,
+        between_chunks_s=clocks.between_chunks_s,
+    )
+
+
+def _content_type(reply: Reply, default: bytes) -> bytes:
+    for name, value in reply.headers:
+        if name == b"content-type":
+            return value
+    return default
+
+
+async def _read(reply: Reply, limit_s: float) -> bytes:
+    """The whole body, within bounds."""
+    first = await reply.read(limit_s)
+    if not first:
+        return first
+    pieces = [first]
+    size = len(first)
+    while piece := await reply.read(limit_s):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MOST_ANSWER:
+            raise fail(Kind.MALFORMED_ANSWER, f"The provider's answer is larger than {MOST_ANSWER} bytes.")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _estimated(exchange: Exchange) -> Written:
+    """A token count where the provider has no counter of its own: stated as an estimate."""
+    view = exchange.view
+    tokens = counted_tokens(view.text_chars) if view is not None else 0
+    return Written(200, b'{"input_tokens":%d}' % tokens, headers=((b"x-laneway-estimated", b"input_tokens"),))

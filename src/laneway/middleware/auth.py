@@ -1,0 +1,148 @@
+"""Auth: from a key to a Tenant.
+
+Owns: where a key is found in a request, the digest look-up, and the answer to a wrong one. A key is compared by its
+SHA-256 digest only, so the time of a look-up says nothing about the keys that exist.
+Refuses: permissions for lanes and models (the lane room), and keeping or showing any key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from laneway.edge import App, Receive, Send, refuse
+from laneway.exchange import NOBODY, Exchange, Scope
+from laneway.failure import Failure, Kind
+from laneway.ports import Keys
+from laneway.route import Key, Tenant
+from laneway.stores.memory import MemoryKeys
+
+CACHE_S = 3.0
+"""How long a found key is trusted: the longest a revoked one may still work in another process."""
+CACHE_MOST = 10_000
+
+
+class Gate:
+    """Answers "who is this" for a set of request headers; shared by the room and the plain endpoints."""
+
+    def __init__(
+        self,
+        *,
+        keys: Keys,
+        tenants: Mapping[str, Tenant],
+        fixed: Mapping[bytes, Key],
+        open_to_all: bool,
+        origins: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys = keys
+        self._tenants = tenants
+        self._fixed = fixed
+        self._open = open_to_all
+        self._origins = origins
+        self._clock = clock
+        self._cache: dict[bytes, tuple[float, Key | None]] = {}
+
+    async def identify(self, headers: Mapping[bytes, bytes]) -> tuple[Tenant, Key | None] | Failure:
+        """The caller's tenant and key, or why not."""
+        secret = presented(headers)
+        if self._open:
+            # Without keys, a page in somebody's browser must not be able to spend through a loopback gateway.
+            if b"origin" in headers and not self._trusted_origin(headers[b"origin"]):
+                return Failure(
+                    kind=Kind.FORBIDDEN,
+                    message="Requests from web pages of other origins need a key; list the origin in server.cors.",
+                )
+            if secret is None:
+                return self._tenant("default"), None
+        elif secret is None:
+            return Failure(
+                kind=Kind.UNAUTHENTICATED,
+                message="No key was sent. Send it as 'Authorization: Bearer KEY' or as 'x-api-key: KEY'.",
+            )
+        key = await self._find(hashlib.sha256(secret).digest())
+        if key is None:
+            # An open gateway takes whatever placeholder a client library insists on sending.
+            return (self._tenant("default"), None) if self._open else _unknown(secret)
+        if key.revoked_s is not None:
+            return Failure(kind=Kind.UNAUTHENTICATED, message=f"The key ending in '{key.last4}' was revoked.")
+        return self._tenant(key.tenant), key
+
+    async def _find(self, digest: bytes) -> Key | None:
+        fixed = self._fixed.get(digest)
+        if fixed is not None:
+            return fixed
+        now = self._clock()
+        cached = self._cache.get(digest)
+        if cached is not None and cached[0] > now:
+            return cached[1]
+        key = await self._keys.find(digest)
+        if len(self._cache) >= CACHE_MOST:
+            self._cache.clear()
+        self._cache[digest] = (now + CACHE_S, key)
+        return key
+
+    def _tenant(self, name: str) -> Tenant:
+        return self._tenants.get(name) or Tenant(name=name)
+
+    def _trusted_origin(self, origin: bytes) -> bool:
+        text = origin.decode("latin-1")
+        return text in self._origins or "*" in self._origins or is_loopback(urlsplit(text).hostname or "")
+
+
+def presented(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """The key a caller sent, wherever its client library puts it."""
+    authorization = headers.get(b"authorization")
+    if authorization is not None and authorization[:7].lower() == b"bearer ":
+        return authorization[7:].strip() or None
+    return headers.get(b"x-api-key") or None
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1", "[::1]") or host.startswith("127.")
+
+
+def _unknown(secret: bytes) -> Failure:
+    shown = secret[-4:].decode("ascii", "replace") if len(secret) >= 12 else ""
+    ending = f" ending in '{shown}'" if shown.isprintable() and shown else ""
+    return Failure(kind=Kind.UNAUTHENTICATED, message=f"The key{ending} is not known here.")
+
+
+class AuthMiddleware:
+    """Lets known keys in and writes the tenant on the Exchange.
+
+    Mounted alone, pass `keys=MemoryKeys.of({"sk-...": "tenant"})`; with no keys at all it lets everybody in as the
+    tenant "default", as long as no web page of another origin asks.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        keys: Keys | None = None,
+        tenants: Mapping[str, Tenant] | None = None,
+        gate: Gate | None = None,
+    ) -> None:
+        self.app = app
+        self.gate = gate or Gate(
+            keys=keys if keys is not None else MemoryKeys(),
+            tenants=tenants or {},
+            fixed={},
+            open_to_all=keys is None,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        if exchange is None or exchange.tenant is not NOBODY:
+            await self.app(scope, receive, send)
+            return
+        found = await self.gate.identify(exchange.headers)
+        if isinstance(found, Failure):
+            await refuse(exchange, send, found)
+            return
+        exchange.tenant, key = found
+        if key is not None:
+            exchange.key_id = key.id
+        await self.app(scope, receive, send)

@@ -1,0 +1,200 @@
+"""Budget: money is set aside before a call and settled after it, exactly once.
+
+Owns: how large the hold is, which candidates it can no longer pay for, and settling the cost of all attempts also
+when the caller left or the task was cancelled.
+Refuses: computing prices (policy does), keeping sums (the ledger does), and failing a request that something free
+can still serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from laneway.chat import Op
+from laneway.dialects import View
+from laneway.edge import App, CallerGoneError, Receive, Send, ingest, refuse
+from laneway.exchange import Exchange, Scope
+from laneway.failure import Failure, FailureError, Kind
+from laneway.meter import Meter
+from laneway.policy.price import NANOS_PER_USD, ceiling_nanos, cost_nanos, nanos_to_usd
+from laneway.ports import Hold, Ledger, Left
+from laneway.route import Dropped, Price, Target, Tenant
+from laneway.stores.memory import MemoryLedger
+
+SETTLE_S = 10.0
+RACES = 4
+"""How often a plan is narrowed again because another request took the money in between."""
+
+
+class Ceiling(NamedTuple):
+    """The most one candidate may cost; `target` is None when an app that is not ours is metered."""
+
+    target: Target | None
+    nanos: int
+
+
+class BudgetMiddleware:
+    """Holds each tenant to its daily budget.
+
+    In front of an app that is not ours, give `prices` (by model name, "*" for the rest): the answer is then metered
+    as it passes. `cap_nanos` is the daily budget of tenants that have none of their own.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        ledger: Ledger | None = None,
+        cap_nanos: int | None = None,
+        prices: Mapping[str, Price] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.app = app
+        self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
+        self.cap_nanos = cap_nanos
+        self.prices = prices
+        self.clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        if exchange is None or exchange.holding:
+            await self.app(scope, receive, send)
+            return
+        cap = exchange.tenant.daily_nanos
+        if cap is None:
+            cap = self.cap_nanos
+        if cap is None or exchange.op is Op.COUNT or (exchange.candidates is None and self.prices is None):
+            await self.app(scope, receive, send)
+            return
+        exchange.holding = True
+        try:
+            receive = await ingest(exchange, receive)
+            hold = await self._hold(exchange, cap)
+        except FailureError as error:
+            await refuse(exchange, send, error.failure)
+            return
+        except CallerGoneError:
+            exchange.gone = True
+            return
+        meter = Meter(exchange, send) if exchange.candidates is None else None
+        try:
+            await self.app(scope, receive, meter.send if meter is not None else send)
+        finally:
+            spent = exchange.cost_nanos() if meter is None else self._metered(exchange, meter)
+            await _shielded(self._settle(exchange, hold, spent))
+
+    async def _hold(self, exchange: Exchange, cap: int) -> Hold | None:
+        """Sets the dearest affordable ceiling aside; None when everything left is free."""
+        now = self.clock()
+        budget = day_of(exchange.tenant, now)
+        ceilings, unpriced = self._ceilings(exchange)
+        exchange.dropped.extend(unpriced)
+        left = await self.ledger.left(budget, cap, now)
+        for _ in range(RACES):
+            fitting = [ceiling for ceiling in ceilings if ceiling.nanos <= left.free_nanos]
+            dearest = max((ceiling.nanos for ceiling in fitting), default=None)
+            if dearest is None:
+                break
+            held = Hold(request_id="", budget=budget, nanos=0, expires_s=0) if dearest == 0 else None
+            answer = held or await self.ledger.hold(exchange.request_id, budget, dearest, cap, now)
+            if isinstance(answer, Hold):
+                exchange.dropped.extend(_unaffordable(ceilings, left))
+                return answer
+            left = answer
+        raise FailureError(_over(exchange.tenant, left, now, unpriced))
+
+    def _ceilings(self, exchange: Exchange) -> tuple[list[Ceiling], list[Dropped]]:
+        view = exchange.view
+        if view is None:
+            return [], []
+        if exchange.candidates is None:
+            price = self._price_of(view.model)
+            return ([Ceiling(None, _ceiling(price, view, None))] if price is not None else []), []
+        priced = [
+            Ceiling(target, _ceiling(target.price, view, target.output))
+            for target in exchange.candidates
+            if target.price is not None
+        ]
+        unpriced = [
+            Dropped(target, "has no price, and this budget cannot be exceeded")
+            for target in exchange.candidates
+            if target.price is None
+        ]
+        return priced, unpriced
+
+    def _price_of(self, model: str) -> Price | None:
+        prices = self.prices or {}
+        return prices.get(model) or prices.get("*")
+
+    def _metered(self, exchange: Exchange, meter: Meter) -> int:
+        price = self._price_of(exchange.view.model) if exchange.view is not None else None
+        return cost_nanos(meter.usage(), price) if price is not None else 0
+
+    async def _settle(self, exchange: Exchange, hold: Hold | None, spent: int) -> None:
+        if hold is None:
+            return
+        now = self.clock()
+        if spent:
+            await self.ledger.settle(exchange.request_id, hold.budget, spent, now)
+        elif hold.nanos:
+            await self.ledger.release(exchange.request_id, hold.budget, now)
+
+
+def day_of(tenant: Tenant, now_s: float) -> str:
+    """The name of a tenant's daily budget: a new UTC day begins with nothing spent."""
+    return f"tenant:{tenant.name}:{datetime.fromtimestamp(now_s, UTC):%Y-%m-%d}"
+
+
+def _ceiling(price: Price, view: View, output: int | None) -> int:
+    return ceiling_nanos(
+        price,
+        text_chars=view.text_chars,
+        turns=view.turns,
+        tools=view.tools,
+        images=view.images,
+        max_tokens=view.max_tokens,
+        output=output,
+    )
+
+
+def _unaffordable(ceilings: Sequence[Ceiling], left: Left) -> list[Dropped]:
+    return [
+        Dropped(
+            target,
+            f"may cost {nanos_to_usd(nanos)} USD and {nanos_to_usd(left.free_nanos)} USD of the budget are left",
+        )
+        for target, nanos in ceilings
+        if nanos > left.free_nanos and target is not None
+    ]
+
+
+def _over(tenant: Tenant, left: Left, now_s: float, unpriced: Sequence[Dropped]) -> Failure:
+    until_s = 86_400 - now_s % 86_400
+    message = (
+        f"The daily budget of '{tenant.name}' does not allow this request: cap {nanos_to_usd(left.cap_nanos)} USD, "
+        f"spent {nanos_to_usd(left.spent_nanos)} USD, held {nanos_to_usd(left.held_nanos)} USD; "
+        f"it resets in {until_s:.0f} seconds (00:00 UTC)."
+    )
+    if unpriced:
+        names = ", ".join(dropped.target.model for dropped in unpriced[:4])
+        message += f" Not considered, because they have no price: {names}."
+    return Failure(kind=Kind.OVER_BUDGET, message=message)
+
+
+async def _shielded(settling: Coroutine[None, None, None]) -> None:
+    """Settles to the end, within a time limit, even when this task is being cancelled."""
+    task = asyncio.ensure_future(asyncio.wait_for(settling, SETTLE_S))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+def usd(amount: float | str) -> int:
+    """Nano-USD of an amount in USD, for `cap_nanos`."""
+    return round(float(amount) * NANOS_PER_USD)

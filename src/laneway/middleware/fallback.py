@@ -1,0 +1,180 @@
+"""Fallback: one request, several targets, one answer.
+
+Owns: trying the decided targets in order, the same one once more where the kind of failure says so, and the answer
+when all have failed. It wraps `send` to hold back the answers of attempts that failed.
+Refuses: ranking, and touching an answer once its first byte has gone to the caller.
+"""
+
+from __future__ import annotations
+
+from laneway.edge import App, CallerGoneError, Message, Receive, Send, ingest, refuse, replay
+from laneway.exchange import TARGET, Exchange, Scope
+from laneway.failure import Failure, FailureError, Kind
+from laneway.policy.plan import MOST_CALLS
+from laneway.route import Target
+
+FOREIGN_FAILURES = frozenset({408, 429, 500, 502, 503, 504, 529})
+"""Statuses of an app that is not ours after which the next target is tried."""
+MOST_HELD = 1 << 20
+
+
+class FallbackMiddleware:
+    """Tries targets until one answers. Mounted alone, give it `targets`; the inner app finds the one to use in
+    `scope["laneway.target"]`."""
+
+    def __init__(self, app: App, *, targets: tuple[Target, ...] = (), most_calls: int = MOST_CALLS) -> None:
+        self.app = app
+        self.targets = targets
+        self.most_calls = most_calls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        if exchange is None or TARGET in scope:
+            await self.app(scope, receive, send)
+            return
+        decision = exchange.decision
+        targets = decision.ranked if decision is not None else exchange.candidates or self.targets
+        if not targets:
+            await self.app(scope, receive, send)
+            return
+        if exchange.body is None:
+            try:
+                await ingest(exchange, receive)
+            except FailureError as error:
+                await refuse(exchange, send, error.failure)
+                return
+            except CallerGoneError:
+                exchange.gone = True
+                return
+        await self._try(exchange, targets, scope, receive, send)
+
+    async def _try(
+        self, exchange: Exchange, targets: tuple[Target, ...], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        guard = Guard(exchange, send)
+        calls = 0
+        left = list(targets)
+        repeated = False
+        while left:
+            inner = dict(scope)
+            inner[TARGET] = left[0]
+            calls += 1
+            await self._attempt(guard, inner, replay(exchange.body or b"", receive))
+            if guard.passed or exchange.gone:
+                return
+            failure = guard.failure()
+            if calls >= self.most_calls:
+                break
+            if not repeated and _worth_repeating(failure):
+                repeated = True
+                continue
+            if not failure.rule.try_next:
+                break
+            repeated = False
+            del left[0]
+        await guard.give_up(guard.failure())
+
+    async def _attempt(self, guard: Guard, scope: Scope, receive: Receive) -> None:
+        guard.begin()
+        try:
+            await self.app(scope, receive, guard.send)
+        except Exception as error:
+            # An app that is not ours may raise; before its first byte that is one failed attempt like any other.
+            if guard.passed:
+                raise
+            guard.raised = error
+
+
+def _worth_repeating(failure: Failure) -> bool:
+    """A stray 500 or a connection reset is; being told to wait, or told twice, is not."""
+    stray = failure.kind is Kind.RESET or (failure.kind is Kind.UPSTREAM_ERROR and failure.provider_status == 500)
+    return stray and failure.rule.retry_same
+
+
+class Guard:
+    """The `send` of all attempts of one request: failures stay here, the first success passes for good."""
+
+    __slots__ = ("_attempts", "_exchange", "_held", "_held_bytes", "_send", "_typed", "passed", "raised")
+
+    def __init__(self, exchange: Exchange, send: Send) -> None:
+        self._exchange = exchange
+        self._send = send
+        self._attempts = 0
+        self._held: list[Message] = []
+        self._held_bytes = 0
+        self._typed: Failure | None = None
+        self.passed = False
+        self.raised: Exception | None = None
+
+    def begin(self) -> None:
+        self._attempts = len(self._exchange.attempts)
+        self._held.clear()
+        self._held_bytes = 0
+        self._typed = None
+        self.raised = None
+
+    async def send(self, message: Message) -> None:
+        if self.passed:
+            await self._send(message)
+            return
+        if message["type"] == "http.response.start" and not self._failing(message["status"]):
+            self.passed = True
+            await self._send(message)
+            return
+        self._held.append(message)
+        self._held_bytes += len(message.get("body", b""))
+        if self._held_bytes > MOST_HELD:
+            # Too much to keep for later: this failure is the answer.
+            self.passed = True
+            for held in self._held:
+                await self._send(held)
+            self._held.clear()
+
+    def _failing(self, status: int) -> bool:
+        attempts = self._exchange.attempts
+        if len(attempts) > self._attempts:
+            self._typed = attempts[-1].failure
+            return self._typed is not None
+        return status in FOREIGN_FAILURES
+
+    def failure(self) -> Failure:
+        """What the attempt just made failed of; never absent."""
+        if self._typed is None and len(self._exchange.attempts) > self._attempts:
+            self._typed = self._exchange.attempts[-1].failure
+        if self._typed is not None:
+            return self._typed
+        status = self._held[0].get("status", 500) if self._held else 500
+        kind = {429: Kind.RATE_LIMITED, 503: Kind.OVERLOADED, 504: Kind.TIMEOUT}.get(status, Kind.UPSTREAM_ERROR)
+        return Failure(kind=kind, message=f"The app answered {status}.", provider_status=status)
+
+    async def give_up(self, failure: Failure) -> None:
+        """Answers with the last failure: ours in the caller's dialect, a foreign app's own words as they came."""
+        if self._exchange.attempts:
+            await refuse(self._exchange, self._send, _with_attempts(failure, self._exchange))
+        elif self.raised is not None:
+            raise self.raised
+        elif self._held:
+            for message in self._held:
+                await self._send(message)
+        else:
+            await refuse(self._exchange, self._send, failure)
+
+
+def _with_attempts(failure: Failure, exchange: Exchange) -> Failure:
+    """The last failure, telling what was tried, when more than one call was made."""
+    if len(exchange.attempts) < 2:
+        return failure
+    tried = "; ".join(
+        f"{attempt.target.provider.name}/{attempt.target.upstream}: {attempt.failure.kind.value}"
+        for attempt in exchange.attempts
+        if attempt.failure is not None
+    )
+    return Failure(
+        kind=failure.kind,
+        message=f"{failure.message} (tried {tried})",
+        field=failure.field,
+        retry_after_s=failure.retry_after_s,
+        provider_status=failure.provider_status,
+        clock=failure.clock,
+        detail=failure.detail,
+    )

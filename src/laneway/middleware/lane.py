@@ -1,0 +1,183 @@
+"""Lane: from a request to its lane and its candidate targets.
+
+Owns: the order in which lane names are heard (header, model name, tenant's lane), the headers that carry lane,
+project, trace and intent, and a tenant's permission to use a lane or a model.
+Refuses: ranking the candidates, and any knowledge of whether they are well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+from laneway.edge import BODY_LIMIT, BODY_LIMIT_S, App, CallerGoneError, Receive, Send, ingest, refuse
+from laneway.exchange import Exchange, Scope
+from laneway.failure import FailureError, Kind, fail
+from laneway.policy.names import Meaning, Names
+from laneway.route import Lane, Target
+
+HEADER_PREFIXES = ("x-laneway-", "x-awooop-")
+ANY_MODEL = ("auto", "default", "")
+"""Model names that mean "whatever the lane serves"."""
+
+
+class Directory(Protocol):
+    """Whoever holds the table of names that is in force now."""
+
+    @property
+    def names(self) -> Names: ...
+
+
+class Fixed:
+    """A Directory whose table never changes."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+
+
+class LaneMiddleware:
+    """Writes lane and candidates on the Exchange.
+
+    Mounted alone, give it `lanes`; a model name that no lane or table knows then stays with the app inside.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        directory: Directory | None = None,
+        lanes: Sequence[Lane] = (),
+        strict: bool | None = None,
+        header_prefixes: Sequence[str] = HEADER_PREFIXES,
+        body_limit: int = BODY_LIMIT,
+        body_limit_s: float = BODY_LIMIT_S,
+    ) -> None:
+        self.app = app
+        self.directory: Directory = directory or Fixed(Names(lanes={lane.name: lane for lane in lanes}))
+        self.strict = strict if strict is not None else directory is not None
+        self._lane_headers = _spelled(header_prefixes, "lane")
+        self._project_headers = _spelled(header_prefixes, "project", "project-id")
+        self._trace_headers = _spelled(header_prefixes, "trace", "trace-id")
+        self._intent_headers = _spelled(header_prefixes, "intent")
+        self._body_limit = body_limit
+        self._body_limit_s = body_limit_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        if exchange is None or exchange.candidates is not None:
+            await self.app(scope, receive, send)
+            return
+        try:
+            receive = await ingest(exchange, receive, limit_bytes=self._body_limit, limit_s=self._body_limit_s)
+            self._place(exchange)
+        except FailureError as error:
+            await refuse(exchange, send, error.failure)
+            return
+        except CallerGoneError:
+            exchange.gone = True
+            return
+        await self.app(scope, receive, send)
+
+    def _place(self, exchange: Exchange) -> None:
+        headers = exchange.headers
+        tenant = exchange.tenant
+        exchange.project = _first(headers, self._project_headers) or tenant.project
+        exchange.trace = _first(headers, self._trace_headers) or _trace_of(headers)
+        exchange.intent = _first(headers, self._intent_headers)
+        names = self.directory.names
+        model = exchange.view.model if exchange.view is not None else ""
+        meaning = names.meaning(model)
+        lane = self._lane(exchange, names, meaning)
+        if lane is None:
+            if tenant.lanes is not None and tenant.models is None and meaning is not None:
+                allowed = ", ".join(sorted(tenant.lanes))
+                raise fail(Kind.FORBIDDEN, f"This key may use lanes only: {allowed}.", field="model")
+        else:
+            if tenant.lanes is not None and lane.name not in tenant.lanes:
+                raise fail(Kind.FORBIDDEN, f"This key may not use the lane '{lane.name}'.", field="lane")
+            if lane.run_only:
+                raise fail(
+                    Kind.RUN_ONLY,
+                    f"The lane '{lane.name}' takes runs only: send this request to POST /v1/runs.",
+                    field="lane",
+                )
+            exchange.lane = lane
+        candidates = _candidates(lane, meaning, model)
+        if candidates is not None:
+            exchange.candidates = self._permitted(exchange, model, candidates)
+        elif self.strict:
+            raise _unknown_model(model, names, lane)
+
+    def _lane(self, exchange: Exchange, names: Names, meaning: Meaning | None) -> Lane | None:
+        """The lane by header, else by what the model name means or who claims it, else the tenant's own."""
+        named = _first(exchange.headers, self._lane_headers)
+        if named is not None:
+            lane = names.lanes.get(named)
+            if lane is None:
+                known = ", ".join(sorted(names.lanes)) or "none are configured"
+                raise fail(Kind.UNKNOWN_LANE, f"There is no lane '{named[:80]}'. Lanes: {known}.", field="lane")
+            return lane
+        if meaning is not None and meaning.lane is not None:
+            return meaning.lane
+        own = exchange.tenant.lane
+        return names.lanes.get(own) if own is not None else None
+
+    def _permitted(self, exchange: Exchange, model: str, candidates: tuple[Target, ...]) -> tuple[Target, ...]:
+        patterns = exchange.tenant.models
+        if patterns is None:
+            return candidates
+        kept = tuple(
+            target
+            for target in candidates
+            if any(
+                fnmatchcase(name, pattern)
+                for pattern in patterns
+                for name in (target.model, target.upstream, target.name)
+            )
+        )
+        if not kept:
+            raise fail(Kind.FORBIDDEN, f"This key may not use the model '{model[:120]}'.", field="model")
+        return kept
+
+
+def _candidates(lane: Lane | None, meaning: Meaning | None, model: str) -> tuple[Target, ...] | None:
+    if lane is None:
+        return meaning.targets if meaning is not None else None
+    if lane.forces or model in ANY_MODEL or (meaning is not None and meaning.is_lane):
+        return lane.targets
+    if meaning is None:
+        return None
+    # A lane that forces nothing keeps to its own targets of that model where it has some.
+    own = tuple(target for target in lane.targets if target in meaning.targets)
+    return own or meaning.targets
+
+
+def _unknown_model(model: str, names: Names, lane: Lane | None) -> FailureError:
+    near = names.nearest(model)
+    hint = f" Did you mean {', '.join(near)}?" if near else " See GET /v1/models."
+    where = f" in the lane '{lane.name}'" if lane is not None else ""
+    return fail(Kind.UNKNOWN_MODEL, f"There is no model '{model[:120]}'{where}.{hint}", field="model")
+
+
+def _spelled(prefixes: Sequence[str], *names: str) -> tuple[bytes, ...]:
+    return tuple(f"{prefix}{name}".lower().encode() for prefix in prefixes for name in names)
+
+
+def _first(headers: dict[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
+    for name in names:
+        value = headers.get(name)
+        if value:
+            return value.decode("latin-1").strip() or None
+    return None
+
+
+def _trace_of(headers: dict[bytes, bytes]) -> str | None:
+    """The trace id of a W3C `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header)."""
+    value = headers.get(b"traceparent")
+    if value is None:
+        return None
+    pieces = value.split(b"-")
+    if len(pieces) < 4 or len(pieces[1]) != 32 or pieces[1] == b"0" * 32:
+        return None
+    return pieces[1].decode("latin-1")

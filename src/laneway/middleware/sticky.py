@@ -1,0 +1,67 @@
+"""Sticky: a conversation stays with the target that served it, where its lane wants that.
+
+Owns: putting a pinned target first, and remembering the target that answered well.
+Refuses: keeping a target that is no longer a candidate, and holding lanes whose order is a rule: there a pin would
+keep traffic away from a primary that has recovered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from laneway.edge import App, Receive, Send
+from laneway.exchange import Exchange, Scope
+from laneway.policy.plan import plan
+from laneway.ports import Pin, Pins
+from laneway.route import Decision, Target
+from laneway.stores.memory import MemoryPins
+
+
+class StickyMiddleware:
+    """Writes the Decision where a pin speaks. `everywhere` holds also outside lanes that ask for it."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        pins: Pins | None = None,
+        everywhere: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.app = app
+        self.pins: Pins = pins if pins is not None else MemoryPins()
+        self.everywhere = everywhere
+        self.clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        if exchange is None or exchange.pinned is not None or not self._applies(exchange):
+            await self.app(scope, receive, send)
+            return
+        trace = exchange.pinned = exchange.trace or ""
+        tenant = exchange.tenant.name
+        pin = await self.pins.get(tenant, trace, self.clock())
+        if pin is not None and exchange.decision is None and exchange.candidates:
+            exchange.decision = _kept(pin, exchange, exchange.candidates)
+        await self.app(scope, receive, send)
+        served = exchange.attempts[-1] if exchange.attempts else None
+        if served is not None and served.failure is None and not exchange.gone:
+            name = served.target.name
+            if pin is None or pin.target != name:
+                await self.pins.put(tenant, trace, Pin(target=name, at_s=self.clock()))
+
+    def _applies(self, exchange: Exchange) -> bool:
+        if exchange.trace is None:
+            return False
+        return self.everywhere or (exchange.lane is not None and exchange.lane.sticky)
+
+
+def _kept(pin: Pin, exchange: Exchange, candidates: tuple[Target, ...]) -> Decision | None:
+    """The usual plan with the pinned target first; None when the pin is no longer usable."""
+    decision = plan(candidates, exchange.view, exchange.dropped, by="pin")
+    for target in decision.ranked:
+        if target.name == pin.target:
+            rest = tuple(other for other in decision.ranked if other is not target)
+            return Decision(ranked=(target, *rest), by="pin", dropped=decision.dropped, reason="same conversation")
+    return None

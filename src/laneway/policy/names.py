@@ -1,0 +1,113 @@
+"""What a model name means: the routing table, compiled once per configuration and model-list refresh.
+
+Owns: the order in which names are understood (lane, exact id or alias, provider prefix, pattern), spellings that
+mean the same (`library/`, `:latest`, letter case), and what to suggest for a name nobody knows.
+Refuses: knowing who asks; a tenant's permissions are applied by the lane room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from laneway.route import Lane, Target
+
+
+class Meaning(NamedTuple):
+    """What a name stands for: a lane, or the targets of a model (with the lane that claims it, if one does)."""
+
+    lane: Lane | None
+    targets: tuple[Target, ...]
+    is_lane: bool
+
+
+class Prefix(NamedTuple):
+    """Names that begin with `text` go to one provider; `target` makes the target from the whole name."""
+
+    text: str
+    make: TargetMaker
+
+
+class TargetMaker:
+    """Makes targets for names that no list holds, out of a pattern target. `cut` is what to take off the name."""
+
+    __slots__ = ("_cut", "_known", "_pattern")
+
+    def __init__(self, pattern: Target, cut: str, known: Mapping[str, Target] | None = None) -> None:
+        self._pattern = pattern
+        self._cut = cut
+        self._known = known or {}
+
+    def __call__(self, name: str) -> Target:
+        upstream = name.removeprefix(self._cut)
+        known = self._known.get(upstream) or self._known.get(spelling(upstream))
+        if known is not None:
+            return known
+        pattern = self._pattern
+        return Target(provider=pattern.provider, model=name, upstream=upstream, clocks=pattern.clocks)
+
+
+def spelling(name: str) -> str:
+    """The one spelling of a model name: lower case, without `library/` and `:latest`."""
+    return name.lower().removeprefix("library/").removesuffix(":latest")
+
+
+class Names:
+    """The compiled table. Immutable; a refresh makes a new one."""
+
+    def __init__(
+        self,
+        *,
+        lanes: Mapping[str, Lane] | None = None,
+        models: Mapping[str, tuple[Target, ...]] | None = None,
+        prefixes: Iterable[Prefix] = (),
+        patterns: Iterable[Prefix] = (),
+    ) -> None:
+        self.lanes: Mapping[str, Lane] = lanes or {}
+        self.models: Mapping[str, tuple[Target, ...]] = models or {}
+        self._prefixes = sorted(prefixes, key=lambda prefix: -len(prefix.text))
+        self._patterns = tuple(patterns)
+        claims = {claim: lane for lane in self.lanes.values() for claim in lane.claims}
+        self._exact: dict[str, Meaning] = {}
+        for name, targets in self.models.items():
+            self._exact[name] = Meaning(claims.get(name), targets, False)
+        for claim, lane in claims.items():
+            self._exact.setdefault(claim, Meaning(lane, lane.targets, False))
+        for name, lane in self.lanes.items():
+            self._exact[name] = Meaning(lane, lane.targets, True)
+        self._folded: dict[str, Meaning] = {}
+        for name, meaning in self._exact.items():
+            self._folded.setdefault(spelling(name), meaning)
+        # Names that only a prefix or pattern knows are remembered, boundedly: callers choose them.
+        self._made: dict[str, Meaning] = {}
+
+    def meaning(self, name: str) -> Meaning | None:
+        """None when nobody knows the name."""
+        found = self._exact.get(name) or self._made.get(name)
+        if found is not None:
+            return found
+        found = self._folded.get(spelling(name)) or self._from_prefix(name)
+        if found is not None and len(self._made) < 4096:
+            self._made[name] = found
+        return found
+
+    def _from_prefix(self, name: str) -> Meaning | None:
+        # These names become header values and paths, and callers make them up.
+        if len(name) > 256 or not name.isprintable():
+            return None
+        folded = name.lower()
+        for prefix in self._prefixes:
+            if folded.startswith(prefix.text) and len(name) > len(prefix.text):
+                return Meaning(None, (prefix.make(name),), False)
+        for pattern in self._patterns:
+            if fnmatchcase(folded, pattern.text):
+                return Meaning(None, (pattern.make(name),), False)
+        return None
+
+    def nearest(self, name: str, most: int = 3) -> list[str]:
+        """Known names that look like this one."""
+        folded = {spelling(known): known for known in self._exact}
+        close = get_close_matches(spelling(name)[:200], list(folded), n=most, cutoff=0.5)
+        return [folded[match] for match in close]

@@ -1,0 +1,47 @@
+"""Which of the candidates can serve a request, in which order.
+
+Owns: what rules a target out (operation, abilities, window, money) with its reason in words, and the plain order.
+Refuses: learning and stickiness, which only reorder what this leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from laneway.chat import Op
+from laneway.dialects import View
+from laneway.route import Decision, Dropped, Target
+
+CHARS_PER_TOKEN = 4
+MOST_CALLS = 6
+"""Calls of providers that one request may cause, whatever its plan says."""
+
+
+def plan(candidates: Sequence[Target], view: View | None, already: Sequence[Dropped], *, by: str = "order") -> Decision:
+    """The candidates that can serve, in their order, with the rest as dropped."""
+    ruled_out = {dropped.target.name for dropped in already} if already else ()
+    ranked: list[Target] = []
+    dropped = list(already)
+    for target in candidates:
+        if ruled_out and target.name in ruled_out:
+            continue
+        reason = unable(target, view) if view is not None else None
+        if reason is None:
+            ranked.append(target)
+        else:
+            dropped.append(Dropped(target, reason))
+    return Decision(ranked=tuple(ranked), by=by, dropped=tuple(dropped))
+
+
+def unable(target: Target, view: View) -> str | None:
+    """Why a target cannot serve a request, or None. What is not known rules nothing out."""
+    if (target.kind == "embed") is not (view.op is Op.EMBED) and (target.kind == "embed" or target.abilities):
+        return "makes embeddings only" if target.kind == "embed" else "makes no embeddings"
+    if view.needs and target.abilities is not None:
+        missing = view.needs - target.abilities
+        if missing:
+            return f"cannot do {', '.join(sorted(missing))}"
+    if target.window is not None and view.text_chars > target.window * CHARS_PER_TOKEN * 2:
+        # Twice the usual characters per token: only what is far too long for certain is ruled out here.
+        return f"prompt of {view.text_chars} characters exceeds its window of {target.window} tokens"
+    return None

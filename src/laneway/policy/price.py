@@ -1,0 +1,87 @@
+"""What tokens cost. The one place where money is computed and rounded.
+
+Owns: the sum over a usage at a price, and the ceiling of what a request may cost at a target. Prices are integers
+of pico-USD per token, amounts integers of nano-USD, rounded up once at the end.
+Refuses: floats, guesses about missing prices (the caller decides what unpriced means), and provider conventions
+(a `Usage` is already in the neutral convention when it arrives here).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from laneway.chat import Usage
+from laneway.route import Price
+
+PICOS_PER_NANO = 1000
+NANOS_PER_USD = 1_000_000_000
+CHARS_PER_TOKEN_FLOOR = 2
+"""For ceilings a token is assumed to be at least this many characters of prompt: ordinary text has 3 to 5."""
+TOKENS_PER_TURN = 8
+TOKENS_PER_TOOL = 512
+TOKENS_PER_IMAGE = 3000
+DEFAULT_OUTPUT = 8192
+
+
+def per_million(usd: str | int | float) -> int:
+    """USD per million tokens, as price lists say it, to pico-USD per token."""
+    return int((Decimal(str(usd)) * 1_000_000).to_integral_value())
+
+
+def usd_to_nanos(usd: str | int | float) -> int:
+    return int((Decimal(str(usd)) * NANOS_PER_USD).to_integral_value())
+
+
+def nanos_to_usd(nanos: int) -> str:
+    """An exact decimal string, without an exponent."""
+    return format((Decimal(nanos) / NANOS_PER_USD).normalize(), "f")
+
+
+def cost_nanos(usage: Usage, price: Price) -> int:
+    """What a usage costs. Missing figures count as 0 here; whoever settles decides what stands in for them."""
+    total_input = usage.input or 0
+    if price.above is not None and price.above_window is not None and total_input > price.above_window:
+        price = price.above
+    read = usage.cache_read or 0
+    short = usage.cache_write_5m or 0
+    long = usage.cache_write_1h or 0
+    plain = max(total_input - read - short - long, 0)
+    picos = (
+        plain * price.input
+        + read * (price.input if price.cache_read is None else price.cache_read)
+        + short * (price.input if price.cache_write_5m is None else price.cache_write_5m)
+        + long * (_long_write(price))
+        + (usage.output or 0) * price.output
+    )
+    return -(-picos // PICOS_PER_NANO)
+
+
+def _long_write(price: Price) -> int:
+    if price.cache_write_1h is not None:
+        return price.cache_write_1h
+    return price.input if price.cache_write_5m is None else price.cache_write_5m
+
+
+def ceiling_nanos(
+    price: Price, *, text_chars: int, turns: int, tools: int, images: int, max_tokens: int | None, output: int | None
+) -> int:
+    """The most a request may cost at this price: prompt counted high, the answer at its limit."""
+    prompt = (
+        text_chars // CHARS_PER_TOKEN_FLOOR
+        + turns * TOKENS_PER_TURN
+        + tools * TOKENS_PER_TOOL
+        + images * TOKENS_PER_IMAGE
+    )
+    answer = max_tokens or output or DEFAULT_OUTPUT
+    if output is not None:
+        answer = min(answer, output)
+    dearest = price
+    if price.above is not None and price.above_window is not None and prompt > price.above_window:
+        dearest = price.above
+    write = max(dearest.input, dearest.cache_write_5m or 0, dearest.cache_write_1h or 0)
+    return -(-(prompt * write + answer * dearest.output) // PICOS_PER_NANO)
+
+
+def counted_tokens(chars: int) -> int:
+    """Tokens in text that nobody counted: about four characters each, at least one for any text at all."""
+    return -(-chars // 4)

@@ -1,0 +1,78 @@
+"""The record: one flat row of attributes per request, the same wherever it is kept or shown.
+
+Owns: the names of the attributes and how an Outcome becomes them, refused and failed requests included.
+Refuses: prompts, answers, keys, and a provider's raw words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from laneway.chat import Usage
+from laneway.policy.price import nanos_to_usd
+from laneway.route import Outcome
+
+PREFIX = "awooop"
+
+
+def attributes(outcome: Outcome, prefix: str = PREFIX) -> Mapping[str, object]:
+    """Every attribute is present on every record; what is not known is None."""
+    attempts = outcome.attempts
+    last = attempts[-1] if attempts else None
+    served = outcome.served
+    usage = Usage()
+    failed = [attempt for attempt in attempts if attempt.failure is not None]
+    for attempt in attempts:
+        usage = added(usage, attempt.usage)
+    return {
+        "request_id": outcome.request_id,
+        "at_s": outcome.at_s,
+        "elapsed_ms": round(outcome.elapsed_s * 1000, 3),
+        "front": outcome.front,
+        "op": outcome.op.value,
+        "tenant": outcome.tenant,
+        "key_id": outcome.key_id,
+        "trace": outcome.trace,
+        "intent": outcome.intent,
+        "stream": outcome.stream,
+        "status": outcome.status,
+        "failure": outcome.failure.kind.value if outcome.failure is not None else None,
+        "caller_gone": outcome.caller_gone,
+        "decided_by": outcome.decision.by if outcome.decision is not None else None,
+        "attempts": len(attempts),
+        "finish": served.finish.value if served is not None and served.finish is not None else None,
+        "first_content_ms": _ms(served.first_content_s) if served is not None else None,
+        "config": outcome.version,
+        f"{prefix}.project_id": outcome.project,
+        f"{prefix}.lane": outcome.lane,
+        f"{prefix}.provider_tier": last.target.provider.tier.value if last is not None else None,
+        f"{prefix}.endpoint": last.target.provider.name if last is not None else None,
+        "gen_ai.request.model": outcome.model,
+        "gen_ai.response.model": served.target.upstream if served is not None else None,
+        "gen_ai.usage.input_tokens": usage.input,
+        "gen_ai.usage.output_tokens": usage.output,
+        f"{prefix}.fallback_reason": failed[0].failure.kind.value if failed and failed[0].failure else None,
+        f"{prefix}.cost_usd": nanos_to_usd(outcome.cost_nanos),
+    }
+
+
+def added(one: Usage, other: Usage) -> Usage:
+    """Two usages of one request, summed; unknown plus known is known."""
+    return Usage(
+        input=_sum(one.input, other.input),
+        output=_sum(one.output, other.output),
+        cache_read=_sum(one.cache_read, other.cache_read),
+        cache_write_5m=_sum(one.cache_write_5m, other.cache_write_5m),
+        cache_write_1h=_sum(one.cache_write_1h, other.cache_write_1h),
+        reasoning=_sum(one.reasoning, other.reasoning),
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    if one is None:
+        return other
+    return one if other is None else one + other
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

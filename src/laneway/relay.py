@@ -1,0 +1,159 @@
+"""Relay: one stream from a provider to a caller, in three states.
+
+Holding: nothing has reached the caller, and whatever goes wrong is raised. Committed, from the first event that
+bears content: every upstream read is followed by one awaited send, so back-pressure is TCP's. Ended: finished,
+faulted or caller gone, exactly one of them.
+Refuses: choosing targets, and ever writing a success terminator after a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from laneway.attempt import Running
+from laneway.chat import Event, Faulted, Finished, Skipped, TextDelta, ThinkingDelta, ToolBegan, ToolDelta, Used
+from laneway.dialects import Frame, StreamReader, StreamWriter
+from laneway.edge import Send
+from laneway.failure import Failure, FailureError, Kind
+from laneway.ports import Reply
+
+
+class Relay:
+    """Made per attempt. Call `hold` until it returns, then send the response head, then `run`."""
+
+    __slots__ = (
+        "_clock",
+        "_committed",
+        "_fault",
+        "_hides_usage",
+        "_over",
+        "_passing",
+        "_reader",
+        "_reply",
+        "_running",
+        "_writer",
+    )
+
+    def __init__(
+        self,
+        *,
+        running: Running,
+        reply: Reply,
+        reader: StreamReader,
+        writer: StreamWriter,
+        passing: bool,
+        hides_usage: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._running = running
+        self._reply = reply
+        self._reader = reader
+        self._writer = writer
+        self._passing = passing
+        self._hides_usage = hides_usage
+        self._clock = clock
+        self._committed = False
+        self._over = False
+        self._fault: Failure | None = None
+
+    async def hold(self, first_by_s: float, first_content_s: float) -> bytes:
+        """Reads until there is content, and returns what is to be sent first. Raises any fault before that."""
+        held: list[bytes] = []
+        while not self._committed and not self._over:
+            left_s = first_by_s - self._clock()
+            try:
+                if left_s <= 0:
+                    raise FailureError(_too_late(first_content_s))
+                data = await self._reply.read(left_s)
+            except FailureError as error:
+                if error.failure.kind is Kind.TIMEOUT:
+                    raise FailureError(_too_late(first_content_s)) from None
+                raise
+            held.append(self._take(data))
+            if self._fault is not None and not self._committed:
+                raise FailureError(self._fault)
+        self._running.first_content_at_s = self._clock()
+        return b"".join(held)
+
+    async def run(self, held: bytes, send: Send, between_chunks_s: float) -> Failure | None:
+        """Sends what was held and then everything else; returns the fault that ended the stream, if one did."""
+        out = held
+        while not self._over and self._fault is None:
+            if out:
+                await send({"type": "http.response.body", "body": out, "more_body": True})
+            try:
+                out = self._take(await self._reply.read(between_chunks_s))
+            except FailureError as error:
+                self._fault = error.failure
+                out = b""
+        if self._fault is not None:
+            out += self._writer.fault(self._fault)
+        await send({"type": "http.response.body", "body": out, "more_body": False})
+        return self._fault
+
+    def _take(self, data: bytes) -> bytes:
+        """One upstream read, as bytes for the caller."""
+        if data:
+            frames = self._reader.feed(data)
+        else:
+            frames = self._reader.end()
+            self._over = True
+        out: list[bytes] = []
+        for frame in frames:
+            if self._passing:
+                if self._look(frame):
+                    out.append(frame.raw)
+            else:
+                for event in frame.events:
+                    if self._note(event):
+                        out.append(self._writer.write(event))
+            if self._fault is not None:
+                break
+        if self._over and self._fault is None and not self._passing:
+            out.append(self._writer.end())
+        self._running.chunks += 1
+        return b"".join(out)
+
+    def _look(self, frame: Frame) -> bool:
+        """Notes a frame that passes as it came; False where it must not reach the caller."""
+        keep = True
+        only_usage = self._hides_usage
+        for event in frame.events:
+            keep = self._note(event) and keep
+            only_usage = only_usage and type(event) is Used
+        return keep and not (only_usage and frame.events)
+
+    def _note(self, event: Event) -> bool:
+        """What the gateway itself learns from an event; False for events that are not passed on."""
+        kind = type(event)
+        running = self._running
+        if kind is TextDelta or kind is ThinkingDelta:
+            size = len(event.text)  # type: ignore[union-attr]
+            running.chars += size
+            if size:
+                self._committed = True
+        elif kind is ToolDelta:
+            running.chars += len(event.arguments)  # type: ignore[union-attr]
+            self._committed = True
+        elif kind is ToolBegan:
+            self._committed = True
+        elif kind is Used:
+            running.usage = running.usage.merged(event.usage)  # type: ignore[union-attr]
+        elif kind is Finished:
+            running.finish = event.finish  # type: ignore[union-attr]
+            self._committed = True
+        elif kind is Faulted:
+            self._fault = event.failure  # type: ignore[union-attr]
+            return False
+        elif kind is Skipped:
+            running.skipped += 1
+            return False
+        return True
+
+
+def _too_late(first_content_s: float) -> Failure:
+    return Failure(
+        kind=Kind.TIMEOUT,
+        clock="first_content",
+        message=f"The provider sent no content within {first_content_s:g} seconds.",
+    )

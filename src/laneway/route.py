@@ -1,0 +1,220 @@
+"""The words of routing, as frozen values: who asks, which lane, which targets, what was decided, what came of it.
+
+Owns: Tenant, Provider, Target, Lane, Price, Decision, Attempt and Outcome. They are made once per configuration
+(tenants, providers, targets, lanes) or once per request (decision, attempts, outcome) and never changed.
+Refuses: behaviour beyond reading itself, wire formats, and showing a secret in a repr.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from laneway.chat import Finish, Op, Usage
+from laneway.failure import Failure
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """Pico-USD per token. A cache price that is None is the input price."""
+
+    input: int
+    output: int
+    cache_read: int | None = None
+    cache_write_5m: int | None = None
+    cache_write_1h: int | None = None
+    above_window: int | None = None
+    above: Price | None = None
+    """Where set, the prices once the input passes `above_window` tokens."""
+
+    @property
+    def free(self) -> bool:
+        return not (self.input or self.output or self.cache_write_5m or self.cache_write_1h or self.cache_read)
+
+
+FREE = Price(input=0, output=0)
+
+
+class Clocks(msgspec.Struct, frozen=True, kw_only=True):
+    """The four clocks of one attempt, in seconds: connect, response head, first content, between chunks."""
+
+    connect_s: float = 5.0
+    headers_s: float = 300.0
+    first_content_s: float = 120.0
+    between_chunks_s: float = 60.0
+
+
+class Tier(StrEnum):
+    """How dear a provider is; lanes never enter a dearer tier unless they say so."""
+
+    LOCAL = "local"
+    BALANCED = "balanced"
+    PREMIUM = "premium"
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that serves models. `headers` may hold a key, so they are never shown."""
+
+    name: str
+    dialect: str
+    origin: str
+    path: str = ""
+    tier: Tier = Tier.BALANCED
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    signing: str = ""
+    """"aws" where each call is signed instead of carrying a key; `region` goes with it."""
+    region: str = ""
+    clocks: Clocks = Clocks()
+    slots: int | None = None
+    asks_usage: bool = True
+    """The provider understands a request for usage inside a stream."""
+    lists: bool = True
+    """The provider has a model list worth asking for."""
+
+    def __repr__(self) -> str:
+        return f"Provider({self.name!r}, {self.dialect!r}, {self.origin!r})"
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One model at one provider. `model` is the id callers use, `upstream` the provider's own."""
+
+    provider: Provider
+    model: str
+    upstream: str
+    price: Price | None = None
+    window: int | None = None
+    output: int | None = None
+    abilities: frozenset[str] | None = None
+    """None: nothing is known, so nothing is ruled out."""
+    kind: str = "chat"
+    clocks: Clocks = Clocks()
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider.name}/{self.upstream}"
+
+    def __hash__(self) -> int:
+        return hash((self.provider.name, self.upstream))
+
+    def __repr__(self) -> str:
+        return f"Target({self.name!r})"
+
+
+class Stage(StrEnum):
+    """How far a lane's traffic is let in."""
+
+    OBSERVE = "observe"
+    SHADOW = "shadow"
+    CANARY = "canary"
+    ACTIVE = "active"
+
+
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
+    """A named kind of traffic. `targets` is the whole chain in order, substitutes and chained lanes included."""
+
+    name: str
+    targets: tuple[Target, ...]
+    forces: bool = False
+    """The lane's targets serve, whatever model the caller named."""
+    claims: tuple[str, ...] = ()
+    """Model names that put a caller without a lane header into this lane."""
+    run_only: bool = False
+    rescue: str = "error"
+    stage: Stage = Stage.ACTIVE
+    max_tokens: int | None = None
+    sticky: bool = False
+    badge: str | None = None
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose request it is, with what that tenant may do. None means no restriction."""
+
+    name: str
+    lanes: frozenset[str] | None = None
+    models: tuple[str, ...] | None = None
+    lane: str | None = None
+    project: str | None = None
+    daily_nanos: int | None = None
+    bias: float = 0.5
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller's key as the gateway knows it: its digest, never the key."""
+
+    id: str
+    tenant: str
+    name: str = ""
+    last4: str = ""
+    created_s: int = 0
+    revoked_s: int | None = None
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """A target that was considered and left out, and why, in words."""
+
+    target: Target
+    reason: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Targets in the order they will be tried. `by` names the room that decided."""
+
+    ranked: tuple[Target, ...]
+    by: str
+    dropped: tuple[Dropped, ...] = ()
+    reason: str = ""
+    confidence: float | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of one target, ended. `counted` is True where usage was counted from deltas, not reported."""
+
+    target: Target
+    started_s: float
+    ended_s: float
+    status: int = 0
+    failure: Failure | None = None
+    usage: Usage = Usage()
+    counted: bool = False
+    finish: Finish | None = None
+    first_content_s: float | None = None
+    chunks: int = 0
+    skipped_chunks: int = 0
+    omitted: tuple[str, ...] = ()
+    cost_nanos: int = 0
+    called: bool = True
+    """False when the attempt ended before anything was sent to the provider."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one request led to: what the record, the metrics and the ledger are made from."""
+
+    request_id: str
+    at_s: float
+    elapsed_s: float
+    front: str
+    op: Op
+    tenant: str
+    key_id: str | None
+    project: str | None
+    trace: str | None
+    intent: str | None
+    lane: str | None
+    model: str
+    stream: bool
+    status: int
+    failure: Failure | None
+    decision: Decision | None
+    attempts: tuple[Attempt, ...]
+    caller_gone: bool
+    cost_nanos: int
+    version: str
+
+    @property
+    def served(self) -> Attempt | None:
+        """The attempt whose answer the caller got, if any."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last is not None and last.failure is None else None
