@@ -1,0 +1,70 @@
+# What a person does with this repository. `make` alone lists it.
+#
+# Everything is installed into .venv, from the hashes in .ci/*.txt, by .ci/install, which does nothing when nothing
+# changed. Nothing need be there before but Python 3.11 or newer, a C++20 compiler, make and git.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+bin := .venv/bin
+# CXX has a value in make even if nobody gave it one: only a given one is passed on.
+install := PYTHON="$(PYTHON)" $(if $(filter-out default undefined,$(origin CXX)),CXX="$(CXX)") sh .ci/install
+# More words for the command at hand, for example: make run ARGS="--port 9000", make test ARGS="-k budget -x"
+ARGS ?=
+
+.PHONY: help run test test-ui bench lint format lock wheel clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
+		printf '  make %-9s %s\n' "$$name" "$$does"; done
+	@echo '  More words for a command go into ARGS, as in: make run ARGS="--port 9000"'
+
+run: ## install what is missing, then serve on 127.0.0.1:8080
+	@$(install) run
+	@exec $(bin)/laneway serve $(ARGS)
+
+test: ## run the tests (all but those that need a browser or are marked heavy)
+	@$(install) test
+	@$(bin)/python -m pytest $(ARGS)
+
+test-ui: ## run the tests that need a browser
+	@if grep -rqs --include='*.py' 'mark\.browser' tests; then \
+		$(install) test && $(bin)/python -m pytest -m browser $(ARGS); \
+	else echo "laneway: there is no page yet, so nothing to test in a browser"; fi
+
+bench: ## compare speeds: pure parts, and the whole stack beside a bare forwarder
+	@$(install) test
+	@$(bin)/python -m pytest bench --benchmark-only -q $(ARGS)
+
+lint: ## check format, style and types
+	@$(install) test
+	@$(bin)/ruff format --check --quiet . || { echo "laneway: the files above are not formatted: make format"; exit 1; }
+	@$(bin)/ruff check --quiet .
+	@$(bin)/mypy --no-error-summary
+	@echo "laneway: format, style and types are as they should be"
+
+format: ## put the sources into their one format
+	@$(install) test
+	@$(bin)/ruff check --quiet --fix-only .
+	@$(bin)/ruff format --quiet .
+
+# The tests' lock is resolved first, as it holds everything; the two others are cut from it, so that a version is the
+# same wherever it appears. Pins stay as they are unless they must move: make lock ARGS=--upgrade moves them all.
+compile := $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+lock: ## resolve the locks in .ci anew
+	@$(install) test
+	@$(compile) pyproject.toml --all-extras --group build --group lock $(ARGS) -o .ci/test.txt
+	@$(compile) pyproject.toml -c .ci/test.txt $(ARGS) -o .ci/run.txt
+	@$(compile) --group build -c .ci/test.txt $(ARGS) -o .ci/build.txt
+	@git diff --stat -- .ci
+
+wheel: ## build the source distribution, and the wheel from it, into dist/
+	@$(install) test
+	@rm -rf dist
+	@$(bin)/uv build --quiet --offline --no-build-isolation --python $(bin)/python --out-dir dist .
+	@ls -1 dist/*.tar.gz dist/*.whl
+
+clean: ## remove what was built and installed (laneway.db, your data, stays)
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@find src tests bench -name __pycache__ -prune -exec rm -rf {} +
