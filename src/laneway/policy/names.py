@@ -7,7 +7,7 @@ Refuses: knowing who asks; a tenant's permissions are applied by the lane room.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -24,29 +24,15 @@ class Meaning(NamedTuple):
 
 
 class Prefix(NamedTuple):
-    """Names that begin with `text` go to one provider; `target` makes the target from the whole name."""
+    """Names that begin with `text` (or match it as a pattern) go to one provider, without `cut`."""
 
     text: str
-    make: TargetMaker
+    cut: str
+    make: Callable[[str, str], Target]
+    """Makes the target of a name at the provider: upstream id, name as the caller wrote it."""
 
-
-class TargetMaker:
-    """Makes targets for names that no list holds, out of a pattern target. `cut` is what to take off the name."""
-
-    __slots__ = ("_cut", "_known", "_pattern")
-
-    def __init__(self, pattern: Target, cut: str, known: Mapping[str, Target] | None = None) -> None:
-        self._pattern = pattern
-        self._cut = cut
-        self._known = known or {}
-
-    def __call__(self, name: str) -> Target:
-        upstream = name.removeprefix(self._cut)
-        known = self._known.get(upstream) or self._known.get(spelling(upstream))
-        if known is not None:
-            return known
-        pattern = self._pattern
-        return Target(provider=pattern.provider, model=name, upstream=upstream, clocks=pattern.clocks)
+    def target(self, name: str) -> Target:
+        return self.make(name[len(self.cut) :], name)
 
 
 def spelling(name: str) -> str:
@@ -100,10 +86,10 @@ class Names:
         folded = name.lower()
         for prefix in self._prefixes:
             if folded.startswith(prefix.text) and len(name) > len(prefix.text):
-                return Meaning(None, (prefix.make(name),), False)
+                return Meaning(None, (prefix.target(name),), False)
         for pattern in self._patterns:
             if fnmatchcase(folded, pattern.text):
-                return Meaning(None, (pattern.make(name),), False)
+                return Meaning(None, (pattern.target(name),), False)
         return None
 
     def nearest(self, name: str, most: int = 3) -> list[str]:

@@ -1,0 +1,166 @@
+"""The catalogue: what is known of models without asking anybody.
+
+Owns: looking a model up by any of its names, in a family of providers, with its price there.
+Refuses: networks, and guesses: an unknown id has no price rather than somebody else's.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from laneway.policy.names import spelling
+from laneway.policy.price import per_million
+from laneway.route import Price
+
+FAMILIES = ("openai", "anthropic", "bedrock", "openrouter", "ollama")
+REGIONS = ("us.", "eu.", "global.", "apac.", "jp.", "au.", "us-gov.", "ca.", "sa.")
+"""Prefixes of Bedrock's cross-region profile ids: the model behind them is the same, the price may not be."""
+
+
+class Above(msgspec.Struct, frozen=True):
+    window: int
+    input: str
+    output: str
+
+
+class PriceRow(msgspec.Struct, frozen=True):
+    model: str
+    family: str
+    id: str
+    input: str
+    output: str
+    source: str
+    as_of: str
+    cache_read: str | None = None
+    cache_write_5m: str | None = None
+    cache_write_1h: str | None = None
+    above: Above | None = None
+    batch: str | None = None
+
+    def price(self) -> Price:
+        plain = Price(
+            input=per_million(self.input),
+            output=per_million(self.output),
+            cache_read=_optional(self.cache_read),
+            cache_write_5m=_optional(self.cache_write_5m),
+            cache_write_1h=_optional(self.cache_write_1h),
+        )
+        if self.above is None:
+            return plain
+        return msgspec.structs.replace(plain, above_window=self.above.window, above=_scaled(plain, self.above))
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One model, wherever it is served."""
+
+    names: dict[str, str] = {}
+    aliases: tuple[str, ...] = ()
+    window: int | None = None
+    output: int | None = None
+    abilities: frozenset[str] = frozenset()
+    kind: str = "chat"
+    vendor: str = ""
+
+
+class Known(NamedTuple):
+    """A model as one family serves it: `id` is what that family calls it."""
+
+    model: str
+    id: str
+    entry: Entry
+    price: Price | None
+
+
+class _File(msgspec.Struct, frozen=True):
+    models: dict[str, Entry] = {}
+    prices: list[PriceRow] = []
+
+
+class Catalog:
+    """All models, indexed by every spelling of every name."""
+
+    def __init__(self, models: Mapping[str, Entry], prices: Iterable[PriceRow]) -> None:
+        self.models = models
+        self._rows = {(row.family, spelling(row.id)): row for row in prices}
+        self._by_name: dict[str, str] = {}
+        for model, entry in models.items():
+            for name in (model, *entry.names.values(), *entry.aliases):
+                self._by_name.setdefault(spelling(name), model)
+        for row in self._rows.values():
+            self._by_name.setdefault(spelling(row.id), row.model)
+
+    @classmethod
+    def read(cls, text: str) -> Catalog:
+        table: dict[str, Any] = tomllib.loads(text)
+        file = msgspec.convert(table, _File)
+        return cls(file.models, file.prices)
+
+    @classmethod
+    def empty(cls) -> Catalog:
+        return cls({}, ())
+
+    def model_of(self, name: str) -> str | None:
+        """The canonical id behind any name, `bedrock/` and region prefixes included."""
+        folded = spelling(name)
+        found = self._by_name.get(folded)
+        if found is not None:
+            return found
+        bare = folded.removeprefix("bedrock/")
+        found = self._by_name.get(bare)
+        if found is not None:
+            return found
+        for region in REGIONS:
+            if bare.startswith(region):
+                return self._by_name.get(bare.removeprefix(region))
+        return None
+
+    def known(self, name: str, family: str) -> Known | None:
+        """A model as this family serves it. An id of the family is kept as it was typed; other names are turned
+        into the family's own id."""
+        model = self.model_of(name)
+        if model is None:
+            return None
+        entry = self.models[model]
+        bare = name.removeprefix("bedrock/") if family == "bedrock" else name
+        own = entry.names.get(family)
+        row = self._rows.get((family, spelling(bare)))
+        if row is not None:
+            return Known(model, bare, entry, row.price())
+        if own is None:
+            return None
+        row = self._rows.get((family, spelling(own)))
+        return Known(model, own, entry, row.price() if row is not None else None)
+
+    def facts(self, name: str) -> Entry | None:
+        """What is known of a model wherever it runs."""
+        model = self.model_of(name)
+        return self.models[model] if model is not None else None
+
+    def curated(self, family: str) -> list[Known]:
+        """Every model this family serves."""
+        found = (self.known(entry.names[family], family) for entry in self.models.values() if family in entry.names)
+        return [known for known in found if known is not None]
+
+
+def _optional(usd: str | None) -> int | None:
+    return per_million(usd) if usd is not None else None
+
+
+def _scaled(plain: Price, above: Above) -> Price:
+    """Prices above a window: what the list does not say about caches keeps its ratio to the input price."""
+    dear = per_million(above.input)
+
+    def scale(price: int | None) -> int | None:
+        return None if price is None or not plain.input else -(-price * dear // plain.input)
+
+    return Price(
+        input=dear,
+        output=per_million(above.output),
+        cache_read=scale(plain.cache_read),
+        cache_write_5m=scale(plain.cache_write_5m),
+        cache_write_1h=scale(plain.cache_write_1h),
+    )

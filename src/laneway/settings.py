@@ -1,0 +1,208 @@
+"""The configuration as written by a person: frozen structs, one per table of the file.
+
+Owns: which keys exist, their types and defaults, and one sentence about each (the README's reference is made from
+the docstrings). Refuses: reading files, checking references between tables (config does), and run-time objects.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Time limits of one call, in seconds. A table that leaves one out takes it from the next wider table."""
+
+    connect: float | None = None
+    """Until the connection stands."""
+    headers: float | None = None
+    """Until the response head has come; for an answer that is not streamed this includes making it."""
+    first_content: float | None = None
+    """In a stream, until the first content has come."""
+    between_chunks: float | None = None
+    """The longest silence after that."""
+
+
+class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The gateway itself."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. On anything but loopback, keys are required (or `open`)."""
+    port: int = 8080
+    """Port to listen on."""
+    store: str = "sqlite:///laneway.db"
+    """Where state rests: `sqlite:///relative/path`, `sqlite:////absolute/path` or `memory:`."""
+    admin_key: str = ""
+    """Key for `/admin`; empty: `/admin` answers on loopback only while no keys exist."""
+    open: bool = False
+    """Serve without keys on an interface that is not loopback."""
+    cors: tuple[str, ...] = ()
+    """Origins of web pages that may call the gateway; `*` for any."""
+    body_limit_mb: float = 64.0
+    """Largest request body."""
+    body_timeout: float = 60.0
+    """Seconds in which a request body must have arrived."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses whose `X-Forwarded-*` headers are believed."""
+    header_prefixes: tuple[str, ...] = ("x-laneway-", "x-awooop-")
+    """Prefixes under which callers send lane, project, trace and intent."""
+    record_prefix: str = "awooop"
+    """Prefix of the gateway's own attributes on records."""
+    engine: Literal["own", "httpx"] = "own"
+    """HTTP client for providers: `own` (fast, HTTP/1.1) or `httpx` (proxies from the environment)."""
+    refresh: float = 30.0
+    """Seconds between two looks at the model lists of providers."""
+    watch: bool = False
+    """Reload when the configuration file changes."""
+    keep_records_days: float = 30.0
+    """How long records of requests are kept."""
+
+
+class ProviderTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A place that serves models."""
+
+    dialect: Literal["openai", "anthropic", "ollama", "converse"] = "openai"
+    """Wire format: `openai` for anything OpenAI-compatible, `converse` for AWS Bedrock."""
+    url: str = ""
+    """Base url, with the version part where the provider has one (`https://api.openai.com/v1`)."""
+    api_key: str = ""
+    """Key sent to the provider; clients never see it."""
+    tier: Literal["local", "balanced", "premium"] | None = None
+    """How dear it is; unset: `local` for loopback and private addresses and Ollama, else `balanced`."""
+    family: str = ""
+    """Family of ids in the catalogue: `openai`, `anthropic`, `bedrock`, `openrouter`, `ollama`; unset: by url."""
+    region: str = ""
+    """AWS region; unset: `AWS_REGION`."""
+    prefixes: tuple[str, ...] = ()
+    """Model names beginning so are sent here as they are (`mistralai/`, `qwen/`)."""
+    accepts: tuple[str, ...] = ()
+    """Patterns of model names that are sent here when nobody else knows them (`gpt-*`, `*`)."""
+    models: tuple[str, ...] = ()
+    """Models offered even when the provider has no list, or is asleep."""
+    headers: dict[str, str] = {}
+    """Further request headers."""
+    timeouts: Timeouts = Timeouts()
+    """Time limits of calls to it."""
+    slots: int | None = None
+    """Calls at the same time; unset: no limit."""
+    lists: bool | None = None
+    """Whether its model list is asked for; unset: yes, except for Bedrock."""
+    asks_usage: bool | None = None
+    """Whether usage is asked for inside streams; unset: yes."""
+    optional: bool = False
+    """With an empty url the provider, and every target at it, is left out instead of being an error."""
+
+
+class PriceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """USD per million tokens."""
+
+    input: str | float
+    """Prompt tokens."""
+    output: str | float = 0
+    """Answer tokens."""
+    cache_read: str | float | None = None
+    """Prompt tokens read from a cache; unset: as input."""
+    cache_write_5m: str | float | None = None
+    """Prompt tokens written to a cache; unset: as input."""
+    cache_write_1h: str | float | None = None
+    """Prompt tokens written to a long-lived cache."""
+
+
+class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model under a name of your own. What is unset comes from the catalogue."""
+
+    provider: str = ""
+    """The provider that serves it."""
+    id: str = ""
+    """Its id there; unset: the name of this table."""
+    targets: tuple[str, ...] = ()
+    """Instead of provider and id: several `provider/id` in order."""
+    aliases: tuple[str, ...] = ()
+    """Other names for it."""
+    price: PriceTable | Literal["free"] | None = None
+    """Its price, or `free`."""
+    window: int | None = None
+    """Tokens of prompt and answer together."""
+    output: int | None = None
+    """Tokens of the longest answer."""
+    abilities: tuple[str, ...] | None = None
+    """What it can do: tools, vision, json, schema, prefill, thinking, logprobs, cache, documents, embed."""
+    kind: Literal["chat", "embed"] | None = None
+    """What it makes."""
+    substitute: str = ""
+    """A model to use while this one's host is asleep or failing."""
+    timeouts: Timeouts = Timeouts()
+    """Time limits of calls to it."""
+    listed: bool = True
+    """Whether model lists show it."""
+
+
+class TargetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A target of a lane with time limits of its own."""
+
+    target: str
+    """A model's name or `provider/id`."""
+    timeouts: Timeouts = Timeouts()
+    """Time limits of this target in this lane."""
+
+
+class LaneTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named kind of traffic."""
+
+    targets: tuple[str | TargetTable, ...] = ()
+    """What may serve it, in order: model names or `provider/id`."""
+    chain: tuple[str, ...] = ()
+    """Lanes whose targets are tried after its own. A dearer tier is entered only if it is named here."""
+    forces: bool = True
+    """Its targets serve whatever model the caller names; false: the lane only classes traffic."""
+    claims: tuple[str, ...] = ()
+    """Model names that bring callers without a lane header into it."""
+    run_only: bool = False
+    """Refuses synchronous calls."""
+    rescue: Literal["error", "continue", "hold"] = "error"
+    """What happens to a stream that breaks after its first content."""
+    stage: Literal["observe", "shadow", "canary", "active"] = "active"
+    """`shadow` answers with the decision and executes nothing."""
+    sticky: bool = False
+    """Conversations stay with the target that served them."""
+    badge: str = ""
+    """Words for people: shown in records and events."""
+    timeouts: Timeouts = Timeouts()
+    """Time limits of its targets."""
+
+
+class TenantTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Callers who share keys, permissions and a budget."""
+
+    keys: tuple[str, ...] = ()
+    """Keys of its callers; more can be made with `laneway keys create`."""
+    lanes: tuple[str, ...] | None = None
+    """Lanes it may use; unset: all."""
+    models: tuple[str, ...] | None = None
+    """Patterns of models it may use; unset: all."""
+    lane: str = ""
+    """Lane of requests that name none."""
+    project: str = ""
+    """Project of requests that name none."""
+    daily_usd: str | float | None = None
+    """Most it may spend in a UTC day."""
+    bias: float = 0.5
+    """Quality against cost: 0 lowest cost, 1 highest quality."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    server: ServerTable = ServerTable()
+    """The gateway itself."""
+    timeouts: Timeouts = Timeouts()
+    """Time limits of every call."""
+    providers: dict[str, ProviderTable] = {}
+    """Places that serve models."""
+    models: dict[str, ModelTable] = {}
+    """Models under names of your own."""
+    lanes: dict[str, LaneTable] = {}
+    """Named kinds of traffic."""
+    tenants: dict[str, TenantTable] = {}
+    """Callers who share keys, permissions and a budget."""
