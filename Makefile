@@ -59,10 +59,11 @@ lock: ## resolve the locks in .ci anew
 	@$(compile) --group build -c .ci/test.txt $(ARGS) -o .ci/build.txt
 	@git diff --stat -- .ci
 
-wheel: ## build the source distribution, and the wheel from it, into dist/
+wheel: ## build the source distribution, and the wheel from it, into dist/, and try the wheel
 	@$(install) test
 	@rm -rf dist
 	@$(bin)/uv build --quiet --offline --no-build-isolation --python $(bin)/python --out-dir dist .
+	@$(bin)/python -m pytest -q -m heavy tests/house/test_wheel.py
 	@ls -1 dist/*.tar.gz dist/*.whl
 
 clean: ## remove what was built and installed (laneway.db, your data, stays)
