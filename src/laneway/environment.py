@@ -24,6 +24,8 @@ ALASKA_LANES = {
     "CLOUD_PREMIUM": ("cloud-premium", "premium", ("cloud-balanced", "local-fast")),
 }
 """Suffix of the variables -> lane, tier, and the lanes tried after it. Nothing leads into premium silently."""
+BEDROCK_KEYS = ("ABSK", "bedrock-api-key-")
+"""How Bedrock's own API keys begin."""
 TIMEOUT_NAMES = ("connect", "headers", "first_content", "between_chunks")
 
 
@@ -189,10 +191,12 @@ def _alaska_provider(
     kind = provider.lower()
     if "bedrock" in kind or model.startswith("bedrock/"):
         region = region_of(environment)
+        # A key left over from a sidecar is no Bedrock key: with AWS credentials at hand those sign.
+        own = key.startswith(BEDROCK_KEYS) or not environment.get("AWS_ACCESS_KEY_ID")
         return ProviderTable(
             dialect="converse",
-            url=url or bedrock_url(region),
-            api_key=key,
+            url=re.sub(r"/v\d+/?$", "", url.rstrip("/")) or bedrock_url(region),
+            api_key=key if own else "",
             region=region,
             family="bedrock",
             lists=False,

@@ -44,6 +44,7 @@ class Layout:
         self._problems: list[Problem] = []
         self.providers = self._made_providers()
         self._cards: Mapping[str, Sequence[Card]] = {}
+        self._asleep: frozenset[str] = frozenset()
         self._models = self._made_models()
         self.lanes = self._made_lanes()
         self.tenants, self.keys = self._made_tenants()
@@ -52,9 +53,10 @@ class Layout:
             raise ConfigError(self._problems)
         self.names = self._made_names()
 
-    def hear(self, cards: Mapping[str, Sequence[Card]]) -> None:
-        """Takes in what each awake provider lists now, and makes the table of names anew."""
+    def hear(self, cards: Mapping[str, Sequence[Card]], asleep: frozenset[str]) -> None:
+        """Takes in what each provider listed last, and who is asleep, and makes the table of names anew."""
         self._cards = cards
+        self._asleep = asleep
         self.names = self._made_names()
 
     def _made_providers(self) -> dict[str, Provider]:
@@ -285,7 +287,8 @@ class Layout:
             for spelled in (name, *self.settings.models[name].aliases):
                 models[spelled] = list(targets)
         configured = {spelling(name) for name in models}
-        for provider_name, provider in self.providers.items():
+        awake_first = sorted(self.providers.items(), key=lambda item: item[0] in self._asleep)
+        for provider_name, provider in awake_first:
             for name, target in self._offered(provider_name, provider):
                 if spelling(name) not in configured:
                     held = models.setdefault(name, [])

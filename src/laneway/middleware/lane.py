@@ -8,13 +8,13 @@ Refuses: ranking the candidates, and any knowledge of whether they are well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Protocol
 
 from laneway.edge import BODY_LIMIT, BODY_LIMIT_S, App, CallerGoneError, Receive, Send, ingest, refuse
 from laneway.exchange import Exchange, Scope
 from laneway.failure import FailureError, Kind, fail
 from laneway.policy.names import Meaning, Names
+from laneway.policy.permit import permitted
 from laneway.route import Lane, Target
 
 HEADER_PREFIXES = ("x-laneway-", "x-awooop-")
@@ -105,7 +105,7 @@ class LaneMiddleware:
             exchange.lane = lane
         candidates = _candidates(lane, meaning, model)
         if candidates is not None:
-            exchange.candidates = self._permitted(exchange, model, candidates)
+            exchange.candidates = _allowed(exchange, model, candidates)
         elif self.strict:
             raise _unknown_model(model, names, lane)
 
@@ -123,22 +123,12 @@ class LaneMiddleware:
         own = exchange.tenant.lane
         return names.lanes.get(own) if own is not None else None
 
-    def _permitted(self, exchange: Exchange, model: str, candidates: tuple[Target, ...]) -> tuple[Target, ...]:
-        patterns = exchange.tenant.models
-        if patterns is None:
-            return candidates
-        kept = tuple(
-            target
-            for target in candidates
-            if any(
-                fnmatchcase(name, pattern)
-                for pattern in patterns
-                for name in (target.model, target.upstream, target.name)
-            )
-        )
-        if not kept:
-            raise fail(Kind.FORBIDDEN, f"This key may not use the model '{model[:120]}'.", field="model")
-        return kept
+
+def _allowed(exchange: Exchange, model: str, candidates: tuple[Target, ...]) -> tuple[Target, ...]:
+    kept = permitted(exchange.tenant, candidates)
+    if candidates and not kept:
+        raise fail(Kind.FORBIDDEN, f"This key may not use the model '{model[:120]}'.", field="model")
+    return kept
 
 
 def _candidates(lane: Lane | None, meaning: Meaning | None, model: str) -> tuple[Target, ...] | None:

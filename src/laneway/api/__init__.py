@@ -1,0 +1,1 @@
+"""The endpoints beside the stack: thin Starlette functions over what the gateway already knows."""

@@ -1,0 +1,78 @@
+"""Admin: what an operator does to a running gateway. Every endpoint asks for the admin key.
+
+Owns: /admin/v1/reload, /admin/v1/records, /admin/v1/keys. Refuses: callers' keys, and showing any secret again.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from laneway.api.desk import desk_of, endpoint, json, require_admin
+from laneway.config import ConfigError
+from laneway.failure import Kind, fail
+from laneway.issue import issue
+
+MOST_RECORDS = 1000
+
+
+class NewKey(msgspec.Struct, forbid_unknown_fields=True):
+    tenant: str = "default"
+    name: str = ""
+
+
+@endpoint
+async def reload(request: Request) -> Response:
+    """POST /admin/v1/reload: validated whole, swapped at once; a bad file changes nothing."""
+    await require_admin(request)
+    try:
+        version = await desk_of(request).reload()
+    except ConfigError as error:
+        problems = [{"path": problem.path, "message": problem.message} for problem in error.problems]
+        return json({"reloaded": False, "problems": problems}, 400)
+    return json({"reloaded": True, "config": version})
+
+
+@endpoint
+async def records(request: Request) -> Response:
+    """GET /admin/v1/records?limit=&attribute=value: the newest records, exact matches on any attribute."""
+    await require_admin(request)
+    filters = dict(request.query_params)
+    text = filters.pop("limit", "100")
+    if not text.isdigit() or not 0 < int(text) <= MOST_RECORDS:
+        raise fail(Kind.BAD_REQUEST, f"limit: expected a whole number from 1 to {MOST_RECORDS}.", field="limit")
+    found = await desk_of(request).store.journal.recent(int(text), filters)
+    return json({"object": "list", "data": list(found)})
+
+
+@endpoint
+async def keys(request: Request) -> Response:
+    """GET /admin/v1/keys: all keys, by their ends."""
+    await require_admin(request)
+    return json({"object": "list", "data": list(await desk_of(request).store.keys.list())})
+
+
+@endpoint
+async def create_key(request: Request) -> Response:
+    """POST /admin/v1/keys {"tenant", "name"}: the key is in this answer and nowhere else."""
+    await require_admin(request)
+    try:
+        asked = msgspec.json.decode(await request.body() or b"{}", type=NewKey)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise fail(Kind.MALFORMED_REQUEST, f"The body is not a key to make: {error}") from None
+    made = issue(asked.tenant, asked.name, int(time.time()))
+    await desk_of(request).store.keys.create(made.key, made.digest)
+    return json({"key": made.secret, "id": made.key.id, "tenant": made.key.tenant, "name": made.key.name}, 201)
+
+
+@endpoint
+async def revoke_key(request: Request) -> Response:
+    """DELETE /admin/v1/keys/{id}."""
+    await require_admin(request)
+    key_id = request.path_params["id"]
+    if not await desk_of(request).store.keys.revoke(key_id, int(time.time())):
+        raise fail(Kind.UNKNOWN_PATH, f"There is no key '{key_id[:80]}'.")
+    return json({"id": key_id, "revoked": True})

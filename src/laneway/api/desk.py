@@ -1,0 +1,106 @@
+"""The desk: what every plain endpoint needs to know, and how it answers.
+
+Owns: the handle on the running gateway's parts, who is asking (by the same gate as the stack's), and refusals in the
+shape the caller's client expects, judged by the path and headers it used.
+Refuses: any endpoint of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from laneway.dialects import Dialect, Written, dialect
+from laneway.failure import Failure, FailureError, Kind
+from laneway.loaded import Loaded
+from laneway.middleware.auth import Gate
+from laneway.observe import Metrics
+from laneway.ports import Upstream
+from laneway.roster import Roster
+from laneway.route import Tenant
+from laneway.store import Store
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+encode = msgspec.json.Encoder().encode
+
+
+class Desk(NamedTuple):
+    """The parts of one configuration in force."""
+
+    loaded: Loaded
+    gate: Gate
+    admin: Gate | None
+    roster: Roster
+    store: Store
+    upstream: Upstream
+    metrics: Metrics
+    reload: Callable[[], Awaitable[str]]
+    started_s: float
+
+
+def desk_of(request: Request) -> Desk:
+    desk: Desk = request.scope["laneway.desk"]
+    return desk
+
+
+def spoken(request: Request) -> Dialect:
+    """The dialect a caller of a plain endpoint most likely speaks."""
+    path = request.url.path
+    if path.startswith("/api/") or path == "/":
+        return dialect("ollama")
+    if path.startswith("/v1/messages") or "anthropic-version" in request.headers:
+        return dialect("anthropic")
+    return dialect("openai")
+
+
+def respond(written: Written) -> Response:
+    response = Response(written.body, status_code=written.status, media_type=written.content_type.decode())
+    for name, value in written.headers:
+        response.headers[name.decode()] = value.decode("latin-1")
+    return response
+
+
+def refused(request: Request, failure: Failure) -> Response:
+    return respond(spoken(request).write_failure(failure, ""))
+
+
+def json(value: Any, status: int = 200) -> Response:
+    return Response(encode(value), status_code=status, media_type="application/json")
+
+
+async def tenant_of(request: Request) -> Tenant:
+    """Raises FailureError where the stack would refuse the same caller."""
+    found = await desk_of(request).gate.identify(dict(request.scope["headers"]))
+    if isinstance(found, Failure):
+        raise FailureError(found)
+    return found[0]
+
+
+async def require_admin(request: Request) -> None:
+    """Raises FailureError unless the admin key was sent; without one configured nobody administers."""
+    admin = desk_of(request).admin
+    if admin is None:
+        message = "No admin key is configured: set server.admin_key or LANEWAY_ADMIN_KEY."
+        raise FailureError(Failure(kind=Kind.FORBIDDEN, message=message))
+    found = await admin.identify(dict(request.scope["headers"]))
+    if isinstance(found, Failure):
+        raise FailureError(found)
+
+
+def endpoint(function: Endpoint) -> Endpoint:
+    """Turns a FailureError into the caller's error shape."""
+
+    @wraps(function)
+    async def wrapped(request: Request) -> Response:
+        try:
+            return await function(request)
+        except FailureError as error:
+            return refused(request, error.failure)
+
+    return wrapped

@@ -1,0 +1,71 @@
+"""The table of plain endpoints, and what is answered where there is none.
+
+Owns: which path and method leads to which function. The fronts are not here: they go to the stack.
+Refuses: any behaviour beyond "nothing is at this path" and "not with this method".
+"""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from laneway.api import admin, health, models, page
+from laneway.api.desk import refused
+from laneway.dialects import FRONTS
+from laneway.failure import Failure, Kind
+
+ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
+    ("/", ("GET", "HEAD"), page.root),
+    ("/ui", ("GET",), page.page),
+    ("/healthz", ("GET",), health.healthz),
+    ("/readyz", ("GET",), health.readyz),
+    ("/metrics", ("GET",), health.metrics),
+    ("/v1/models", ("GET",), models.models),
+    ("/v1/models/{id:path}", ("GET",), models.model),
+    ("/api/tags", ("GET",), models.tags),
+    ("/api/ps", ("GET",), models.ps),
+    ("/api/show", ("POST",), models.show),
+    ("/api/version", ("GET",), models.version),
+    ("/api/pull", ("POST",), models.unmanaged),
+    ("/api/push", ("POST",), models.unmanaged),
+    ("/api/create", ("POST",), models.unmanaged),
+    ("/api/copy", ("POST",), models.unmanaged),
+    ("/api/delete", ("DELETE",), models.unmanaged),
+    ("/api/blobs/{digest:path}", ("HEAD", "POST"), models.unmanaged),
+    ("/admin/v1/reload", ("POST",), admin.reload),
+    ("/admin/v1/records", ("GET",), admin.records),
+    ("/admin/v1/keys", ("GET",), admin.keys),
+    ("/admin/v1/keys", ("POST",), admin.create_key),
+    ("/admin/v1/keys/{id}", ("DELETE",), admin.revoke_key),
+)
+
+
+def app() -> Starlette:
+    """The plain endpoints as one app."""
+    return Starlette(
+        routes=[Route(path, function, methods=list(methods)) for path, methods, function in ROUTES],  # type: ignore[arg-type]
+        exception_handlers={404: _nowhere, 405: _wrong_method},
+    )
+
+
+async def _nowhere(request: Request, _: Exception) -> Response:
+    path = request.url.path
+    if path in FRONTS:
+        return _only(request, "POST")
+    message = f"There is nothing at {request.method} {path[:120]}. Fronts: {', '.join(FRONTS)}."
+    return refused(request, Failure(kind=Kind.UNKNOWN_PATH, message=message))
+
+
+async def _wrong_method(request: Request, _: Exception) -> Response:
+    path = request.url.path
+    allowed = sorted({method for known, methods, _ in ROUTES if known == path for method in methods})
+    return _only(request, *allowed)
+
+
+def _only(request: Request, *allowed: str) -> Response:
+    message = f"{request.url.path[:120]} does not take {request.method}; it takes {' or '.join(allowed) or 'others'}."
+    response = refused(request, Failure(kind=Kind.WRONG_METHOD, message=message))
+    response.headers["allow"] = ", ".join(allowed)
+    return response

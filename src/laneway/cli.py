@@ -1,0 +1,298 @@
+"""The command line: serve, check, keys.
+
+Owns: arguments, exit codes, and what a person reads in a terminal. Refuses: doing anything itself that a room does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from laneway import __version__
+from laneway.config import ConfigError
+from laneway.loaded import Loaded, load
+from laneway.store import Store, StoreError, open_store
+
+EPILOG = """\
+With no configuration at all, `laneway serve` uses what the environment offers: OPENAI_API_KEY, ANTHROPIC_API_KEY,
+OPENROUTER_API_KEY, AWS credentials, OLLAMA_URL or OLLAMA_HOST. With none of these it serves simulated models, so
+that everything can be tried. A file is found by --config, by LANEWAY_CONFIG, or as laneway.toml in this folder.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+    except ConfigError as error:
+        _say_problems(error)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="laneway",
+        description="An LLM gateway that learns which model each prompt needs.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"laneway {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    serve = commands.add_parser("serve", help="start the gateway", description="Start the gateway.")
+    _config_argument(serve)
+    serve.add_argument("--host", help="address to listen on (default: server.host, else 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (default: server.port, else 8080)")
+    serve.add_argument("--workers", type=int, default=1, help="processes that share the port (default: 1)")
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser(
+        "check",
+        help="read the configuration and say what it means",
+        description="Read the configuration, list every problem in it, and print the plan of every lane and model.",
+    )
+    _config_argument(check)
+    check.set_defaults(run=_check)
+
+    keys = commands.add_parser("keys", help="make, list and revoke callers' keys", description="Callers' keys.")
+    actions = keys.add_subparsers(title="actions", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a key; it is shown once")
+    _config_argument(create)
+    create.add_argument("--tenant", default="default", help="whose key it is (default: default)")
+    create.add_argument("--name", default="", help="a note to recognise it by")
+    create.set_defaults(run=_create_key)
+    listing = actions.add_parser("list", help="list the keys, by their last four characters")
+    _config_argument(listing)
+    listing.set_defaults(run=_list_keys)
+    revoke = actions.add_parser("revoke", help="revoke a key by its id; running gateways notice within seconds")
+    _config_argument(revoke)
+    revoke.add_argument("id", help="the id that `laneway keys list` shows")
+    revoke.set_defaults(run=_revoke_key)
+    return parser
+
+
+def _config_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file (TOML)")
+
+
+# --- serve -------------------------------------------------------------------------------------------------
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from laneway.gateway import Gateway
+    from laneway.middleware.auth import is_loopback
+    from laneway.serve import Listening, serve
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    loaded = load(parsed.config, os.environ)
+    server = loaded.layout.settings.server
+    host, port = parsed.host or server.host, parsed.port if parsed.port is not None else server.port
+    loopback = is_loopback(host)
+    try:
+        if not (loopback or server.open or loaded.layout.keys or _has_keys(loaded)):
+            _error(
+                f"Listening on {host} without any key would let everybody who reaches it spend your money. Make one "
+                "with `laneway keys create`, or set open = true in [server]."
+            )
+            return 2
+        gateway = Gateway(loaded, variables=os.environ, loopback=loopback)
+    except StoreError as error:
+        _error(str(error))
+        return 2
+    serve(gateway, Listening(host, port, parsed.workers), lambda: _banner(loaded, host, port))
+    return 0
+
+
+def _has_keys(loaded: Loaded) -> bool:
+    found: list[bool] = []
+
+    async def ask(store: Store) -> None:
+        found.append(any(key.revoked_s is None for key in await store.keys.list()))
+
+    return _with_store(loaded, ask) == 0 and found[0]
+
+
+def _banner(loaded: Loaded, host: str, port: int) -> None:
+    layout = loaded.layout
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{port}"  # noqa: S104 - only shown
+    model = _example_model(loaded)
+    _say(f"laneway {__version__} listens on {url}  (configuration {layout.version}, store {layout.settings.server.store})")
+    _say(f"  from: {loaded.path or 'the environment'}")
+    for line in loaded.found:
+        _say(f"  found: {line}")
+    _say(f"  providers: {', '.join(layout.providers) or 'none'}   lanes: {', '.join(layout.lanes) or 'none'}")
+    key = "YOUR_KEY" if layout.keys else "none"
+    _say("Try:")
+    _say(
+        f"  curl {url}/v1/chat/completions -H 'content-type: application/json'"
+        + (f" -H 'authorization: Bearer {key}'" if layout.keys else "")
+        + f""" -d '{{"model":"{model}","messages":[{{"role":"user","content":"What is 17*23?"}}]}}'"""
+    )
+    _say(
+        f'  python -c \'from openai import OpenAI; print(OpenAI(base_url="{url}/v1", api_key="{key}").chat.completions'
+        f'.create(model="{model}", messages=[{{"role": "user", "content": "hello"}}]).choices[0].message.content)\''
+    )
+    _say(f"  open {url}/ui in a browser")
+
+
+def _example_model(loaded: Loaded) -> str:
+    layout = loaded.layout
+    if layout.lanes:
+        return next(iter(layout.lanes))
+    chats = [name for name, targets in layout.names.models.items() if targets and targets[0].kind == "chat"]
+    return chats[0] if chats else "MODEL"
+
+
+# --- check -------------------------------------------------------------------------------------------------
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    loaded = load(parsed.config, os.environ)
+    layout = loaded.layout
+    _say(f"configuration {layout.version} from {loaded.path or 'the environment'}: no problems")
+    for line in loaded.found:
+        _say(f"  found: {line}")
+    _say("providers")
+    for provider in layout.providers.values():
+        clocks = provider.clocks
+        _say(
+            f"  {provider.name:<18} {provider.dialect:<9} {provider.tier.value:<9} {provider.origin}{provider.path}"
+            f"  connect {clocks.connect_s:g} s, headers {clocks.headers_s:g} s, first content"
+            f" {clocks.first_content_s:g} s, between chunks {clocks.between_chunks_s:g} s"
+        )
+    _say("lanes")
+    for lane in layout.lanes.values():
+        flags = [lane.stage.value, f"rescue {lane.rescue}", *(["run only"] if lane.run_only else [])]
+        _say(f"  {lane.name}  ({', '.join(flags)})")
+        for number, target in enumerate(lane.targets, 1):
+            _say(f"    {number}. {target.name}  {target.provider.tier.value}, {_price(target.price)}")
+    _say("models")
+    configured = layout.settings.models or {
+        name: None for name, targets in layout.names.models.items() if targets and targets[0].upstream == name
+    }
+    for name in configured:
+        targets = layout.names.models.get(name, ())
+        places = " -> ".join(target.name for target in targets) or "left out (its provider is)"
+        _say(f"  {name:<40} {places}  {_price(targets[0].price) if targets else ''}")
+    _say("tenants")
+    for tenant in layout.tenants.values():
+        lanes = ", ".join(sorted(tenant.lanes)) if tenant.lanes is not None else "all lanes"
+        count = sum(key.tenant == tenant.name for key in layout.keys.values())
+        _say(f"  {tenant.name}: {count} configured keys, {lanes}, {_daily(tenant.daily_nanos)}")
+    return 0
+
+
+def _price(price: object) -> str:
+    from laneway.route import Price
+
+    if not isinstance(price, Price):
+        return "no price known"
+    if price.free:
+        return "free"
+    return f"{price.input / 1e6:g} / {price.output / 1e6:g} USD per million tokens"
+
+
+def _daily(nanos: int | None) -> str:
+    return "no daily limit" if nanos is None else f"{nanos / 1e9:g} USD a day"
+
+
+# --- keys --------------------------------------------------------------------------------------------------
+
+
+def _create_key(parsed: argparse.Namespace) -> int:
+    from laneway.issue import issue
+
+    loaded = load(parsed.config, os.environ)
+    made = issue(parsed.tenant, parsed.name, int(time.time()))
+
+    async def create(store: Store) -> None:
+        await store.keys.create(made.key, made.digest)
+
+    code = _with_store(loaded, create)
+    if code == 0:
+        _say(made.secret)
+        print(f"This is the only time the key is shown. Id {made.key.id}, tenant {made.key.tenant}.", file=sys.stderr)
+        if loaded.layout.settings.tenants and made.key.tenant not in loaded.layout.settings.tenants:
+            print(f'Note: the configuration has no tenant "{made.key.tenant}".', file=sys.stderr)
+    return code
+
+
+def _list_keys(parsed: argparse.Namespace) -> int:
+    loaded = load(parsed.config, os.environ)
+
+    async def show(store: Store) -> None:
+        rows = [*loaded.layout.keys.values(), *await store.keys.list()]
+        for key in rows:
+            made = time.strftime("%Y-%m-%d %H:%M", time.gmtime(key.created_s)) if key.created_s else "in the file"
+            state = "revoked" if key.revoked_s is not None else "active"
+            _say(f"{key.id:<18} {key.tenant:<14} ...{key.last4:<6} {made:<18} {state:<8} {key.name}")
+        if not rows:
+            _say("There are no keys yet: laneway keys create")
+
+    return _with_store(loaded, show)
+
+
+def _revoke_key(parsed: argparse.Namespace) -> int:
+    loaded = load(parsed.config, os.environ)
+    if any(key.id == parsed.id for key in loaded.layout.keys.values()):
+        _error(f"The key {parsed.id} stands in the configuration file: take it out there and reload.")
+        return 2
+    found: list[bool] = []
+
+    async def revoke(store: Store) -> None:
+        found.append(await store.keys.revoke(parsed.id, int(time.time())))
+
+    code = _with_store(loaded, revoke)
+    if code == 0 and not found[0]:
+        _error(f"There is no key {parsed.id}; `laneway keys list` shows them.")
+        return 2
+    if code == 0:
+        _say(f"{parsed.id} is revoked.")
+    return code
+
+
+def _with_store(loaded: Loaded, work: Callable[[Store], Awaitable[None]]) -> int:
+    async def run() -> None:
+        store = open_store(loaded.layout.settings.server.store)
+        await store.start()
+        try:
+            await work(store)
+        finally:
+            await store.close()
+
+    try:
+        asyncio.run(run())
+    except StoreError as error:
+        _error(str(error))
+        return 2
+    return 0
+
+
+# --- words -------------------------------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _error(text: str) -> None:
+    print(f"laneway: {text}", file=sys.stderr, flush=True)
+
+
+def _say_problems(error: ConfigError) -> None:
+    count = len(error.problems)
+    _error(f"the configuration has {count} problem{'s' if count != 1 else ''}:")
+    for problem in error.problems:
+        print(f"  {problem}", file=sys.stderr, flush=True)

@@ -1,0 +1,272 @@
+"""The composition root: configuration in, one ASGI app out.
+
+Owns: the order of the rooms (written here and nowhere else), the parts that live as long as the process (store,
+upstream, metrics), the background work, and swapping a whole stack for another when the configuration changes.
+Refuses: thinking about a request; it only says which app takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from starlette.middleware.cors import CORSMiddleware
+
+from laneway import __version__
+from laneway.api import routes
+from laneway.api.desk import Desk
+from laneway.config import ConfigError
+from laneway.dialects import FRONTS
+from laneway.edge import App, Receive, Send
+from laneway.exchange import Scope
+from laneway.forward import Forward, Sign
+from laneway.layout import Layout
+from laneway.loaded import Loaded, load
+from laneway.middleware.auth import AuthMiddleware, Gate
+from laneway.middleware.budget import BudgetMiddleware
+from laneway.middleware.fallback import FallbackMiddleware
+from laneway.middleware.lane import LaneMiddleware
+from laneway.middleware.observe import ObserveMiddleware
+from laneway.middleware.router import RouterMiddleware
+from laneway.middleware.shadow import ShadowMiddleware
+from laneway.middleware.sticky import StickyMiddleware
+from laneway.observe import Metrics
+from laneway.ports import Upstream
+from laneway.roster import Roster
+from laneway.route import Key
+from laneway.store import Store, open_store
+from laneway.stores.memory import MemoryKeys
+from laneway.upstream.signers import signers_of
+from laneway.upstream.switch import Switch
+
+FIRST_LOOK_S = 0.7
+"""How long the start waits for the first model lists; slower providers are listed when they have answered."""
+WATCH_S = 1.0
+log = logging.getLogger("laneway")
+
+
+class Gateway:
+    """The gateway as an ASGI app, with lifespan."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        variables: Mapping[str, str],
+        store: Store | None = None,
+        upstream: Upstream | None = None,
+        loopback: bool = True,
+    ) -> None:
+        server = loaded.layout.settings.server
+        self.variables = variables
+        self.loopback = loopback
+        self.store = store if store is not None else open_store(server.store)
+        self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
+        self.metrics = Metrics()
+        self.started_s = time.monotonic()
+        self._plain = routes.app()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refresh: asyncio.Task[None] | None = None
+        self._has_keys = False
+        self._swap(loaded)
+
+    # --- one configuration ---------------------------------------------------------------------------------
+
+    def _swap(self, loaded: Loaded, before: Roster | None = None) -> None:
+        """Builds everything for a configuration and puts it in force; requests in flight keep the old stack."""
+        layout = loaded.layout
+        roster = Roster(layout, self.upstream, scale=loaded.scale)
+        if before is not None:
+            roster.inherit(before)
+        gate = self._gate(layout)
+        signers = signers_of(layout.providers.values(), self.variables)
+        stack: App = self._stack(layout, gate, signers)
+        self.desk = Desk(
+            loaded=loaded,
+            gate=gate,
+            admin=_admin_gate(layout),
+            roster=roster,
+            store=self.store,
+            upstream=self.upstream,
+            metrics=self.metrics,
+            reload=self.reload,
+            started_s=self.started_s,
+        )
+        origins = layout.settings.server.cors
+        plain: App = self._plain
+        if origins:
+            stack, plain = _shared(stack, origins), _shared(plain, origins)
+        self.stack, self.plain = stack, plain
+
+    def _stack(self, layout: Layout, gate: Gate, signers: Mapping[str, Sign]) -> App:
+        server = layout.settings.server
+        app: App = Forward(self.upstream, signers=signers, agent=f"laneway/{__version__}")
+        app = FallbackMiddleware(app)
+        app = ShadowMiddleware(app)
+        app = RouterMiddleware(app)
+        app = StickyMiddleware(app, pins=self.store.pins)
+        app = BudgetMiddleware(app, ledger=self.store.ledger)
+        app = LaneMiddleware(
+            app,
+            directory=layout,
+            header_prefixes=server.header_prefixes,
+            body_limit=int(server.body_limit_mb * 1024 * 1024),
+            body_limit_s=server.body_timeout,
+        )
+        app = AuthMiddleware(app, gate=gate)
+        return ObserveMiddleware(app, journal=self.store.journal, metrics=self.metrics, version=layout.version)
+
+    def _gate(self, layout: Layout) -> Gate:
+        server = layout.settings.server
+        return Gate(
+            keys=self.store.keys,
+            tenants=layout.tenants,
+            fixed=layout.keys,
+            open_to_all=(self.loopback or server.open) and not layout.keys and not self._has_keys,
+            origins=frozenset(server.cors),
+        )
+
+    async def reload(self) -> str:
+        """Reads the configuration again. Raises ConfigError, and then nothing has changed."""
+        before = self.desk
+        loaded = await asyncio.to_thread(load, before.loaded.path, self.variables)
+        await self._learn_keys()
+        self._swap(loaded, before.roster)
+        self._start_refresh()
+        log.info("configuration %s is in force (was %s)", loaded.layout.version, before.loaded.layout.version)
+        return loaded.layout.version
+
+    def reload_soon(self) -> None:
+        """From a signal handler."""
+        self._begin(self.try_reload())
+
+    async def try_reload(self) -> None:
+        """As `reload`, for signals and the file's watcher: problems are logged."""
+        try:
+            await self.reload()
+        except ConfigError as error:
+            log.error("the configuration was not reloaded:\n%s", error)
+
+    # --- ASGI ----------------------------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            if scope["path"] in FRONTS and scope["method"] in ("POST", "OPTIONS"):
+                await self.stack(scope, receive, send)
+                return
+            scope["laneway.desk"] = self.desk
+            await self.plain(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+        elif kind == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:
+            log.error("the gateway could not start", exc_info=error)
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def start(self) -> None:
+        await self.store.start()
+        await self._learn_keys()
+        if self._has_keys:
+            self._swap(self.desk.loaded, self.desk.roster)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.desk.roster.look(), FIRST_LOOK_S)
+        self._start_refresh()
+        if self.desk.loaded.layout.settings.server.watch and self.desk.loaded.path is not None:
+            self._begin(self._watch(self.desk.loaded.path))
+
+    async def stop(self) -> None:
+        for task in [*self._tasks, *([self._refresh] if self._refresh is not None else [])]:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self.upstream.close()
+        await self.store.close()
+
+    async def _learn_keys(self) -> None:
+        """Once keys exist in the store, nobody gets in without one."""
+        self._has_keys = any(key.revoked_s is None for key in await self.store.keys.list())
+
+    def _start_refresh(self) -> None:
+        if self._refresh is not None:
+            self._refresh.cancel()
+        every_s = self.desk.loaded.layout.settings.server.refresh
+        self._refresh = asyncio.get_running_loop().create_task(self.desk.roster.run(every_s))
+
+    def _begin(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _watch(self, path: Path) -> None:
+        last = _stamp(path)
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now = _stamp(path)
+            if now != last:
+                last = now
+                await self.try_reload()
+
+
+def build(
+    path: Path | str | None = None,
+    *,
+    variables: Mapping[str, str],
+    store: Store | None = None,
+    upstream: Upstream | None = None,
+    loopback: bool = True,
+) -> Gateway:
+    """The whole gateway from a configuration file, or from the environment alone."""
+    loaded = load(Path(path) if path is not None else None, variables)
+    return Gateway(loaded, variables=variables, store=store, upstream=upstream, loopback=loopback)
+
+
+def _admin_gate(layout: Layout) -> Gate | None:
+    """Who may administer: holders of the admin key, nobody without one."""
+    secret = layout.settings.server.admin_key
+    if not secret:
+        return None
+    key = Key(id="admin", tenant="admin", last4=secret[-4:])
+    digest = hashlib.sha256(secret.encode()).digest()
+    return Gate(keys=MemoryKeys(), tenants={}, fixed={digest: key}, open_to_all=False)
+
+
+def _shared(app: App, origins: tuple[str, ...]) -> App:
+    """Lets web pages of these origins call the app."""
+    shared: Any = CORSMiddleware(
+        app,
+        allow_origins=list(origins),
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["*"],
+    )
+    wrapped: App = shared
+    return wrapped
+
+
+def _stamp(path: Path) -> tuple[float, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0.0, 0)
+    return (stat.st_mtime, stat.st_size)
+
+

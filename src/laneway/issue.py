@@ -1,0 +1,27 @@
+"""Making keys: the secret is seen once by whoever asked, the digest is what rests.
+
+Owns: the shape of a key. Refuses: storing anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import NamedTuple
+
+from laneway.route import Key
+
+
+class Issued(NamedTuple):
+    """A new key: give `secret` to its owner, store `key` under `digest`."""
+
+    secret: str
+    digest: bytes
+    key: Key
+
+
+def issue(tenant: str, name: str, now_s: int) -> Issued:
+    secret = f"lw-{secrets.token_urlsafe(32)}"
+    digest = hashlib.sha256(secret.encode()).digest()
+    key = Key(id=f"key_{digest.hex()[:12]}", tenant=tenant, name=name, last4=secret[-4:], created_s=now_s)
+    return Issued(secret, digest, key)

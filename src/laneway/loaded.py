@@ -1,0 +1,75 @@
+"""One configuration as it was found: compiled, with where it came from.
+
+Owns: which file is read (the one named, LANEWAY_CONFIG, `laneway.toml` here, else the environment's offers), and
+the order in which file, environment and catalogue are put together.
+Refuses: printing, and half a configuration: it is whole or it is every problem at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from laneway import bundle, config, environment
+from laneway.catalog import Catalog
+from laneway.config import ConfigError, Problem
+from laneway.layout import Layout
+
+HERE = Path("laneway.toml")
+
+
+class Loaded(NamedTuple):
+    """A layout, the file it came from (None: the environment alone), and what the environment offered."""
+
+    layout: Layout
+    path: Path | None
+    found: tuple[str, ...]
+    scale: float
+
+
+def load(path: Path | None, variables: Mapping[str, str]) -> Loaded:
+    """Raises ConfigError with everything that is wrong."""
+    path = path or (Path(variables["LANEWAY_CONFIG"]) if variables.get("LANEWAY_CONFIG") else None)
+    if path is None and HERE.is_file():
+        path = HERE
+    settings = config.read(_text(path), variables).settings
+    found: tuple[str, ...] = ()
+    if not settings.providers:
+        offers = environment.offered(variables)
+        found = offers.lines
+        settings = msgspec.structs.replace(
+            settings,
+            providers=offers.settings.providers,
+            lanes={**offers.settings.lanes, **settings.lanes},
+        )
+    settings = environment.overlaid(settings, variables)
+    scale = environment.timeout_scale(variables)
+    layout = Layout(
+        settings,
+        catalog(),
+        version=config.version_of(settings),
+        scale=scale,
+        region=environment.region_of(variables),
+    )
+    return Loaded(layout, path, found, scale)
+
+
+@lru_cache(maxsize=1)
+def catalog() -> Catalog:
+    """The catalogue that travels with the program."""
+    return Catalog.read(bundle.read("config/catalog.toml").decode())
+
+
+def _text(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([Problem(str(path), f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(str(path), "is not UTF-8 text")]) from None

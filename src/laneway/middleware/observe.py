@@ -1,0 +1,75 @@
+"""Observe: the outermost room. Whatever happened inside, one record leaves.
+
+Owns: the version a request is served under, the last net under everything inside (an unexpected error becomes a 500
+in the caller's dialect), and handing the Outcome to the journal and the metrics.
+Refuses: logging prompts, keys or provider texts; one line is logged for each failure, none for a success.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from laneway.edge import App, Receive, Send, refuse
+from laneway.exchange import Exchange, Scope
+from laneway.failure import Failure, Kind
+from laneway.observe import Metrics
+from laneway.ports import Journal
+from laneway.route import Outcome
+from laneway.stores.memory import MemoryJournal
+
+log = logging.getLogger("laneway")
+
+
+class ObserveMiddleware:
+    """Records every request of ours. Mounted alone it keeps the last thousand in memory."""
+
+    def __init__(
+        self, app: App, *, journal: Journal | None = None, metrics: Metrics | None = None, version: str = ""
+    ) -> None:
+        self.app = app
+        self.journal: Journal = journal if journal is not None else MemoryJournal()
+        self.metrics = metrics if metrics is not None else Metrics()
+        self.version = version or "unversioned"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        if exchange is None or exchange.version:
+            await self.app(scope, receive, send)
+            return
+        exchange.version = self.version
+        metrics = self.metrics
+        metrics.in_flight += 1
+        try:
+            await self.app(scope, receive, send)
+        except Exception as error:
+            log.error("request %s failed inside the gateway", exchange.request_id, exc_info=error)
+            if exchange.status:
+                # Part of an answer is out: only breaking the connection tells the caller that it is not whole.
+                raise
+            await refuse(exchange, send, _INTERNAL)
+        finally:
+            metrics.in_flight -= 1
+            outcome = exchange.outcome()
+            metrics.add(outcome)
+            self.journal.record(outcome)
+            if outcome.status >= 400:
+                _log(outcome)
+
+
+_INTERNAL = Failure(kind=Kind.INTERNAL, message="The gateway failed to serve this request; its log says why.")
+
+
+def _log(outcome: Outcome) -> None:
+    failure = outcome.failure
+    level = logging.WARNING if outcome.status >= 500 else logging.INFO
+    log.log(
+        level,
+        "%s %s %s lane=%s tenant=%s attempts=%d failure=%s",
+        outcome.request_id,
+        outcome.front,
+        outcome.status,
+        outcome.lane,
+        outcome.tenant,
+        len(outcome.attempts),
+        failure.kind.value if failure is not None else None,
+    )
