@@ -67,11 +67,11 @@ def translated(raw: bytes, op: Op, stamp: Stamp) -> bytes:
 
 def test_a_chat_stream() -> None:
     assert translated(STREAM, Op.CHAT, STAMP) == (
-        b'{"model":"llama3.2","created_at":"2023-08-04T19:42:45.000000000Z","message":'
+        b'{"model":"llama3.2","created_at":"2023-08-04T15:52:19.000000000Z","message":'
         b'{"role":"assistant","content":"The"},"done":false}\n'
-        b'{"model":"llama3.2","created_at":"2023-08-04T19:42:45.000000000Z","message":'
+        b'{"model":"llama3.2","created_at":"2023-08-04T15:52:19.000000000Z","message":'
         b'{"role":"assistant","content":" sky"},"done":false}\n'
-        b'{"model":"llama3.2","created_at":"2023-08-04T19:42:45.000000000Z","message":'
+        b'{"model":"llama3.2","created_at":"2023-08-04T15:52:19.000000000Z","message":'
         b'{"role":"assistant","content":""},"done":true,"done_reason":"stop","total_duration":4883583458,'
         b'"load_duration":1334875,"prompt_eval_count":26,"prompt_eval_duration":342546000,"eval_count":282,'
         b'"eval_duration":4535599000}\n'
@@ -80,9 +80,9 @@ def test_a_chat_stream() -> None:
 
 def test_a_chat_stream_for_a_caller_of_generate() -> None:
     assert translated(STREAM, Op.COMPLETE, STAMP) == (
-        b'{"model":"llama3.2","created_at":"2023-08-04T19:42:45.000000000Z","response":"The","done":false}\n'
-        b'{"model":"llama3.2","created_at":"2023-08-04T19:42:45.000000000Z","response":" sky","done":false}\n'
-        b'{"model":"llama3.2","created_at":"2023-08-04T19:42:45.000000000Z","response":"","done":true,'
+        b'{"model":"llama3.2","created_at":"2023-08-04T15:52:19.000000000Z","response":"The","done":false}\n'
+        b'{"model":"llama3.2","created_at":"2023-08-04T15:52:19.000000000Z","response":" sky","done":false}\n'
+        b'{"model":"llama3.2","created_at":"2023-08-04T15:52:19.000000000Z","response":"","done":true,'
         b'"done_reason":"stop","total_duration":4883583458,"load_duration":1334875,"prompt_eval_count":26,'
         b'"prompt_eval_duration":342546000,"eval_count":282,"eval_duration":4535599000}\n'
     )
@@ -90,7 +90,7 @@ def test_a_chat_stream_for_a_caller_of_generate() -> None:
 
 def test_a_tool_call_in_a_stream() -> None:
     out = translated(TOOLS, Op.CHAT, STAMP)
-    head = b'{"model":"llama3.2","created_at":"2023-08-04T19:42:45.000000000Z","message":{"role":"assistant",'
+    head = b'{"model":"qwen3","created_at":"2025-05-27T22:54:57.000000000Z","message":{"role":"assistant",'
     thinking, call, last = out.splitlines(keepends=True)
     assert thinking == head + b'"content":"","thinking":"Toronto."},"done":false}\n'
     assert call.startswith(head + b'"content":"","tool_calls":[{"id":"call_')
@@ -106,7 +106,7 @@ def test_a_tool_call_in_a_stream() -> None:
 
 def test_a_whole_answer() -> None:
     answer = Answer(
-        model="other",
+        model="",
         parts=(Text("Hello! How are you today?"),),
         finish=Finish.STOP,
         usage=Usage(input=26, output=298),

@@ -150,7 +150,7 @@ def test_a_200_that_is_no_answer(raw: bytes, kind: Kind) -> None:
 
 def test_an_answer_is_written_in_the_shape_of_its_path() -> None:
     answer = Answer(
-        model="other",
+        model="",
         parts=(Thinking("hm"), Text("Hel"), Text("lo"), ToolCall("i", "f", '{"x":\n1}')),
         finish=Finish.TOOLS,
         usage=Usage(input=1, output=0),
@@ -309,7 +309,7 @@ def test_a_stream_is_written_line_by_line() -> None:
     raw = b"".join(
         writer.write(event)
         for event in (
-            Started("x", "other"),
+            Started("x", ""),
             ThinkingDelta("hm"),
             ThinkingDelta(signature="s"),
             TextDelta("The\n"),
@@ -376,6 +376,18 @@ def test_a_tool_call_cut_by_the_token_limit_is_left_out() -> None:
     writer.write(ToolDelta(0, '{"x":'))
     lines = lines_of(writer.write(Finished(Finish.LENGTH)) + writer.end())
     assert [(line["done"], line.get("done_reason")) for line in lines] == [(True, "length")]
+
+
+def test_what_the_answer_says_of_itself_goes_before_the_stamp() -> None:
+    writer = OLLAMA.writer(Op.CHAT, STAMP, usage=False)
+    raw = writer.write(Started("x", "gemma3-0801", 0)) + writer.write(TextDelta("The"))
+    assert lines_of(raw)[0]["model"] == "gemma3-0801"
+    assert lines_of(raw)[0]["created_at"] == "1970-01-01T00:00:00.000000000Z"
+
+
+def test_a_stream_of_which_nobody_said_that_it_is_whole_ends_with_an_error() -> None:
+    writer = OLLAMA.writer(Op.CHAT, STAMP, usage=False)
+    assert [set(line) for line in lines_of(writer.write(TextDelta("The")) + writer.end())][-1] == {"error"}
 
 
 def test_after_a_fault_nothing_says_done() -> None:

@@ -178,7 +178,7 @@ def write_answer(op: Op, answer: Answer, stamp: Stamp) -> Written:
     thinking = "".join(part.text for part in answer.parts if type(part) is Thinking)
     calls = [part for part in answer.parts if type(part) is ToolCall and not was_cut(part, answer.finish)]
     body: dict[str, Any] = {
-        "model": stamp.model,
+        "model": answer.model or stamp.model,
         "created_at": timestamp(stamp.now_s if answer.created_s is None else answer.created_s),
     }
     if op is Op.COMPLETE:
@@ -311,6 +311,6 @@ def write_embedding(embedding: Embedding, stamp: Stamp) -> Written:
     request = stamp.request
     if isinstance(request, EmbedRequest) and request.one:
         return Written(200, encode({"embedding": embedding.vectors[0] if embedding.vectors else ()}))
-    body: dict[str, Any] = {"model": stamp.model, "embeddings": embedding.vectors}
+    body: dict[str, Any] = {"model": embedding.model or stamp.model, "embeddings": embedding.vectors}
     body.update(write_metrics(embedding.usage, embedding.timings, stamp.elapsed_ns))
     return Written(200, encode(body))

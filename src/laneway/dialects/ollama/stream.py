@@ -125,15 +125,15 @@ class Reader:
 class Writer:
     """Events in, lines out. The last line waits for `end`, because tokens may be told after the finish."""
 
-    __slots__ = ("_began", "_chat", "_faulted", "_finish", "_head", "_pieces", "_timings", "_usage")
+    __slots__ = ("_began", "_chat", "_faulted", "_finish", "_head", "_pieces", "_stamp", "_timings", "_usage")
 
     def __init__(self, op: Op, stamp: Stamp) -> None:
         self._chat = op is not Op.COMPLETE
-        stamped = encode({"model": stamp.model, "created_at": answer.timestamp(stamp.now_s)})
-        self._head = stamped[:-1] + (b',"message":{"role":"assistant","content":' if self._chat else b',"response":')
+        self._stamp = stamp
+        self._head = self._heading("", None)
         self._began: dict[int, ToolBegan] = {}
         self._pieces: dict[int, list[str]] = {}
-        self._finish = Finish.STOP
+        self._finish: Finish | None = None
         self._timings = Timings()
         self._usage = Usage()
         self._faulted = False
@@ -144,7 +144,9 @@ class Writer:
             return self._text(event)  # type: ignore[arg-type]
         if kind is ThinkingDelta:
             return self._line(b'"","thinking":' + encode(event.text)) if event.text else b""  # type: ignore[union-attr]
-        if kind is ToolBegan:
+        if kind is Started:
+            self._head = self._heading(event.model, event.created_s)  # type: ignore[union-attr]
+        elif kind is ToolBegan:
             self._began[event.index] = event  # type: ignore[union-attr, assignment]
         elif kind is ToolDelta:
             self._pieces.setdefault(event.index, []).append(event.arguments)  # type: ignore[union-attr]
@@ -153,21 +155,29 @@ class Writer:
         elif kind is Finished:
             self._finish = event.finish  # type: ignore[union-attr]
             self._timings = event.timings or self._timings  # type: ignore[union-attr]
-            return self._calls()
+            return self._calls(event.finish)  # type: ignore[union-attr]
+        elif kind is Faulted:
+            return self.fault(event.failure)  # type: ignore[union-attr]
         return b""
 
     def fault(self, failure: Failure) -> bytes:
         self._faulted = True
-        self._began = {}
         return write_error(failure) + b"\n"
 
     def end(self) -> bytes:
-        calls = self._calls()
         if self._faulted:
-            return calls
+            return b""
+        if self._finish is None:
+            # Nobody said that the answer is whole.
+            return self.fault(_CUT)
         last: dict[str, Any] = {"done": True, "done_reason": answer.REASONS[self._finish]}
         last.update(answer.write_metrics(self._usage, self._timings, 0))
-        return calls + self._head + (b'""},' if self._chat else b'"",') + encode(last)[1:] + b"\n"
+        return self._head + (b'""},' if self._chat else b'"",') + encode(last)[1:] + b"\n"
+
+    def _heading(self, model: str, created_s: int | None) -> bytes:
+        at_s = self._stamp.now_s if created_s is None else created_s
+        stamped = encode({"model": model or self._stamp.model, "created_at": answer.timestamp(at_s)})
+        return stamped[:-1] + (b',"message":{"role":"assistant","content":' if self._chat else b',"response":')
 
     def _text(self, event: TextDelta) -> bytes:
         if event.logprobs:
@@ -180,14 +190,14 @@ class Writer:
     def _line(self, said: bytes, beside: bytes = b"") -> bytes:
         return self._head + said + (b'},"done":false' if self._chat else b',"done":false') + beside + b"}\n"
 
-    def _calls(self) -> bytes:
-        """The calls gathered so far, one line each, as Ollama gives them."""
+    def _calls(self, finish: Finish) -> bytes:
+        """The calls of the answer, one line each, as Ollama gives them."""
         began, self._began = self._began, {}
         lines: list[bytes] = []
         for index, call in sorted(began.items()):
             text = "".join(self._pieces.pop(index, ()))
             whole = ToolCall(call.id, call.name, text)
-            if answer.was_cut(whole, self._finish):
+            if answer.was_cut(whole, finish):
                 continue
             try:
                 written = encode([answer.write_call(index, whole)])
