@@ -192,23 +192,17 @@ def read_failure(status: int, headers: Headers, body: bytes) -> Failure:
 
 def read_retry_after(headers: Headers) -> float | None:
     """Only forms in seconds: RFC 9110 section 10.2.3 also allows a date, which needs a clock."""
-    found: float | None = None
-    for name, value in headers:
-        lower = name.lower()
-        if lower == b"retry-after-ms":
-            wait = _seconds(value)
-            return found if wait is None else wait / 1000
-        if lower == b"retry-after":
-            found = _seconds(value)
-    return found
+    said = {name.lower(): value for name, value in headers}
+    wait_ms = _number_of(said.get(b"retry-after-ms"))
+    return _number_of(said.get(b"retry-after")) if wait_ms is None else wait_ms / 1000
 
 
-def _seconds(value: bytes) -> float | None:
+def _number_of(value: bytes | None) -> float | None:
     try:
-        wait = float(value)
+        number = float(value or b"")
     except ValueError:
         return None
-    return wait if math.isfinite(wait) and wait >= 0 else None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
 # --- to the caller -----------------------------------------------------------------------------------------
