@@ -1,0 +1,125 @@
+// One tenant's vectors with their tags and labels, searchable by cosine.
+//
+// Owns a table of rows: for each an int8 copy that is scanned and the float32 original that decides, an id, a tag and one
+// label per column (NaN where there is none). Rows may be inserted, replaced and deleted at any time; a deleted row's
+// content is overwritten at once, its place is closed later. All methods may be called from several threads.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <new>
+#include <shared_mutex>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "laneway/scan.hpp"
+
+namespace laneway {
+
+// Memory on cache lines, so that a register's load never straddles two.
+template <typename T>
+struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+  LineAllocator() = default;
+  template <typename U>
+  LineAllocator(const LineAllocator<U>&) {}
+  T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kLine)); }
+  void deallocate(T* at, std::size_t) { ::operator delete(at, kLine); }
+  bool operator==(const LineAllocator&) const { return true; }
+};
+
+// Rows to be inserted, side by side. `tags` and `labels` may be empty: no tag, no label.
+struct Batch {
+  std::span<const std::int64_t> ids;
+  std::span<const float> vectors;
+  std::span<const std::uint16_t> tags;
+  std::span<const float> labels;
+};
+
+// What a search found, nearest first; equally near rows in the order of their first insertion.
+struct Neighbours {
+  std::vector<std::int64_t> ids;
+  std::vector<float> similarities;
+  std::vector<float> labels;  // columns of the first neighbour, then of the second, ...
+};
+
+// Sum and number of the labels of each column.
+struct Totals {
+  std::vector<double> sums;
+  std::vector<std::int64_t> counts;
+};
+
+class Rows {
+ public:
+  // `tag_pull` is the squared length of the tag's part of a vector, where the rest of the vector has length 1.
+  // Throws std::invalid_argument for impossible sizes or a kernel that this machine has not.
+  Rows(std::size_t dims, std::size_t columns, float tag_pull, const char* kernel = nullptr);
+
+  std::size_t dims() const { return dims_; }
+  std::size_t columns() const;
+  std::size_t size() const;
+  std::size_t bytes() const;  // of memory held
+  float tag_pull() const { return tag_pull_; }
+  const char* kernel() const { return kernel_->name; }
+  bool contains(std::int64_t id) const;
+
+  // Inserts, or replaces where the id is known. All or nothing: throws std::invalid_argument before anything changed.
+  void insert(const Batch& batch);
+
+  // The number of rows that were there.
+  std::size_t erase(std::span<const std::int64_t> ids);
+
+  // Adds columns without labels.
+  void widen(std::size_t columns);
+
+  void reserve(std::size_t rows);
+
+  // The `count` nearest rows. A tag of 0 is no tag.
+  void search(std::span<const float> query, std::uint16_t tag, std::size_t count, Neighbours& out) const;
+
+  Totals totals() const;
+
+  std::vector<std::uint8_t> save() const;
+
+  // Throws std::invalid_argument if the bytes are not whole.
+  void load(std::span<const std::uint8_t> bytes);
+
+ private:
+  void check(const Batch& batch) const;
+  void make_room(std::size_t rows);
+  void grow(std::size_t rows);
+  void put(std::size_t row, std::span<const float> vector, std::uint16_t tag, const float* labels);
+  void encode(std::size_t row, std::span<const float> vector);
+  void clear(std::size_t row);
+  void move(std::size_t from, std::size_t to);
+  void compact();
+  void count_labels(std::size_t row, int sign);
+  bool lives(std::size_t row) const { return living_[row / kBlockRows] >> row % kBlockRows & 1; }
+  std::span<const float> exact(std::size_t row) const { return {exact_.data() + row * dims_, dims_}; }
+  void shortlist(std::span<const float> query, std::uint16_t tag, std::size_t want, std::vector<std::uint64_t>& keys) const;
+  float similarity(std::span<const float> query, std::uint16_t tag, std::size_t row) const;
+
+  const std::size_t dims_;
+  const std::size_t groups_;
+  const float tag_pull_;
+  const float tagged_norm_;  // length of a vector of length 1 with a tag beside it
+  const NamedKernel* const kernel_;
+
+  mutable std::shared_mutex mutex_;
+  std::size_t columns_;
+  std::size_t used_ = 0;  // rows, dead ones included
+  std::vector<std::uint8_t, LineAllocator<std::uint8_t>> codes_;
+  std::vector<float, LineAllocator<float>> scales_;
+  std::vector<std::uint16_t, LineAllocator<std::uint16_t>> tags_;
+  std::vector<std::uint16_t> living_;
+  std::vector<float, LineAllocator<float>> exact_;
+  std::vector<std::int64_t> ids_;
+  std::vector<float> labels_;
+  std::unordered_map<std::int64_t, std::uint32_t> places_;
+  Totals totals_;
+};
+
+}  // namespace laneway

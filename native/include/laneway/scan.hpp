@@ -1,0 +1,61 @@
+// Scanning blocks of int8 rows: the one loop that touches every row, in as many instruction sets as there are machines.
+//
+// Owns the layout of a block and the choice of a kernel when the program runs. All kernels compute the same integers and
+// the same floats, bit for bit. The files that implement them include this header and intrinsics, and nothing of the
+// standard library with code in it: an inline function compiled there for a newer machine could be linked everywhere.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace laneway {
+
+// Sixteen rows make a block. Their codes lie side by side in groups of four dimensions: group 0 of all sixteen rows, then
+// group 1, and so on, so that one register takes four dimensions of all rows, and no sum runs across a register.
+inline constexpr std::size_t kBlockRows = 16;
+inline constexpr std::size_t kGroup = 4;
+inline constexpr std::size_t kGroupBytes = kBlockRows * kGroup;
+
+// What is scanned, and for what. A row's score is dot(query, codes) x scale, plus `pull` where the tags are equal.
+struct ScanTask {
+  const std::uint8_t* codes;     // a row's int8 value + 128
+  const float* scales;           // one per row
+  const std::uint16_t* tags;     // one per row
+  const std::uint16_t* living;   // one bit per row, one word per block
+  const std::int8_t* query;      // `groups` x 4 values
+  std::size_t groups;
+  std::int32_t offset;           // 128 x the sum of the query
+  std::uint16_t tag;             // 0: the query has none, `tags` is not read
+  float pull;
+};
+
+// The best so far. Rows come in the order they lie.
+struct Catch {
+  float* scores;
+  std::uint32_t* rows;
+  std::size_t size;
+  std::size_t capacity;
+};
+
+// Catches the living rows that score above `threshold`, from block `first` on, until `last` or until fewer than a block
+// of free places are left. Returns the block to go on with.
+using ScanKernel = std::size_t (*)(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out);
+
+struct NamedKernel {
+  const char* name;
+  ScanKernel scan;
+};
+
+// What this machine can run, best first; the last is always "portable". Ends with a null name.
+const NamedKernel* kernels();
+
+// The kernel of that name, or the best for a null name; null if this machine has no such kernel.
+const NamedKernel* find_kernel(const char* name);
+
+std::size_t scan_portable(const ScanTask&, std::size_t, std::size_t, float, Catch&);
+std::size_t scan_avx2(const ScanTask&, std::size_t, std::size_t, float, Catch&);
+std::size_t scan_avxvnni(const ScanTask&, std::size_t, std::size_t, float, Catch&);
+std::size_t scan_avx512vnni(const ScanTask&, std::size_t, std::size_t, float, Catch&);
+std::size_t scan_neondot(const ScanTask&, std::size_t, std::size_t, float, Catch&);
+
+}  // namespace laneway
