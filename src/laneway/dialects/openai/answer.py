@@ -15,7 +15,7 @@ from laneway.chat import Answer, Finish, Glance, Op, Part, Text, Thinking, ToolC
 from laneway.dialects import Stamp, Written
 from laneway.dialects.openai.chunks import name_answer
 from laneway.dialects.openai.fault import build_failure
-from laneway.dialects.openai.stream import GAVE_UP, Delta, split_parts
+from laneway.dialects.openai.stream import GAVE_UP, Delta, FunctionDelta, spell_arguments, split_parts
 from laneway.dialects.openai.usage import (
     FINISHES,
     GIVEN_UP,
@@ -61,7 +61,7 @@ class AnswerGlance(msgspec.Struct, gc=False):
     choices: list[ChoiceGlance] | None = None
     usage: UsageBody | None = None
     error: Any = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
 
 
 _read_body: Final = msgspec.json.Decoder(AnswerBody).decode
@@ -91,7 +91,7 @@ def glance(op: Op, body: bytes) -> Glance:
         return Glance(failure=build_failure(seen.error, 0))
     usage = Usage() if seen.usage is None else read_usage(seen.usage)
     if op is Op.EMBED:
-        return Glance(usage=usage, failure=NO_ANSWER if seen.data is None else None)
+        return Glance(usage=usage, failure=None if bytes(memoryview(seen.data)[:1]) == b"[" else NO_ANSWER)
     if not seen.choices:
         return Glance(usage=usage, failure=NO_ANSWER)
     for choice in seen.choices:
@@ -147,13 +147,14 @@ def _read_parts(reply: Delta, answer_id: str) -> tuple[Part, ...]:
     parts += [Text(text) for text in (words, reply.refusal) if text]
     for number, call in enumerate(reply.tool_calls or ()):
         if call.function is not None:
-            arguments = call.function.arguments or ""
-            spelt = arguments if isinstance(arguments, str) else _encode(arguments).decode()
-            parts.append(ToolCall(call.id or f"call_{answer_id}_{number}", call.function.name or "", spelt))
-    legacy = reply.function_call
-    if legacy is not None and not reply.tool_calls:
-        parts.append(ToolCall(f"call_{answer_id}_0", legacy.name or "", str(legacy.arguments or "")))
+            parts.append(_read_call(call.id or f"call_{answer_id}_{number}", call.function))
+    if reply.function_call is not None and not reply.tool_calls:
+        parts.append(_read_call(f"call_{answer_id}_0", reply.function_call))
     return tuple(parts)
+
+
+def _read_call(call_id: str, function: FunctionDelta) -> ToolCall:
+    return ToolCall(call_id, function.name or "", spell_arguments(function))
 
 
 def write_answer(op: Op, answer: Answer, stamp: Stamp) -> Written:

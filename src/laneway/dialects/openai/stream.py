@@ -125,13 +125,13 @@ class ChunkReader:
             # A last event without its blank line; some servers close right behind `[DONE]`.
             found += self.feed(b"\n\n")
             rest = b""
-        if self._faulted or self._done:
+        whole = self._done or (self._finish is not None and not self._others)
+        if self._faulted:
             return found
-        if self._id is None:
-            found.append(Frame(b"", self._fault(_no_stream(self._odd + rest))))
-        elif self._finish is None or self._others:
-            found.append(Frame(b"", self._fault(_CUT)))
-        return found
+        if whole:
+            return [*found, Frame(rest, ())] if rest else found
+        failure = _no_stream(self._odd + rest) if self._id is None else _CUT
+        return [*found, Frame(b"", self._fault(failure))]
 
     def _read(self, frame: SseFrame) -> Frame:
         raw, data = frame.raw, frame.data
@@ -246,9 +246,7 @@ class ChunkReader:
     def _read_call(self, call: CallDelta, events: list[Event]) -> None:
         function = call.function
         name = function.name if function is not None else None
-        arguments = (function.arguments if function is not None else None) or ""
-        if isinstance(arguments, dict):
-            arguments = _encode(arguments).decode()
+        arguments = spell_arguments(function)
         slot = self._find_slot(call, name)
         slot.id = slot.id or call.id or ""
         if not slot.begun and name:
@@ -292,6 +290,13 @@ class ChunkReader:
     def _fault(self, failure: Failure) -> tuple[Event, ...]:
         self._faulted = True
         return (Faulted(failure),)
+
+
+def spell_arguments(function: FunctionDelta | None) -> str:
+    """JSON text; some servers send the object itself, as Ollama's own API does."""
+    if function is None or function.arguments is None:
+        return ""
+    return function.arguments if isinstance(function.arguments, str) else _encode(function.arguments).decode()
 
 
 def split_parts(parts: list[Any]) -> tuple[str, str]:
