@@ -1,0 +1,387 @@
+"""The neutral conversation written as a request to Anthropic.
+
+Owns: what Messages cannot say, which is either UNSUPPORTED with the field's name in OpenAI's words, or harmless and
+listed in `Outgoing.omitted`; the shape it wants of turns (user and assistant in alternation, results before words);
+and how much thinking an effort stands for.
+Refuses: to invent. JSON without a schema is not imitated with a forced tool, and words are moved (system messages
+after the first turn go into `system`) but never dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Sequence
+from hashlib import blake2s
+from typing import Any
+
+import msgspec
+
+from laneway.chat import (
+    ChatRequest,
+    Document,
+    Image,
+    Json,
+    Op,
+    Part,
+    Reasoning,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolMode,
+    ToolResult,
+)
+from laneway.dialects import Outgoing
+from laneway.failure import FailureError, Kind, fail
+
+DEFAULT_MAX_TOKENS = 4096
+"""Messages must say how long an answer may be; this is said for a caller who did not."""
+
+EFFORT_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 24576}
+"""Tokens of thinking that a named effort stands for, where a model takes a budget and not an effort. The most, with
+the default answer behind it, stays below the smallest output limit of those models (32,000)."""
+
+MIN_BUDGET = 1024
+"""The smallest `budget_tokens` that Anthropic takes."""
+
+_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+
+# Claude up to 4.5 takes a budget only; from 4.6 on `adaptive` with an effort, and from 4.7 on nothing else
+# (https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking).
+_BUDGET_ONLY = re.compile(r"claude-(?:[23][-.]|instant|(?:opus|sonnet|haiku)-4(?:$|[-.@:](?:\d{6,}|[015](?!\d)|v\d)))")
+
+_SERVICE_TIERS = frozenset(("auto", "standard_only"))
+_ID = re.compile(r"[a-zA-Z0-9_-]+")
+_PICTURES = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
+
+_encode = msgspec.json.Encoder().encode
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def write_request(request: ChatRequest, model: str) -> Outgoing:
+    omitted: list[str] = []
+    refuse(request, omitted)
+    writer = _Turns(omitted)
+    for part in request.system:
+        writer.add_system(part)
+    for index, message in enumerate(request.messages):
+        writer.add(index, message.role, message.parts)
+        if message.name is not None:
+            omitted.append(f"messages[{index}].name")
+    if not writer.turns:
+        raise fail(Kind.UNSUPPORTED, "This provider needs a user turn; the request has none.", field="messages")
+    said: dict[str, Any] = {"model": model}
+    if request.op is not Op.COUNT:
+        said["max_tokens"] = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
+    said["messages"] = [{"role": role, "content": _shorten(blocks)} for role, blocks in writer.turns]
+    if writer.system:
+        said["system"] = _shorten(writer.system)
+    _write_tools(request, said)
+    _write_thinking(request, model, said, omitted)
+    if request.format is not None:
+        _write_format(request, said, omitted)
+    if request.op is Op.COUNT:
+        return Outgoing("/v1/messages/count_tokens", _encode(said), omitted=tuple(dict.fromkeys(omitted)))
+    _write_settings(request, said, omitted)
+    return Outgoing("/v1/messages", _encode(said), omitted=tuple(dict.fromkeys(omitted)))
+
+
+def refuse(request: ChatRequest, omitted: list[str]) -> None:
+    """What this format has no word for. A value that asks for what happens anyway is not refused."""
+    if request.unknown:
+        raise _unsupported(request.unknown[0])
+    wanted = {
+        "logprobs": request.logprobs is not None,
+        "presence_penalty": request.presence_penalty,
+        "frequency_penalty": request.frequency_penalty,
+        "repeat_penalty": request.repeat_penalty not in (None, 1),
+        "min_p": request.min_p,
+        "logit_bias": request.logit_bias,
+        "n": request.choices not in (None, 1),
+    }
+    for field, said in wanted.items():
+        if said:
+            raise _unsupported(field)
+    if request.temperature is not None and request.temperature > 1:
+        raise fail(Kind.UNSUPPORTED, "This provider takes temperatures from 0 to 1 only.", field="temperature")
+    # Best effort by its own definition, and a window is the provider's to choose: neither changes what was asked.
+    omitted += [name for name, said in (("seed", request.seed), ("num_ctx", request.window)) if said is not None]
+
+
+def _unsupported(field: str) -> FailureError:
+    return fail(Kind.UNSUPPORTED, f"This provider's format has no word for `{field}`.", field=field)
+
+
+# --- turns -------------------------------------------------------------------------------------------------
+
+Wire = dict[str, Any]
+
+
+class _Turns:
+    """Messages of one role in a row become one turn, in their order."""
+
+    def __init__(self, omitted: list[str]) -> None:
+        self.turns: list[tuple[str, list[Wire]]] = []
+        self.system: list[Wire] = []
+        self._omitted = omitted
+
+    def add_system(self, part: Text) -> None:
+        if part.text:
+            self.system.append(_write_text(part))
+
+    def add(self, index: int, role: Role, parts: Sequence[Part]) -> None:
+        if role is Role.SYSTEM:
+            # Only a few models take a system turn after the first one
+            # (https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages).
+            self._omitted.append(f"messages[{index}].role")
+            for at, part in enumerate(parts):
+                if type(part) is not Text:
+                    raise _unsupported(f"messages[{index}].content[{at}]")
+                self.add_system(part)
+            return
+        blocks = self._write_parts(f"messages[{index}]", parts)
+        if not blocks:
+            return
+        if self.turns and self.turns[-1][0] == role.value:
+            self.turns[-1][1].extend(blocks)
+        else:
+            self.turns.append((role.value, blocks))
+        # Results answer the calls of the turn before and stand first, whatever else the user says
+        # (https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use).
+        if role is Role.USER:
+            self.turns[-1][1].sort(key=lambda block: block["type"] != "tool_result")
+
+    def _write_parts(self, place: str, parts: Sequence[Part]) -> list[Wire]:
+        blocks: list[Wire] = []
+        wordless = all(type(part) is Text and not part.text.strip() for part in parts)
+        for at, part in enumerate(parts):
+            path = f"{place}.content[{at}]"
+            if type(part) is Text:
+                # Anthropic refuses blank text; beside other parts there are no words in it to lose.
+                if part.text and (wordless or part.text.strip()):
+                    blocks.append(_write_text(part))
+            elif type(part) is Thinking:
+                if part.redacted is not None:
+                    blocks.append({"type": "redacted_thinking", "data": part.redacted})
+                elif part.signature is not None:
+                    blocks.append({"type": "thinking", "thinking": part.text, "signature": part.signature})
+                else:
+                    # Thinking of another provider's model: Anthropic takes back only what it signed.
+                    self._omitted.append(f"{place}.reasoning_content")
+            elif type(part) is ToolCall:
+                blocks.append(_write_call(part, path))
+            elif type(part) is ToolResult:
+                blocks.append(self._write_result(part, path))
+            elif type(part) is Image:
+                blocks.append(self._write_image(part, path))
+            elif type(part) is Document:
+                blocks.append(_write_document(part, path))
+        return blocks
+
+    def _write_image(self, part: Image, path: str) -> Wire:
+        if part.detail not in (None, "auto"):
+            self._omitted.append(f"{path}.image_url.detail")
+        if part.data is None:
+            source: Wire = {"type": "url", "url": part.url}
+        else:
+            media_type = part.media_type or next(
+                (t for head, t in _PICTURES.items() if part.data.startswith(head)), None
+            )
+            if media_type is None:
+                raise fail(Kind.UNSUPPORTED, f"{path}: the picture's format is not known.", field=path)
+            source = {"type": "base64", "media_type": media_type, "data": part.data}
+        return _cached({"type": "image", "source": source}, part.cache)
+
+    def _write_result(self, part: ToolResult, path: str) -> Wire:
+        block: Wire = {"type": "tool_result", "tool_use_id": _write_id(part.call_id)}
+        blocks = self._write_parts(path, part.parts)
+        if blocks:
+            block["content"] = _shorten(blocks)
+        if part.is_error:
+            block["is_error"] = True
+        return _cached(block, part.cache)
+
+
+def _cached(block: Wire, cache: str | None) -> Wire:
+    if cache is not None:
+        # Five minutes is what saying no time means.
+        block["cache_control"] = {"type": "ephemeral"} if cache == "5m" else {"type": "ephemeral", "ttl": cache}
+    return block
+
+
+def _write_text(part: Text) -> Wire:
+    return _cached({"type": "text", "text": part.text}, part.cache)
+
+
+def _shorten(blocks: list[Wire]) -> str | list[Wire]:
+    """The short form, for plain words without a mark."""
+    if len(blocks) == 1 and blocks[0]["type"] == "text" and len(blocks[0]) == 2:
+        return str(blocks[0]["text"])
+    return blocks
+
+
+def _write_call(part: ToolCall, path: str) -> Wire:
+    block = {"type": "tool_use", "id": _write_id(part.id), "name": part.name, "input": read_arguments(part, path)}
+    return _cached(block, part.cache)
+
+
+def read_arguments(part: ToolCall, path: str) -> msgspec.Raw | dict[str, msgspec.Raw]:
+    """A call's arguments with their bytes as the model wrote them; UNSUPPORTED where they are no JSON object."""
+    if not part.arguments.strip():
+        return {}
+    try:
+        _object(part.arguments)
+    except (msgspec.DecodeError, RecursionError):
+        field = f"{path}.function.arguments"
+        raise fail(Kind.UNSUPPORTED, f"{field}: this provider takes only a JSON object here.", field=field) from None
+    return msgspec.Raw(part.arguments.encode())
+
+
+def _write_id(call_id: str) -> str:
+    """Ids of other providers' calls may hold characters, or none at all, that Anthropic's pattern refuses."""
+    if _ID.fullmatch(call_id):
+        return call_id
+    return "toolu_" + blake2s(call_id.encode(), digest_size=12).hexdigest()
+
+
+def _write_document(part: Document, path: str) -> Wire:
+    if part.media_type == "application/pdf":
+        source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+    elif part.media_type == "text/plain":
+        try:
+            words = b64decode(part.data, validate=True).decode()
+        except ValueError:
+            raise fail(Kind.UNSUPPORTED, f"{path}: the document is not base64 of UTF-8 text.", field=path) from None
+        source = {"type": "text", "media_type": part.media_type, "data": words}
+    else:
+        raise fail(
+            Kind.UNSUPPORTED,
+            f"{path}: this provider reads PDF and plain text, not {part.media_type}.",
+            field=path,
+        )
+    block: Wire = {"type": "document", "source": source}
+    if part.name is not None:
+        block["title"] = part.name
+    return _cached(block, part.cache)
+
+
+# --- settings ----------------------------------------------------------------------------------------------
+
+
+def _write_tools(request: ChatRequest, said: Wire) -> None:
+    if request.tools:
+        said["tools"] = [_write_tool(tool) for tool in request.tools]
+    choice = request.tool_choice
+    mode = choice.mode if choice else None
+    if not request.tools:
+        if mode in (ToolMode.ANY, ToolMode.ONE):
+            raise fail(Kind.UNSUPPORTED, "A tool must be called, but none is offered.", field="tool_choice")
+        return
+    if mode is ToolMode.NONE:
+        said["tool_choice"] = {"type": "none"}
+        return
+    wire: Wire = {"type": "tool" if mode is ToolMode.ONE else "any" if mode is ToolMode.ANY else "auto"}
+    if choice and mode is ToolMode.ONE:
+        wire["name"] = choice.name
+    if request.parallel_tools is not None:
+        wire["disable_parallel_tool_use"] = not request.parallel_tools
+    if choice is not None or request.parallel_tools is not None:
+        said["tool_choice"] = wire
+
+
+def _write_tool(tool: Tool) -> Wire:
+    wire: Wire = {"name": tool.name}
+    if tool.description is not None:
+        wire["description"] = tool.description
+    wire["input_schema"] = {"type": "object", "properties": {}} if tool.schema is None else tool.schema
+    if tool.strict is not None:
+        wire["strict"] = tool.strict
+    return _cached(wire, tool.cache)
+
+
+def _write_thinking(request: ChatRequest, model: str, said: Wire, omitted: list[str]) -> None:
+    reasoning = request.reasoning
+    if reasoning is None:
+        return
+    if reasoning.enabled is False or reasoning.effort == "none":
+        said["thinking"] = {"type": "disabled"}
+        return
+    effort = reasoning.effort
+    if effort is not None and effort not in _EFFORTS:
+        raise fail(
+            Kind.UNSUPPORTED,
+            f"This provider knows the efforts {', '.join(_EFFORTS)}, not this one.",
+            field="reasoning_effort",
+        )
+    budget_only = _BUDGET_ONLY.search(model) is not None
+    if reasoning.budget is not None:
+        said["thinking"] = {"type": "enabled", "budget_tokens": reasoning.budget}
+        if budget_only and effort is not None:
+            omitted.append("reasoning_effort")
+    elif budget_only:
+        budget = _fit_budget(reasoning, request.max_tokens)
+        if budget is None:
+            omitted.append("reasoning_effort")
+            return
+        said["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    else:
+        said["thinking"] = {"type": "adaptive"}
+    if not budget_only and effort is not None:
+        said["output_config"] = {"effort": _EFFORTS[effort]}
+    if request.max_tokens is None and "max_tokens" in said:
+        # Thinking counts towards `max_tokens`; a default must leave room for the answer.
+        said["max_tokens"] += said["thinking"].get("budget_tokens", EFFORT_BUDGETS[effort or "medium"])
+    display = request.hints.get("thinking.display")
+    if display is not None:
+        said["thinking"]["display"] = display
+
+
+def _fit_budget(reasoning: Reasoning, max_tokens: int | None) -> int | None:
+    """The budget for an effort, below what the caller allows in all; None where there is no room to think."""
+    budget = EFFORT_BUDGETS[reasoning.effort or "medium"]
+    if max_tokens is None:
+        return budget
+    return min(budget, max(MIN_BUDGET, max_tokens // 2)) if max_tokens > MIN_BUDGET else None
+
+
+def _write_format(request: ChatRequest, said: Wire, omitted: list[str]) -> None:
+    shape = request.format
+    if shape is None or shape.schema is None:
+        raise fail(
+            Kind.UNSUPPORTED,
+            "This provider answers in JSON only for a JSON Schema; `json_object` has no word in its format.",
+            field="response_format",
+        )
+    # https://platform.claude.com/docs/en/build-with-claude/structured-outputs
+    said.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": shape.schema}
+    # A label only, and the schema is always kept to.
+    if shape.name is not None:
+        omitted.append("response_format.json_schema.name")
+    if shape.strict is False:
+        omitted.append("response_format.json_schema.strict")
+
+
+def _write_settings(request: ChatRequest, said: Wire, omitted: list[str]) -> None:
+    if request.stream:
+        said["stream"] = True
+    for name in ("temperature", "top_p", "top_k"):
+        if (value := getattr(request, name)) is not None:
+            said[name] = value
+    if request.stop:
+        said["stop_sequences"] = request.stop
+    if request.user is not None:
+        said["metadata"] = {"user_id": request.user}
+    for name, hint in request.hints.items():
+        if _knows(name, hint):
+            said[name] = hint
+        elif name != "thinking.display":
+            omitted.append(name)
+
+
+def _knows(name: str, hint: Json) -> bool:
+    """Hints of other formats may have the name of one of ours and mean other values."""
+    if name == "service_tier":
+        return isinstance(hint, str) and hint in _SERVICE_TIERS
+    return name == "cache_control" and isinstance(hint, dict)
