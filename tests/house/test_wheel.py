@@ -34,8 +34,8 @@ def test_the_wheel_works_where_there_are_no_sources(tmp_path: Path) -> None:
         wheel.extractall(tmp_path)
     # -S leaves out the editable installation, and the libraries are added by name.
     libraries = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {sysconfig.get_path('purelib')!r}]"
-    program = f"{libraries}\n{PROGRAM}"
-    ran = subprocess.run([sys.executable, "-I", "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    command = [sys.executable, "-I", "-S", "-c", f"{libraries}\n{PROGRAM}"]
+    ran = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert ran.stdout.strip() == str(tmp_path / "laneway"), ran.stderr
 
 
