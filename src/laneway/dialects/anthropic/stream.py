@@ -158,19 +158,22 @@ class Reader:
                 return self._read_end(data)
             if event == "message_stop":
                 self._over = True
-            elif event == "error" and not self._over:
-                self._over = True
-                return (Faulted(fault.build_failure(_error(data).error, 0)),)
+            elif event == "error":
+                return self._read_error(data)
         except BROKEN:
-            return self._skip(frame)
+            return (Skipped(len(frame.raw)),)
         return ()
 
-    def _skip(self, frame: sse.SseFrame) -> tuple[Event, ...]:
-        if frame.event == "error" and not self._over:
+    def _read_error(self, data: bytes) -> tuple[Event, ...]:
+        if self._over:
+            return ()
+        self._over = True
+        try:
+            said = _error(data).error
+        except BROKEN:
             # Whatever it says, the provider called it an error.
-            self._over = True
-            return (Faulted(fault.build_failure(fault.Said(), 0)),)
-        return (Skipped(len(frame.raw)),)
+            said = fault.Said()
+        return (Faulted(fault.build_failure(said, 0)),)
 
     def _read_delta(self, data: bytes) -> tuple[Event, ...]:
         said = _block_delta(data)
