@@ -90,6 +90,7 @@ _CODES: dict[str, Kind] = {
     "authentication_error": Kind.CREDENTIALS,
     "rate_limit_exceeded": Kind.RATE_LIMITED,
     "rate_limit_error": Kind.RATE_LIMITED,
+    "overloaded": Kind.OVERLOADED,
     "overloaded_error": Kind.OVERLOADED,
     "server_overloaded": Kind.OVERLOADED,
     # A model that does not take a field is no verdict about the next one.
