@@ -9,9 +9,9 @@ these readers too, and reads either path's shape (`message` or `response`) which
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Sequence
 from datetime import datetime
+from time import gmtime, strftime
 from typing import Any
 
 import msgspec
@@ -169,7 +169,7 @@ def read_logprobs(logprobs: list[Logprob]) -> tuple[TokenLogprob, ...]:
 
 def timestamp(at_s: int) -> str:
     """RFC 3339 with nanoseconds, as Go writes it; nobody has a finer clock here than seconds."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000000000Z", time.gmtime(at_s))
+    return strftime("%Y-%m-%dT%H:%M:%S.000000000Z", gmtime(at_s))
 
 
 def write_answer(op: Op, answer: Answer, stamp: Stamp) -> Written:

@@ -57,7 +57,12 @@ _WORDS = {
     Kind.UPSTREAM_ERROR: "The provider failed",
 }
 _EXPLAINED = frozenset((Kind.CONTEXT_TOO_LONG, Kind.UNSUPPORTED, Kind.BAD_REQUEST))
-_KEY = re.compile(r"(?i:bearer|api[-_ ]?key[\"']?\s*[:=])\s*\S+|\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{24,}\b")
+# What looks like a key: named as one, begun like one, or long and mixed.
+_KEY = re.compile(
+    r"(?i:bearer|api[-_ ]?key[\"']?\s*[:=]|token[\"']?\s*[:=])\s*\S+"
+    r"|\b(?:sk|pk|rk|gsk|hf|xai|AKIA|ASIA|AIza)[-_]?[\w.*-]{8,}"
+    r"|\b(?=\w*\d)(?=\w*[A-Za-z])\w{32,}\b"
+)
 _SHOWN_CHARS = 300
 _KEPT_CHARS = 2000
 

@@ -16,7 +16,7 @@ from laneway.chat import ChatRequest, EmbedRequest, Format, Json, Message, Op, P
 from laneway.dialects import View
 from laneway.dialects.ollama import schema
 from laneway.dialects.ollama.history import Turns, read_image
-from laneway.dialects.ollama.schema import CHAT, EMBED, FIELDS, GENERATE, Chat, Common, Generate, Options, at
+from laneway.dialects.ollama.schema import CHAT, EMBED, FIELDS, GENERATE, Chat, Generate, Options, Settings, at
 
 _NOTHING: frozenset[str] = frozenset()
 _OBJECTS: msgspec.json.Decoder[list[dict[str, Raw]]] = msgspec.json.Decoder(list[dict[str, Raw]])
@@ -118,7 +118,7 @@ def _limit(options: Options | None) -> int | None:
     return int(options.num_predict)
 
 
-def _needs(wire: Common, images: int, tools: int) -> frozenset[str]:
+def _needs(wire: Settings, images: int, tools: int) -> frozenset[str]:
     shape = bytes(wire.format)
     if not (images or tools or shape or wire.think or wire.logprobs):
         return _NOTHING
@@ -180,7 +180,7 @@ def read_request(op: Op, body: bytes) -> ChatRequest:
     )
 
 
-def _settings(op: Op, wire: Common, fields: dict[str, Raw], unknown: list[str]) -> ChatRequest:
+def _settings(op: Op, wire: Settings, fields: dict[str, Raw], unknown: list[str]) -> ChatRequest:
     """Everything but the words."""
     hints: dict[str, Json] = {}
     for name in ("keep_alive", "truncate", "shift"):

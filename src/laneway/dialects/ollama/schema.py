@@ -75,7 +75,7 @@ class Options(Struct, gc=False):
     frequency_penalty: float | None = None
 
 
-class Common(Struct, gc=False, kw_only=True):
+class Settings(Struct, gc=False, kw_only=True):
     model: Name
     stream: bool | None = None
     format: Raw = NONE
@@ -88,12 +88,12 @@ class Common(Struct, gc=False, kw_only=True):
     shift: bool | None = None
 
 
-class Chat(Common, gc=False, kw_only=True):
+class Chat(Settings, gc=False, kw_only=True):
     messages: list[Turn] | None = None
     tools: list[Offer] | None = None
 
 
-class Generate(Common, gc=False, kw_only=True):
+class Generate(Settings, gc=False, kw_only=True):
     prompt: str | None = None
     suffix: str | None = None
     system: str | None = None
