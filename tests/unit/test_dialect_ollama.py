@@ -439,6 +439,12 @@ def test_what_ollama_cannot_say_is_refused_by_name(fields: dict[str, Any], field
     assert f"`{field}`" in caught.value.failure.message
 
 
+def test_ollama_counts_no_tokens() -> None:
+    with pytest.raises(FailureError) as caught:
+        OLLAMA.write_request(asks(op=Op.COUNT), "gemma3")
+    assert caught.value.failure.kind is Kind.UNSUPPORTED
+
+
 @pytest.mark.parametrize(
     ("part", "field"),
     [

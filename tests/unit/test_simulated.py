@@ -261,6 +261,11 @@ def test_the_models_are_listed_in_every_dialect(path: str, headers: tuple[tuple[
     assert [card.id for card in dialect(name).read_models(body)] == list(MODELS)
 
 
+def test_an_empty_chat_of_ollama_loads_the_model() -> None:
+    body = fetch(Call("POST", "simulated://x", "/api/chat", (), b'{"model":"sim-small","messages":[]}'))[1]
+    assert msgspec.json.decode(body)["done_reason"] == "load"
+
+
 def test_other_paths_and_methods_are_not_found() -> None:
     for method, path in (("GET", "/v1/chat/completions"), ("POST", "/v1/nothing"), ("DELETE", "/api/tags")):
         assert fetch(Call(method, "simulated://x", path, ()))[0].status == 404

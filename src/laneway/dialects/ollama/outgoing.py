@@ -86,6 +86,8 @@ def write_request(request: ChatRequest, model: str) -> Outgoing:
 
 
 def _refuse(request: ChatRequest) -> None:
+    if request.op is Op.COUNT:
+        raise fail(Kind.UNSUPPORTED, "Ollama has no way to count tokens without answering.", field="model")
     if request.unknown:
         raise _cannot(request.unknown[0], "it is a field of the caller's format that has no counterpart there")
     if request.choices is not None and request.choices > 1:

@@ -18,6 +18,7 @@ import msgspec
 
 from laneway.chat import Answer, ChatRequest, Embedding, EmbedRequest, Event, Finish, Op, Text, Usage, bears_content
 from laneway.dialects import Dialect, Stamp, StreamWriter, Written, dialect
+from laneway.dialects.ollama import write_load
 from laneway.failure import Failure, FailureError, Kind
 from laneway.ports import Call, Clocks, Reply
 from laneway.upstream.simulated.answers import list_events, make_answer, pieces, prompt_tokens, tokens
@@ -31,6 +32,7 @@ T = TypeVar("T")
 _DATED_S = 1_767_225_600
 # Callers make names up, and counting them all would never end.
 _MOST_NAMES = 4096
+_HASHED_BYTES = 65_536
 
 _ROUTES: tuple[tuple[str, str, Op], ...] = (
     ("/api/chat", "ollama", Op.CHAT),
@@ -124,6 +126,8 @@ class Simulated:
         asked = await self._ask(call, clocks, speaks, op, request)
         if asked.does.model.kind != "chat" or "embed" in asked.does.talents:
             raise _Told(Failure(kind=Kind.BAD_REQUEST, message=f"{asked.name} does not support chat"))
+        if speaks.name == "ollama" and not request.messages:
+            return self._whole(write_load(op, call.body, asked.stamp))
         counted = prompt_tokens(request)
         if counted > asked.does.model.window:
             raise _Told(_too_long(counted, asked.does.model.window))
@@ -187,7 +191,7 @@ class Simulated:
             raise _Told(_too_long(does.model.window + 1, does.model.window))
         if does.fault == "html":
             raise _Told(None)
-        id_ = f"sim-{hashlib.blake2b(call.body, digest_size=8).hexdigest()}"
+        id_ = f"sim-{hashlib.blake2b(call.body[-_HASHED_BYTES:], digest_size=8).hexdigest()}"
         stamp = Stamp(id=id_, model=name, now_s=self._now_s, request=request)
         return Asked(speaks, op, name, stamp, does)
 
