@@ -185,8 +185,8 @@ async def refuse(
 _marks: dict[tuple[int, int, str], tuple[tuple[object, object], list[tuple[bytes, bytes]]]] = {}
 
 
-def marks(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]]:
-    """The headers that say where an answer came from."""
+def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None) -> list[tuple[bytes, bytes]]:
+    """The headers that say where an answer came from; `calls` where the last attempt is not on record yet."""
     lane = exchange.lane
     key = (id(target), id(lane), exchange.version)
     found = _marks.get(key)
@@ -198,7 +198,7 @@ def marks(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]
     return [
         *found[1],
         (b"x-laneway-request-id", exchange.request_id.encode()),
-        (b"x-laneway-attempts", str(len(exchange.attempts) + (target is not None)).encode()),
+        (b"x-laneway-attempts", str(len(exchange.attempts) if calls is None else calls).encode()),
     ]
 
 

@@ -274,7 +274,7 @@ def _stamp(exchange: Exchange, running: Running, now_s: float) -> Stamp:
 
 
 def _served(exchange: Exchange, running: Running) -> list[tuple[bytes, bytes]]:
-    headers = marks(exchange, running.target)
+    headers = marks(exchange, running.target, calls=len(exchange.attempts) + (not running.recorded))
     if running.omitted:
         headers.append((b"x-laneway-omitted", ", ".join(running.omitted).encode("latin-1", "replace")))
     return headers

@@ -35,7 +35,7 @@ class Meter:
             self.answered = 200 <= message["status"] < 300
             self._exchange.status = message["status"]
             kind = dict(message.get("headers", ())).get(b"content-type", b"")
-            if kind.startswith(self._exchange.dialect.stream_type):
+            if kind.partition(b";")[0] == self._exchange.dialect.stream_type.partition(b";")[0]:
                 self._reader = self._exchange.dialect.reader(self._exchange.op)
         elif self.answered:
             self._look(message.get("body", b""))
