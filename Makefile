@@ -38,8 +38,8 @@ bench: ## compare speeds: pure parts, and the whole stack beside a bare forwarde
 
 lint: ## check format, style and types
 	@$(install) test
-	@$(bin)/ruff format --check --quiet . || { echo "laneway: the files above are not formatted: make format"; exit 1; }
-	@$(bin)/ruff check --quiet .
+	@$(bin)/ruff format --check --quiet --output-format concise . || { echo "laneway: the files above are not formatted: make format"; exit 1; }
+	@$(bin)/ruff check --quiet --output-format concise .
 	@$(bin)/mypy --no-error-summary
 	@echo "laneway: format, style and types are as they should be"
 
