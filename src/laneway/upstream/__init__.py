@@ -1,0 +1,1 @@
+"""Everything that speaks to providers: the engine, stock httpx beside it, signing, and the simulated provider."""
