@@ -255,6 +255,12 @@ def test_arguments_that_come_whole_and_tools_of_the_provider() -> None:
     assert events(raw)[:-1] == [ToolBegan(0, "t", "f"), ToolDelta(0, '{"a":1}')]
 
 
+def test_an_end_without_a_reason_is_no_end() -> None:
+    at, after = TEXT.index(b"event: message_delta"), TEXT.index(b"event: message_stop")
+    said = events(TEXT[:at] + TEXT[after:])
+    assert fault_of(said).kind is Kind.CUT
+
+
 def test_a_frame_without_end_is_no_answer() -> None:
     reader = ANTHROPIC.reader(Op.CHAT)
     piece = b"data: " + b"x" * 4_000_000
@@ -358,7 +364,16 @@ def test_a_fault_is_an_error_event_and_no_end() -> None:
     raw = writer.write(TextDelta("half")) + writer.fault(Failure(kind=Kind.OVERLOADED, message="Full."))
     assert raw.endswith(event("error", b'{"type":"error","error":{"type":"overloaded_error","message":"Full."}}'))
     assert b"message_stop" not in raw
-    assert writer.write(Faulted(Failure(kind=Kind.OVERLOADED, message="Full."))).startswith(b"event: error")
+    other = ANTHROPIC.writer(Op.CHAT, STAMP, usage=True)
+    assert other.write(Faulted(Failure(kind=Kind.OVERLOADED, message="Full."))).startswith(b"event: error")
+
+
+def test_behind_a_fault_there_is_neither_an_end_nor_another_fault() -> None:
+    writer = ANTHROPIC.writer(Op.CHAT, STAMP, usage=True)
+    raw = writer.write(TextDelta("half")) + writer.write(Finished(Finish.STOP))
+    raw += writer.fault(Failure(kind=Kind.CUT, message="It broke off."))
+    assert writer.end() == writer.fault(Failure(kind=Kind.CUT, message="Again.")) == b""
+    assert b"message_stop" not in raw
 
 
 # --- the real client ---------------------------------------------------------------------------------------

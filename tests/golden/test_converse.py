@@ -313,6 +313,14 @@ AS_ANTHROPIC = [
 ]
 
 
+def test_behind_a_fault_there_is_neither_an_end_nor_another_fault() -> None:
+    writer = CONVERSE.writer(Op.CHAT, STAMP, usage=True)
+    raw = writer.write(TextDelta("half")) + writer.write(Finished(Finish.STOP))
+    raw += writer.fault(Failure(kind=Kind.CUT, message="It broke off."))
+    assert writer.end() == writer.fault(Failure(kind=Kind.CUT, message="Again.")) == b""
+    assert b"messageStop" not in raw
+
+
 # --- the real client ---------------------------------------------------------------------------------------
 
 

@@ -203,36 +203,40 @@ def test_a_patch_changes_the_model_and_no_other_byte_of_a_field() -> None:
 # --- reading -----------------------------------------------------------------------------------------------
 
 
-def test_reading_everything_the_neutral_conversation_can_say() -> None:
+def test_reading_what_a_user_says() -> None:
+    (message,) = read(
+        user(
+            {"type": "text", "text": "look", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+            image(),
+            {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}},
+            {
+                "type": "document",
+                "title": "paper",
+                "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="},
+                "cache_control": {"type": "ephemeral"},
+            },
+            text_document("words"),
+        )
+    ).messages
+    assert message.parts == (
+        Text("look", "1h"),
+        Image(media_type="image/png", data=PNG),
+        Image(url="https://x.test/a.png"),
+        Document("application/pdf", "JVBERg==", "paper", "5m"),
+        Document("text/plain", b64encode(b"words").decode()),
+    )
+
+
+def test_reading_what_was_called_and_what_came_of_it() -> None:
+    direct = {"type": "direct"}
     request = read(
-        {
-            "role": "user",
-            "content": [
-                {"type": "text", "text": "look", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
-                image(),
-                {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}},
-                {
-                    "type": "document",
-                    "title": "paper",
-                    "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="},
-                    "cache_control": {"type": "ephemeral"},
-                },
-                text_document("words"),
-            ],
-        },
         {
             "role": "assistant",
             "content": [
                 {"type": "thinking", "thinking": "hm", "signature": "sig"},
                 {"type": "redacted_thinking", "data": "xyz"},
                 {"type": "text", "text": "calling", "citations": None},
-                {
-                    "type": "tool_use",
-                    "id": "t1",
-                    "name": "f",
-                    "input": {"b": 1, "a": [1.50]},
-                    "caller": {"type": "direct"},
-                },
+                {"type": "tool_use", "id": "t1", "name": "f", "input": {"b": 1, "a": [1.50]}, "caller": direct},
             ],
         },
         user(
@@ -241,7 +245,26 @@ def test_reading_everything_the_neutral_conversation_can_say() -> None:
             {"type": "tool_result", "tool_use_id": "t3", "content": [{"type": "text", "text": "a"}, image()]},
         ),
         {"role": "system", "content": "be brief"},
-        system=[{"type": "text", "text": "sys", "cache_control": {"type": "ephemeral"}}],
+    )
+    assert request.messages[0].parts == (
+        Thinking("hm", "sig"),
+        Thinking(redacted="xyz"),
+        Text("calling"),
+        ToolCall("t1", "f", '{"b":1,"a":[1.5]}'),
+    )
+    assert request.messages[1].parts == (
+        ToolResult("t1", (Text("42"),), is_error=True),
+        ToolResult("t2", ()),
+        ToolResult("t3", (Text("a"), Image(media_type="image/png", data=PNG))),
+    )
+    assert request.messages[2] == Message(Role.SYSTEM, (Text("be brief"),))
+    assert request.unknown == ()
+
+
+def test_reading_settings() -> None:
+    cache = {"type": "ephemeral"}
+    request = read(
+        system=[{"type": "text", "text": "sys", "cache_control": cache}],
         temperature=0.5,
         top_p=0.9,
         top_k=40,
@@ -249,13 +272,7 @@ def test_reading_everything_the_neutral_conversation_can_say() -> None:
         stream=True,
         metadata={"user_id": "u1"},
         tools=[
-            {
-                "name": "f",
-                "description": "does",
-                "input_schema": SCHEMA,
-                "strict": True,
-                "cache_control": {"type": "ephemeral"},
-            },
+            {"name": "f", "description": "does", "input_schema": SCHEMA, "strict": True, "cache_control": cache},
             {"type": "custom", "name": "g", "input_schema": {"type": "object"}},
         ],
         tool_choice={"type": "tool", "name": "f", "disable_parallel_tool_use": True},
@@ -263,25 +280,6 @@ def test_reading_everything_the_neutral_conversation_can_say() -> None:
         output_config={"effort": "high", "format": {"type": "json_schema", "schema": SCHEMA}},
         service_tier="auto",
     )
-    assert request.messages[0].parts == (
-        Text("look", "1h"),
-        Image(media_type="image/png", data=PNG),
-        Image(url="https://x.test/a.png"),
-        Document("application/pdf", "JVBERg==", "paper", "5m"),
-        Document("text/plain", b64encode(b"words").decode()),
-    )
-    assert request.messages[1].parts == (
-        Thinking("hm", "sig"),
-        Thinking(redacted="xyz"),
-        Text("calling"),
-        ToolCall("t1", "f", '{"b":1,"a":[1.5]}'),
-    )
-    assert request.messages[2].parts == (
-        ToolResult("t1", (Text("42"),), is_error=True),
-        ToolResult("t2", ()),
-        ToolResult("t3", (Text("a"), Image(media_type="image/png", data=PNG))),
-    )
-    assert request.messages[3] == Message(Role.SYSTEM, (Text("be brief"),))
     assert request.system == (Text("sys", "5m"),)
     assert request.tools == (
         Tool("f", "does", SCHEMA, strict=True, cache="5m"),
@@ -293,8 +291,7 @@ def test_reading_everything_the_neutral_conversation_can_say() -> None:
     assert request.format == Format(schema=SCHEMA)
     assert (request.temperature, request.top_p, request.top_k, request.stop) == (0.5, 0.9, 40, ("END",))
     assert (request.user, request.max_tokens, request.stream, request.stream_usage) == ("u1", 100, True, True)
-    assert request.hints == {"service_tier": "auto"}
-    assert request.unknown == ()
+    assert (request.hints, request.unknown) == ({"service_tier": "auto"}, ())
 
 
 @pytest.mark.parametrize(

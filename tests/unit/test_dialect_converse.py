@@ -172,39 +172,44 @@ def test_what_the_format_does_not_have(op: Op) -> None:
 # --- reading -----------------------------------------------------------------------------------------------
 
 
-def test_reading_everything_the_neutral_conversation_can_say() -> None:
-    raw = {
-        "messages": [
-            {
-                "role": "user",
-                "content": [
-                    {"text": "look"},
-                    {"cachePoint": {"type": "default", "ttl": "1h"}},
-                    {"image": {"format": "jpeg", "source": {"bytes": PNG}}},
-                    {"document": {"format": "pdf", "name": "paper", "source": {"bytes": "JVBERg=="}}},
-                    {"cachePoint": {"type": "default"}},
-                    {"document": {"name": "plain", "source": {"text": "words"}}},
-                ],
-            },
-            {
-                "role": "assistant",
-                "content": [
-                    {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "sig"}}},
-                    {"reasoningContent": {"redactedContent": "eHl6"}},
-                    {"toolUse": {"toolUseId": "t1", "name": "f", "input": {"b": 1}}},
-                ],
-            },
-            {
-                "role": "user",
-                "content": [
-                    {"toolResult": {"toolUseId": "t1", "content": [{"json": {"a": 1}}], "status": "error"}},
-                    {"toolResult": {"toolUseId": "t2", "content": [], "status": "success"}},
-                ],
-            },
-        ],
-        "system": [{"text": "sys"}, {"cachePoint": {"type": "default"}}],
-        "inferenceConfig": {"maxTokens": 9, "temperature": 0.5, "topP": 0.25, "stopSequences": ["END"]},
-        "toolConfig": {
+def test_reading_a_history() -> None:
+    called = [
+        {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "sig"}}},
+        {"reasoningContent": {"redactedContent": "eHl6"}},
+        {"toolUse": {"toolUseId": "t1", "name": "f", "input": {"b": 1}}},
+    ]
+    request = read(
+        {"text": "look"},
+        {"cachePoint": {"type": "default", "ttl": "1h"}},
+        {"image": {"format": "jpeg", "source": {"bytes": PNG}}},
+        {"document": {"format": "pdf", "name": "paper", "source": {"bytes": "JVBERg=="}}},
+        {"cachePoint": {"type": "default"}},
+        {"document": {"name": "plain", "source": {"text": "words"}}},
+        {"toolResult": {"toolUseId": "t1", "content": [{"json": {"a": 1}}], "status": "error"}},
+        {"toolResult": {"toolUseId": "t2", "content": [], "status": "success"}},
+    )
+    assert request.messages[0].parts == (
+        Text("look", "1h"),
+        Image(media_type="image/jpeg", data=PNG),
+        Document("application/pdf", "JVBERg==", "paper", "5m"),
+        Document("text/plain", b64encode(b"words").decode(), "plain"),
+        ToolResult("t1", (Text('{"a":1}'),), is_error=True),
+        ToolResult("t2", ()),
+    )
+    raw = msgspec.json.encode({"messages": [{"role": "assistant", "content": called}]})
+    assert CONVERSE.read_request(Op.CHAT, raw).messages[0].parts == (
+        Thinking("hm", "sig"),
+        Thinking(redacted="eHl6"),
+        ToolCall("t1", "f", '{"b":1}'),
+    )
+    assert request.unknown == ()
+
+
+def test_reading_settings() -> None:
+    request = read(
+        system=[{"text": "sys"}, {"cachePoint": {"type": "default"}}],
+        inferenceConfig={"maxTokens": 9, "temperature": 0.5, "topP": 0.25, "stopSequences": ["END"]},
+        toolConfig={
             "tools": [
                 {"toolSpec": {"name": "f", "description": "does", "inputSchema": {"json": SCHEMA}, "strict": True}},
                 {"cachePoint": {"type": "default"}},
@@ -212,27 +217,11 @@ def test_reading_everything_the_neutral_conversation_can_say() -> None:
             ],
             "toolChoice": {"tool": {"name": "f"}},
         },
-        "additionalModelRequestFields": {"top_k": 5, "thinking": {"type": "enabled", "budget_tokens": 2048}},
-        "outputConfig": {"effort": "high", "textFormat": text_format()},
-        "serviceTier": {"type": "flex"},
-        "requestMetadata": {"team": "a"},
-        "additionalModelResponseFieldPaths": [],
-    }
-    request = CONVERSE.read_request(Op.CHAT, msgspec.json.encode(raw))
-    assert request.messages[0].parts == (
-        Text("look", "1h"),
-        Image(media_type="image/jpeg", data=PNG),
-        Document("application/pdf", "JVBERg==", "paper", "5m"),
-        Document("text/plain", b64encode(b"words").decode(), "plain"),
-    )
-    assert request.messages[1].parts == (
-        Thinking("hm", "sig"),
-        Thinking(redacted="eHl6"),
-        ToolCall("t1", "f", '{"b":1}'),
-    )
-    assert request.messages[2].parts == (
-        ToolResult("t1", (Text('{"a":1}'),), is_error=True),
-        ToolResult("t2", ()),
+        additionalModelRequestFields={"top_k": 5, "thinking": {"type": "enabled", "budget_tokens": 2048}},
+        outputConfig={"effort": "high", "textFormat": text_format()},
+        serviceTier={"type": "flex"},
+        requestMetadata={"team": "a"},
+        additionalModelResponseFieldPaths=[],
     )
     assert request.system == (Text("sys", "5m"),)
     assert (request.max_tokens, request.temperature, request.top_p, request.top_k) == (9, 0.5, 0.25, 5)

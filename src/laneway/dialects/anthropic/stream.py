@@ -110,13 +110,14 @@ _CUT = Failure(kind=Kind.CUT, message="The provider's stream ended before the an
 class Reader:
     """One stream of one answer."""
 
-    __slots__ = ("_frames", "_over", "_tools", "_usage")
+    __slots__ = ("_finished", "_frames", "_over", "_tools", "_usage")
 
     def __init__(self) -> None:
         self._frames = sse.SseFrames()
         self._usage = WireUsage()
         # The answer's tool calls by the index of their block on the wire.
         self._tools: dict[int, int] = {}
+        self._finished = False
         # Whole or failed: in either case nothing more is said about the end.
         self._over = False
 
@@ -124,21 +125,21 @@ class Reader:
         try:
             frames = self._frames.feed(data)
         except FailureError as error:
-            return self._fail(b"", error.failure)
+            return [Frame(b"", self._fail(error.failure))]
         return [Frame(frame.raw, self._read(frame)) for frame in frames]
 
     def end(self) -> list[Frame]:
         frames = [Frame(frame.raw, self._read(frame)) for frame in self._frames.end()]
         rest = self._frames.rest()
         if not self._over:
-            return frames + self._fail(rest, _CUT)
+            return [*frames, Frame(rest, self._fail(_CUT))]
         return [*frames, Frame(rest, ())] if rest else frames
 
-    def _fail(self, raw: bytes, failure: Failure) -> list[Frame]:
+    def _fail(self, failure: Failure) -> tuple[Event, ...]:
         if self._over:
-            return []
+            return ()
         self._over = True
-        return [Frame(raw, (Faulted(failure),))]
+        return (Faulted(failure),)
 
     def _read(self, frame: sse.SseFrame) -> tuple[Event, ...]:
         data = frame.data
@@ -157,23 +158,27 @@ class Reader:
             if event == "message_delta":
                 return self._read_end(data)
             if event == "message_stop":
-                self._over = True
-            elif event == "error":
+                return self._read_stop()
+            if event == "error":
                 return self._read_error(data)
         except BROKEN:
             return (Skipped(len(frame.raw)),)
         return ()
 
-    def _read_error(self, data: bytes) -> tuple[Event, ...]:
-        if self._over:
-            return ()
+    def _read_stop(self) -> tuple[Event, ...]:
+        if not self._finished:
+            # An end without a reason: the chunk that gave it was lost or never came.
+            return self._fail(_CUT)
         self._over = True
+        return ()
+
+    def _read_error(self, data: bytes) -> tuple[Event, ...]:
         try:
             said = _error(data).error
         except BROKEN:
             # Whatever it says, the provider called it an error.
             said = fault.Said()
-        return (Faulted(fault.build_failure(said, 0)),)
+        return self._fail(fault.build_failure(said, 0))
 
     def _read_delta(self, data: bytes) -> tuple[Event, ...]:
         said = _block_delta(data)
@@ -208,6 +213,7 @@ class Reader:
         events: tuple[Event, ...] = (self._use(said.usage),) if said.usage else ()
         if said.delta.stop_reason is None:
             return events
+        self._finished = True
         return (*events, Finished(read_finish(said.delta.stop_reason), said.delta.stop_sequence))
 
     def _use(self, said: WireUsage) -> Used:
@@ -234,6 +240,7 @@ class Writer:
     __slots__ = (
         "_began",
         "_blocks",
+        "_failed",
         "_finish",
         "_kind",
         "_lead",
@@ -251,6 +258,7 @@ class Writer:
         self._started = False
         self._usage = Usage()
         self._finish: Finished | None = None
+        self._failed = False
         # The block being written: its kind ("" for none) and its index; how many there were.
         self._kind = ""
         self._open = 0
@@ -281,10 +289,13 @@ class Writer:
         return b""
 
     def fault(self, failure: Failure) -> bytes:
+        if self._failed:
+            return b""
+        self._failed = True
         return sse.encode(fault.write_error(failure), "error")
 
     def end(self) -> bytes:
-        if self._finish is None:
+        if self._finish is None or self._failed:
             # No stop reason, no whole answer.
             return self.fault(_CUT)
         finish = self._finish

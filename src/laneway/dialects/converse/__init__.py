@@ -20,6 +20,7 @@ from laneway.failure import Failure, FailureError, Kind, fail
 class Converse:
     name = "converse"
     stream_type = b"application/vnd.amazon.eventstream"
+    models_path = ""
 
     def view(self, op: Op, body: bytes) -> View:
         if op is Op.EMBED:
@@ -68,6 +69,9 @@ class Converse:
             return Glance(usage=embed.glance_usage(body))
         except FailureError as error:
             return Glance(failure=error.failure)
+
+    def local(self, op: Op, body: bytes, view: View, stamp: Stamp) -> Written | None:
+        return None
 
     def read_failure(self, status: int, headers: Headers, body: bytes) -> Failure:
         return fault.read_failure(status, headers, body)

@@ -201,13 +201,14 @@ def _event(name: str, payload: bytes) -> bytes:
 class Writer:
     """One answer as Bedrock streams it."""
 
-    __slots__ = ("_blocks", "_finish", "_kind", "_open", "_signed", "_stamp", "_started", "_tools", "_usage")
+    __slots__ = ("_blocks", "_failed", "_finish", "_kind", "_open", "_signed", "_stamp", "_started", "_tools", "_usage")
 
     def __init__(self, stamp: Stamp) -> None:
         self._stamp = stamp
         self._started = False
         self._usage = Usage()
         self._finish: Finished | None = None
+        self._failed = False
         # The block being written: its kind ("" for none) and its index; how many there were.
         self._kind = ""
         self._open = 0
@@ -238,12 +239,15 @@ class Writer:
         return b""
 
     def fault(self, failure: Failure) -> bytes:
+        if self._failed:
+            return b""
+        self._failed = True
         name, payload = fault.write_streamed(failure)
         headers = {":exception-type": name, ":content-type": "application/json", ":message-type": "exception"}
         return eventstream.encode(headers, payload)
 
     def end(self) -> bytes:
-        if self._finish is None:
+        if self._finish is None or self._failed:
             # No stop reason, no whole answer.
             return self.fault(_CUT)
         reason = write_finish(self._finish.finish, called=bool(self._tools))
