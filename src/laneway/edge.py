@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from laneway.dialects import Written
 from laneway.exchange import Exchange, Scope
@@ -112,7 +112,7 @@ class Watch:
         self._task: asyncio.Task[Any] | None = None
         self.gone = False
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._task = asyncio.current_task()
         if self._hook is not None:
             self._hook(self._left)

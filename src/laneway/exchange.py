@@ -25,17 +25,23 @@ TARGET = "laneway.target"
 """The scope key under which Fallback names the target of one attempt; the scope is a copy per attempt."""
 NOBODY = Tenant(name="default")
 
-# Unique without asking the kernel per request: a random prefix for the process, then a counter.
-_prefix = os.urandom(6).hex()
-_numbers = count(1)
+
+class _Ids:
+    """Request ids, unique without asking the kernel each time: a random prefix per process, then a counter."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self.renew()
+
+    def renew(self) -> None:
+        self._prefix = f"req_{os.urandom(6).hex()}"
+
+    def next(self) -> str:
+        return f"{self._prefix}{next(self._numbers):08x}"
 
 
-def _after_fork() -> None:
-    global _prefix
-    _prefix = os.urandom(6).hex()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+_ids = _Ids()
+os.register_at_fork(after_in_child=_ids.renew)
 
 
 class Exchange:
@@ -73,7 +79,7 @@ class Exchange:
         self.front = front
         self.dialect: Dialect = dialect(front.dialect)
         self.headers = headers
-        self.request_id = f"req_{_prefix}{next(_numbers):08x}"
+        self.request_id = _ids.next()
         self.started_s = time.monotonic()
         self.started_at_s = time.time()
         self.version = ""  # observe

@@ -19,7 +19,6 @@ from laneway.dialects import Dialect, Stamp, View, Written, dialect
 from laneway.edge import CallerGoneError, Receive, Send, Watch, answer, ingest, marks, refuse
 from laneway.exchange import TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind, fail
-from laneway.policy.price import counted_tokens
 from laneway.ports import Call, Clocks, Reply, Upstream
 from laneway.relay import Relay
 from laneway.route import Target
@@ -86,9 +85,11 @@ class Forward:
         """Serves, raises what happened before the first byte, or returns what happened after it."""
         try:
             view = exchange.view
-            if view is not None and view.stream:
-                return await self._stream(exchange, running, view, send)
-            written = await self._whole(exchange, running)
+            written = self._local(exchange, running)
+            if written is None:
+                if view is not None and view.stream:
+                    return await self._stream(exchange, running, view, send)
+                written = await self._whole(exchange, running)
             self._record(exchange, running, None)
             await answer(exchange, send, written, _served(exchange, running))
             return None
@@ -109,12 +110,19 @@ class Forward:
             running.recorded = True
             exchange.attempts.append(running.ended(exchange.view, self.clock(), failure))
 
+    def _local(self, exchange: Exchange, running: Running) -> Written | None:
+        """The answer that needs no provider, where the target's cannot be asked in the caller's own format."""
+        view = exchange.view
+        if view is None or (view.turns and exchange.op is not Op.COUNT):
+            return None
+        if _passes(exchange, self._line(exchange, running.target)):
+            return None
+        return exchange.dialect.local(exchange.op, exchange.body or b"", view, _stamp(exchange, running, self.clock()))
+
     # --- one whole answer ----------------------------------------------------------------------------------
 
     async def _whole(self, exchange: Exchange, running: Running) -> Written:
         line = self._line(exchange, running.target)
-        if exchange.op is Op.COUNT and not _passes(exchange, line):
-            return _estimated(exchange)
         reply = await self._open(exchange, running, line, running.target.clocks)
         body = await _read(reply, running.target.clocks.between_chunks_s)
         running.status = reply.status
@@ -312,10 +320,3 @@ async def _read(reply: Reply, limit_s: float) -> bytes:
         if size > MOST_ANSWER:
             raise fail(Kind.MALFORMED_ANSWER, f"The provider's answer is larger than {MOST_ANSWER} bytes.")
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _estimated(exchange: Exchange) -> Written:
-    """A token count where the provider has no counter of its own: stated as an estimate."""
-    view = exchange.view
-    tokens = counted_tokens(view.text_chars) if view is not None else 0
-    return Written(200, b'{"input_tokens":%d}' % tokens, headers=((b"x-laneway-estimated", b"input_tokens"),))

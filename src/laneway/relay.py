@@ -10,8 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from laneway.attempt import Running
-from laneway.chat import Event, Faulted, Finished, Skipped, TextDelta, ThinkingDelta, ToolBegan, ToolDelta, Used
+from laneway.chat import (
+    Event,
+    Faulted,
+    Finished,
+    Skipped,
+    TextDelta,
+    ThinkingDelta,
+    Timings,
+    ToolBegan,
+    ToolDelta,
+    Used,
+)
 from laneway.dialects import Frame, StreamReader, StreamWriter
 from laneway.edge import Send
 from laneway.failure import Failure, FailureError, Kind
@@ -104,15 +117,24 @@ class Relay:
                 if self._look(frame):
                     out.append(frame.raw)
             else:
-                for event in frame.events:
-                    if self._note(event):
-                        out.append(self._writer.write(event))
+                out += [self._written(event) for event in frame.events if self._note(event)]
             if self._fault is not None:
                 break
         if self._over and self._fault is None and not self._passing:
             out.append(self._writer.end())
         self._running.chunks += 1
         return b"".join(out)
+
+    def _written(self, event: Event) -> bytes:
+        return self._writer.write(self._timed(event) if type(event) is Finished else event)
+
+    def _timed(self, finished: Finished) -> Finished:
+        """The end of a stream with the time it took, for formats that tell it where the provider's did not."""
+        timings = finished.timings or Timings()
+        if timings.total_ns is not None:
+            return finished
+        total_ns = int((self._clock() - self._running.started_s) * 1_000_000_000)
+        return Finished(finished.finish, finished.stop_sequence, msgspec.structs.replace(timings, total_ns=total_ns))
 
     def _look(self, frame: Frame) -> bool:
         """Notes a frame that passes as it came; False where it must not reach the caller."""

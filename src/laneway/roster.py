@@ -80,7 +80,8 @@ class Roster:
         while True:
             try:
                 await self.look()
-            except Exception:  # noqa: BLE001 - one odd list must not end the looking
+            except Exception:
+                # One odd list must not end the looking.
                 log.warning("model lists could not be read", exc_info=True)
             await asyncio.sleep(every_s)
 
@@ -114,7 +115,7 @@ class Roster:
 
     async def _list(self, provider: Provider) -> tuple[Card, ...]:
         speaks = dialect(provider.dialect)
-        path = provider.path + ("/api/tags" if provider.dialect == "ollama" else "/models")
+        path = provider.path + speaks.models_path
         status, headers, body = await fetch(self._upstream, provider, path, self._clocks)
         if status in (404, 405, 501):
             # Awake, and without a list: what the configuration and the catalogue say is all there is.

@@ -16,6 +16,9 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 import pytest
 
+from laneway.policy.price import per_million
+from laneway.upstream.simulated.models import MODELS
+
 CATALOG = Path(__file__).parents[2] / "config" / "catalog.toml"
 REGIONS = ("us.", "eu.", "global.", "apac.", "jp.", "au.")
 UNCACHED = {"openai/gpt-3.5-turbo", "openai/gpt-4", "openai/gpt-4-turbo"}
@@ -33,7 +36,7 @@ mistral deepseek-r1:7b deepseek-r1:14b gpt-oss:20b bge-m3 nomic-embed-text mxbai
 """
 """What people type, as the vendors' pages spell it."""
 
-Family: TypeAlias = Literal["openai", "anthropic", "bedrock", "openrouter", "ollama"]
+Family: TypeAlias = Literal["openai", "anthropic", "bedrock", "openrouter", "ollama", "simulated"]
 Ability: TypeAlias = Literal[
     "tools", "vision", "json", "schema", "prefill", "thinking", "logprobs", "cache", "documents", "embed"
 ]
@@ -214,7 +217,7 @@ def test_local_models_are_free() -> None:
 def test_nothing_else_is_free() -> None:
     """A price of zero at a provider would let a budget leak; an unknown price is left out instead."""
     for row in catalog().prices:
-        if row.family != "ollama":
+        if row.family not in ("ollama", "simulated"):
             assert Decimal(row.input) > 0, str(row)
             assert Decimal(row.output) > 0 or catalog().models[row.model].kind == "embed", str(row)
 
@@ -265,3 +268,14 @@ def test_regional_profiles_cost_at_least_the_global_one() -> None:
     assert world
     for row in rows:
         assert Decimal(row.input) >= world.get(without_region(row.id), Decimal(0)), str(row)
+
+
+def test_the_simulated_models_are_the_provider_s_own() -> None:
+    """What the catalog says of them is what the simulated provider charges and can do."""
+    rows = {row.id: row for row in catalog().prices if row.family == "simulated"}
+    assert set(rows) == set(MODELS)
+    for name, made in MODELS.items():
+        said = catalog().models[f"simulated/{name}"]
+        assert (said.window, said.kind) == (made.window, made.kind)
+        assert set(said.abilities) - {"embed"} == set(made.abilities)
+        assert (per_million(rows[name].input), per_million(rows[name].output)) == (made.price.input, made.price.output)

@@ -101,6 +101,8 @@ class Dialect(Protocol):
     name: str
     stream_type: bytes
     """Content type of a stream in this format."""
+    models_path: str
+    """Where a provider lists its models, behind its url; "" where the format has no list."""
 
     def view(self, op: Op, body: bytes) -> View:
         """Checks and reads a caller's body. MALFORMED_REQUEST says what is wrong at which path."""
@@ -131,6 +133,9 @@ class Dialect(Protocol):
     def write_embedding(self, embedding: Embedding, stamp: Stamp) -> Written: ...
 
     def glance(self, op: Op, body: bytes) -> Glance: ...
+
+    def local(self, op: Op, body: bytes, view: View, stamp: Stamp) -> Written | None:
+        """The answer to what asks nothing of a model (a token count, a load request); None for everything else."""
 
     def read_failure(self, status: int, headers: Headers, body: bytes) -> Failure: ...
 

@@ -191,7 +191,8 @@ class Reader:
             return (ToolDelta(number, delta.partial_json),) if number is not None and delta.partial_json else ()
         if delta.thinking is not None:
             return (ThinkingDelta(delta.thinking),) if delta.thinking else ()
-        return () if delta.signature is None else (ThinkingDelta(signature=delta.signature),)
+        # Servers that imitate Anthropic's may sign with nothing, which is no signature.
+        return (ThinkingDelta(signature=delta.signature),) if delta.signature else ()
 
     def _read_block(self, data: bytes) -> tuple[Event, ...]:
         said = _block_start(data)
@@ -269,6 +270,8 @@ class Writer:
         self._tools: dict[int, int] = {}
 
     def write(self, event: Event) -> bytes:
+        if self._failed:
+            return b""
         kind = type(event)
         if kind is TextDelta:
             return self._write_text(event)  # type: ignore[arg-type]

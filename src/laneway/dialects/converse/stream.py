@@ -218,6 +218,8 @@ class Writer:
         self._tools: dict[int, int] = {}
 
     def write(self, event: Event) -> bytes:
+        if self._failed:
+            return b""
         if isinstance(event, TextDelta):
             if not event.text:
                 return b""

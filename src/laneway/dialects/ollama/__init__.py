@@ -24,6 +24,7 @@ class Ollama:
 
     name = schema.NAME
     stream_type = b"application/x-ndjson"
+    models_path = "/api/tags"
 
     def view(self, op: Op, body: bytes) -> View:
         return request.view(op, body)
@@ -68,6 +69,12 @@ class Ollama:
 
     def glance(self, op: Op, body: bytes) -> Glance:
         return answer.glance(op, body)
+
+    def local(self, op: Op, body: bytes, view: View, stamp: Stamp) -> Written | None:
+        """A load request, at a provider that loads nothing."""
+        if view.turns or op not in (Op.CHAT, Op.COMPLETE):
+            return None
+        return write_load(op, body, stamp)
 
     def read_failure(self, status: int, headers: Headers, body: bytes) -> Failure:
         return fault.read_failure(status, headers, body)

@@ -30,6 +30,7 @@ class OpenAI:
 
     name = "openai"
     stream_type = b"text/event-stream"
+    models_path = "/models"
 
     def view(self, op: Op, body: bytes) -> View:
         return views.read_view(op, body)
@@ -69,6 +70,9 @@ class OpenAI:
 
     def glance(self, op: Op, body: bytes) -> Glance:
         return answers.glance(op, body)
+
+    def local(self, op: Op, body: bytes, view: View, stamp: Stamp) -> Written | None:
+        return None
 
     def read_failure(self, status: int, headers: Headers, body: bytes) -> Failure:
         return fault.read_failure(status, headers, body)

@@ -122,6 +122,8 @@ class ChunkWriter:
     def _write_text(self, event: TextDelta) -> bytes:
         if event.logprobs or not self._chat:
             return self._write_rare_text(event)
+        if not event.text:
+            return b""
         head = self._head if self._begun else self._begin() + self._head
         words = _encode(event.text)
         return b'%b[{"index":0,"delta":{"content":%b},"logprobs":null,"finish_reason":null}]%b' % (

@@ -24,7 +24,7 @@ _SHOWN_CHARS = 400
 _KEPT_CHARS = 2000
 
 _KEY = re.compile(
-    r"(?i:bearer|api[-_ ]?key[\"']?\s*[:=]|provided:)\s*\S+"
+    r"(?i:bearer|api[-_ ]?key[\"']?\s*[:=]|key provided:)\s*\S+"
     r"|\b(?:sk|pk|rk|gsk|xai|hf|key|tok)[-_][\w*.-]{6,}"
     r"|\b(?:AIza|AKIA|ASIA)[\w-]{8,}"
     r"|\b(?=\w*\d)(?=\w*[A-Za-z])\w{32,}\b"
@@ -102,8 +102,8 @@ _TOO_LONG = re.compile(
     r"context (?:length|size|window)|(?:prompt|input) (?:is )?too long|too many (?:input |prompt )?tokens",
     re.IGNORECASE,
 )
-_FLAGGED = re.compile(r"content[ _](?:policy|management)|was flagged|moderation", re.IGNORECASE)
-_NO_MODEL = re.compile(r"model\b.*(?:not found|not exist|not a valid)|not a valid model|invalid model", re.IGNORECASE)
+_FLAGGED = re.compile(r"content[ _](?:policy|management)|was flagged", re.IGNORECASE)
+_NO_MODEL = re.compile(r"model\b[^.]{0,90}(?:not found|not exist)|not a valid model|invalid model", re.IGNORECASE)
 
 _STATUSES: dict[int, Kind] = {
     401: Kind.CREDENTIALS,

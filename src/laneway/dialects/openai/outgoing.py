@@ -23,6 +23,7 @@ from laneway.chat import (
     EmbedRequest,
     Format,
     Image,
+    Json,
     Message,
     Op,
     Part,
@@ -36,7 +37,7 @@ from laneway.chat import (
     ToolResult,
 )
 from laneway.dialects import Outgoing
-from laneway.dialects.openai.schema import HINTS
+from laneway.dialects.openai.schema import HINTS, SERVICE_TIERS
 from laneway.failure import FailureError, Kind, fail
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -119,7 +120,7 @@ class _Writing:
 
     def _finish(self, path: str, body: dict[str, Any]) -> Outgoing:
         for name, value in self._request.hints.items():
-            if name in HINTS:
+            if _takes(name, value):
                 body[name] = value
             else:
                 self._omit(name)
@@ -276,6 +277,10 @@ class _Writing:
         raise _unsayable(f"{path}.{_name(part)}")
 
 
+def _takes(name: str, hint: Json) -> bool:
+    return name in HINTS and (name != "service_tier" or (isinstance(hint, str) and hint in SERVICE_TIERS))
+
+
 def _name(part: Part) -> str:
     return str(type(part).__struct_config__.tag)
 
@@ -305,7 +310,7 @@ def write_embed_request(request: EmbedRequest, model: str) -> Outgoing:
     body |= {name: value for name, value in said if value is not None}
     omitted = [] if request.truncate is None else ["truncate"]
     for name, hint in request.hints.items():
-        if name in HINTS:
+        if _takes(name, hint):
             body[name] = hint
         else:
             omitted.append(name)

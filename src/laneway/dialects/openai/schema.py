@@ -227,6 +227,9 @@ HINTS = frozenset(
     }
 )
 
+# Other formats have a field of this name with words of their own.
+SERVICE_TIERS = frozenset({"auto", "default", "fast", "flex", "priority", "scale"})
+
 # Values of otherwise unknown fields that ask for what happens anyway.
 HARMLESS: dict[str, object] = {"best_of": 1, "echo": False, "modalities": ["text"], "suffix": ""}
 

@@ -97,15 +97,15 @@ class Slot(msgspec.Struct):
 class ChunkReader:
     """Reads one stream. `feed` never raises: a broken framing is a fault like any other."""
 
-    __slots__ = ("_done", "_faulted", "_finish", "_frames", "_id", "_last", "_odd", "_others", "_refused", "_slots")
+    __slots__ = ("_finish", "_frames", "_id", "_last", "_odd", "_others", "_over", "_refused", "_slots")
 
     def __init__(self) -> None:
         self._frames = SseFrames()
         self._id: str | None = None
         """None until the first chunk of an answer."""
         self._finish: Finish | None = None
-        self._done = False
-        self._faulted = False
+        self._over = False
+        """Ended by `[DONE]` or by a fault: what comes now passes unread."""
         self._refused = False
         self._slots: dict[int, Slot] = {}
         self._last: Slot | None = None
@@ -121,14 +121,11 @@ class ChunkReader:
     def end(self) -> list[Frame]:
         found = [self._read(frame) for frame in self._frames.end()]
         rest = self._frames.rest()
-        if rest and not self._done and not self._faulted and rest.lstrip()[:5] == b"data:":
+        if rest.lstrip()[:5] == b"data:":
             # A last event without its blank line; some servers close right behind `[DONE]`.
             found += self.feed(b"\n\n")
             rest = b""
-        whole = self._done or (self._finish is not None and not self._others)
-        if self._faulted:
-            return found
-        if whole:
+        if self._over or (self._finish is not None and not self._others):
             return [*found, Frame(rest, ())] if rest else found
         failure = _no_stream(self._odd + rest) if self._id is None else _CUT
         return [*found, Frame(b"", self._fault(failure))]
@@ -141,7 +138,7 @@ class ChunkReader:
             return Frame(raw, ())
         if data[:1] == b"[" and data.strip() == b"[DONE]":
             return Frame(raw, self._read_done())
-        if self._done or not data:
+        if self._over or not data:
             return Frame(raw, ())
         try:
             chunk = _decode(data)
@@ -277,18 +274,20 @@ class ChunkReader:
 
     def _read_done(self) -> tuple[Event, ...]:
         """OpenAI's end of a stream. A server that sends it without a finish reason has said that it is done."""
-        if self._done or self._faulted:
+        if self._over:
             return ()
         if self._id is None:
             return self._fault(_no_stream(b""))
-        self._done = True
+        self._over = True
         if self._finish is not None:
             return ()
         self._finish, _ = read_finish("stop", None, tools=bool(self._slots), refused=self._refused)
         return (Finished(self._finish),)
 
     def _fault(self, failure: Failure) -> tuple[Event, ...]:
-        self._faulted = True
+        if self._over:
+            return ()
+        self._over = True
         return (Faulted(failure),)
 
 
