@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import logging
 import os
+import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -128,7 +129,8 @@ def _banner(loaded: Loaded, host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{port}"  # noqa: S104 - only shown
     model = _example_model(loaded)
-    _say(f"laneway {__version__} listens on {url}  (configuration {layout.version}, store {layout.settings.server.store})")
+    store = layout.settings.server.store
+    _say(f"laneway {__version__} listens on {url}  (configuration {layout.version}, store {store})")
     _say(f"  from: {loaded.path or 'the environment'}")
     for line in loaded.found:
         _say(f"  found: {line}")
@@ -212,10 +214,10 @@ def _daily(nanos: int | None) -> str:
 
 
 def _create_key(parsed: argparse.Namespace) -> int:
-    from laneway.issue import issue
+    from laneway.policy.keys import issue
 
     loaded = load(parsed.config, os.environ)
-    made = issue(parsed.tenant, parsed.name, int(time.time()))
+    made = issue(parsed.tenant, parsed.name, int(time.time()), secrets.token_urlsafe(32))
 
     async def create(store: Store) -> None:
         await store.keys.create(made.key, made.digest)

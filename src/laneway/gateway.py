@@ -28,6 +28,7 @@ from laneway.exchange import Scope
 from laneway.forward import Forward, Sign
 from laneway.layout import Layout
 from laneway.loaded import Loaded, load
+from laneway.metrics import Metrics
 from laneway.middleware.auth import AuthMiddleware, Gate
 from laneway.middleware.budget import BudgetMiddleware
 from laneway.middleware.fallback import FallbackMiddleware
@@ -36,7 +37,6 @@ from laneway.middleware.observe import ObserveMiddleware
 from laneway.middleware.router import RouterMiddleware
 from laneway.middleware.shadow import ShadowMiddleware
 from laneway.middleware.sticky import StickyMiddleware
-from laneway.observe import Metrics
 from laneway.ports import Upstream
 from laneway.roster import Roster
 from laneway.route import Key
@@ -268,5 +268,3 @@ def _stamp(path: Path) -> tuple[float, int]:
     except OSError:
         return (0.0, 0)
     return (stat.st_mtime, stat.st_size)
-
-

@@ -29,7 +29,7 @@ FLOORS: tuple[Floor, ...] = (
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
-        "attempt board edge embed issue loaded meter observe roster store stores upstream vectors",
+        "attempt board edge embed loaded meter metrics roster store stores upstream vectors",
         "what touches the world, one room for each part of it",
     ),
     Floor(

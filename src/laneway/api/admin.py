@@ -5,6 +5,7 @@ Owns: /admin/v1/reload, /admin/v1/records, /admin/v1/keys. Refuses: callers' key
 
 from __future__ import annotations
 
+import secrets
 import time
 
 import msgspec
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from laneway.api.desk import desk_of, endpoint, json, require_admin
 from laneway.config import ConfigError
 from laneway.failure import Kind, fail
-from laneway.issue import issue
+from laneway.policy.keys import issue
 
 MOST_RECORDS = 1000
 
@@ -63,7 +64,7 @@ async def create_key(request: Request) -> Response:
         asked = msgspec.json.decode(await request.body() or b"{}", type=NewKey)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise fail(Kind.MALFORMED_REQUEST, f"The body is not a key to make: {error}") from None
-    made = issue(asked.tenant, asked.name, int(time.time()))
+    made = issue(asked.tenant, asked.name, int(time.time()), secrets.token_urlsafe(32))
     await desk_of(request).store.keys.create(made.key, made.digest)
     return json({"key": made.secret, "id": made.key.id, "tenant": made.key.tenant, "name": made.key.name}, 201)
 

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from laneway.dialects import Dialect, Written, dialect
 from laneway.failure import Failure, FailureError, Kind
 from laneway.loaded import Loaded
+from laneway.metrics import Metrics
 from laneway.middleware.auth import Gate
-from laneway.observe import Metrics
 from laneway.ports import Upstream
 from laneway.roster import Roster
 from laneway.route import Tenant

@@ -150,7 +150,7 @@ async def show(request: Request) -> Response:
     return respond(ollama.write_show(card))
 
 
-async def version(request: Request) -> Response:
+async def version(_: Request) -> Response:
     """GET /api/version."""
     return respond(ollama.write_version(__version__))
 

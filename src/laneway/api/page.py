@@ -21,7 +21,7 @@ async def root(request: Request) -> Response:
     return PlainTextResponse("Ollama is running")
 
 
-async def page(request: Request) -> Response:
+async def page(_: Request) -> Response:
     """GET /ui."""
     headers = {"content-security-policy": POLICY, "x-frame-options": "DENY", "cache-control": "no-cache"}
     return FileResponse(bundle.path("page.html"), media_type="text/html; charset=utf-8", headers=headers)

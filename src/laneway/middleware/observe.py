@@ -12,7 +12,7 @@ import logging
 from laneway.edge import App, Receive, Send, refuse
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, Kind
-from laneway.observe import Metrics
+from laneway.metrics import Metrics
 from laneway.ports import Journal
 from laneway.route import Outcome
 from laneway.stores.memory import MemoryJournal
