@@ -318,6 +318,7 @@ def test_behind_a_fault_there_is_neither_an_end_nor_another_fault() -> None:
     raw = writer.write(TextDelta("half")) + writer.write(Finished(Finish.STOP))
     raw += writer.fault(Failure(kind=Kind.CUT, message="It broke off."))
     assert writer.end() == writer.fault(Failure(kind=Kind.CUT, message="Again.")) == b""
+    assert writer.write(TextDelta("more")) == b""
     assert b"messageStop" not in raw
 
 
