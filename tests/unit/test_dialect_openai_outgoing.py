@@ -179,6 +179,8 @@ def test_one_field_written(fields: dict[str, Any], name: str, value: object) -> 
     [
         ({"window": 4096}, ("window",)),
         ({"hints": {"keep_alive": "5m", "store": True}}, ("keep_alive",)),
+        ({"hints": {"service_tier": "standard_only"}}, ("service_tier",)),
+        ({"hints": {"service_tier": "flex"}}, ()),
         ({"system": (Text("a", "5m"), Text("b", "1h"))}, ("cache",)),
         ({"tools": (Tool("f", cache="5m"),)}, ("cache",)),
         ({"reasoning": Reasoning(enabled=True, budget=10)}, ("reasoning.budget",)),

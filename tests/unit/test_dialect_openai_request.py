@@ -208,6 +208,11 @@ def test_sampling_under_neutral_names() -> None:
         ({"reasoning": {"max_tokens": 99, "enabled": True}}, "reasoning", Reasoning(enabled=True, budget=99)),
         ({"reasoning": {"effort": "none"}}, "reasoning", Reasoning(enabled=False)),
         (
+            {"reasoning": {"max_tokens": 9}, "reasoning_effort": "low"},
+            "reasoning",
+            Reasoning(effort="low", budget=9),
+        ),
+        (
             {
                 "tools": [
                     {
@@ -260,6 +265,25 @@ def test_the_legacy_function_form_is_listed() -> None:
     assert request.unknown == ("messages[1].function_call", "messages[2].role")
 
 
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ({"role": "system", "content": [{"type": "image_url", "image_url": "u"}]}, "content"),
+        ({"role": "system", "content": "a", "tool_call_id": "c"}, "tool_call_id"),
+        ({"role": "user", "content": "a", "tool_calls": [{"id": "c", "function": {"name": "f"}}]}, "tool_calls"),
+        ({"role": "user", "content": "a", "reasoning": "hm"}, "reasoning"),
+        ({"role": "tool", "content": "a", "tool_call_id": "c", "refusal": "no"}, "refusal"),
+        (
+            {"role": "tool", "content": [{"type": "file", "file": {"file_data": "AA=="}}], "tool_call_id": "c"},
+            "content",
+        ),
+        ({"role": "assistant", "content": "a", "tool_call_id": "c"}, "tool_call_id"),
+    ],
+)
+def test_what_stands_in_the_wrong_message_is_listed(message: object, field: str) -> None:
+    assert read(message).unknown == (f"messages[0].{field}",)
+
+
 def test_a_custom_tool_call_is_listed() -> None:
     call = {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}
     request = read(USER, {"role": "assistant", "content": None, "tool_calls": [call]})
@@ -272,6 +296,7 @@ def test_a_custom_tool_call_is_listed() -> None:
         ({"role": "user"}, "messages[0].content"),
         ({"role": "tool", "content": "x"}, "messages[0].tool_call_id"),
         ({"role": "user", "content": [{"type": "image_url"}]}, "messages[0].content[0].image_url"),
+        ({"role": "user", "content": [{"type": "text"}]}, "messages[0].content[0].text"),
         ({"role": "user", "content": [{"type": "image_url", "image_url": 1}]}, "messages[0].content[0].image_url"),
         ({"role": "assistant", "tool_calls": [{"function": {}}]}, "messages[0].tool_calls[0].function.name"),
     ],

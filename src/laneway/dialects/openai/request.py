@@ -57,7 +57,13 @@ _read_tree: Final = msgspec.json.Decoder().decode
 _Body = TypeVar("_Body", ChatBody, CompletionBody, EmbeddingBody)
 
 _MODES = {"none": ToolMode.NONE, "auto": ToolMode.AUTO, "required": ToolMode.ANY}
-_TEXTUAL = frozenset({"text", "refusal"})
+_SPOKEN_BY = {
+    "tool_calls": "assistant",
+    "refusal": "assistant",
+    "reasoning_content": "assistant",
+    "reasoning": "assistant",
+    "tool_call_id": "tool",
+}
 
 
 def read_request(op: Op, body: bytes) -> ChatRequest:
@@ -153,7 +159,11 @@ class _Chat:
         for index, message in enumerate(self._asked.messages):
             if message.role not in ("system", "developer"):
                 return tuple(texts), index
-            texts += [part for part in self._read_content(message, index) if isinstance(part, Text)]
+            self._look_for_misplaced(message, index)
+            parts = self._read_content(message, index)
+            texts += [part for part in parts if isinstance(part, Text)]
+            if any(not isinstance(part, Text) for part in parts):
+                self._unknown.append(f"messages[{index}].content")
             if message.name is not None:
                 self._unknown.append(f"messages[{index}].name")
         return tuple(texts), len(self._asked.messages)
@@ -163,6 +173,7 @@ class _Chat:
         results: list[Part] = []
         for index in range(first, len(self._asked.messages)):
             message = self._asked.messages[index]
+            self._look_for_misplaced(message, index)
             if message.role == "tool":
                 results.append(self._read_result(message, index))
                 continue
@@ -173,6 +184,12 @@ class _Chat:
         if results:
             turns.append(Message(Role.USER, tuple(results)))
         return tuple(turns)
+
+    def _look_for_misplaced(self, message: MessageBody, index: int) -> None:
+        """What only one role says means nothing in another's message, and is not to be lost there."""
+        for name, role in _SPOKEN_BY.items():
+            if message.role != role and getattr(message, name):
+                self._unknown.append(f"messages[{index}].{name}")
 
     def _read_turn(self, message: MessageBody, index: int) -> Message:
         parts = self._read_content(message, index)
@@ -200,8 +217,11 @@ class _Chat:
 
     def _read_part(self, part: PartBody, path: str) -> Part | None:
         cache = _read_mark(part.cache_control)
-        if part.type in _TEXTUAL:
-            return Text((part.text if part.type == "text" else part.refusal) or "", cache)
+        if part.type in ("text", "refusal"):
+            words = part.text if part.type == "text" else part.refusal
+            if words is None:
+                raise missing(f"{path}.{part.type}")
+            return Text(words, cache)
         if part.type == "image_url":
             if part.image_url is None:
                 raise missing(f"{path}.image_url")
@@ -277,14 +297,14 @@ class _Chat:
 
 
 def _read_reasoning(asked: ChatBody) -> Reasoning | None:
-    """`reasoning_effort`, or OpenRouter's `reasoning` object; "none" is how this format switches thinking off."""
-    if asked.reasoning is not None:
-        more = asked.reasoning
-        off = more.effort == "none"
-        return Reasoning(False if off else more.enabled, None if off else more.effort, more.max_tokens)
-    if asked.reasoning_effort is None:
-        return None
-    return Reasoning(enabled=False) if asked.reasoning_effort == "none" else Reasoning(effort=asked.reasoning_effort)
+    """`reasoning_effort` and OpenRouter's `reasoning` object; "none" is how this format switches thinking off."""
+    more = asked.reasoning
+    effort = more.effort if more is not None and more.effort is not None else asked.reasoning_effort
+    if effort == "none":
+        return Reasoning(enabled=False)
+    if more is not None:
+        return Reasoning(more.enabled, effort, more.max_tokens)
+    return None if effort is None else Reasoning(effort=effort)
 
 
 def _read_mark(mark: CacheControl | None) -> str | None:
