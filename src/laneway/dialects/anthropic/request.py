@@ -190,6 +190,7 @@ def read_request(op: Op, body: bytes) -> ChatRequest:
     config = said.output_config
     shape = (config.format if config else None) or said.output_format
     stream = bool(said.stream)
+    tree = schema.read_tree(body)
     return ChatRequest(
         model=said.model,
         messages=messages,
@@ -208,8 +209,8 @@ def read_request(op: Op, body: bytes) -> ChatRequest:
         format=Format(schema=_read_schema(shape.schema, "output_config.format.schema")) if shape else None,
         reasoning=_read_reasoning(said),
         user=said.metadata.user_id if said.metadata else None,
-        hints=_read_hints(said, body),
-        unknown=schema.strangers(body),
+        hints=_read_hints(said, tree),
+        unknown=schema.strangers(tree),
     )
 
 
@@ -279,12 +280,8 @@ def _read_reasoning(said: Body) -> Reasoning | None:
     return Reasoning(enabled, effort, thinking.budget_tokens if thinking.type == "enabled" else None)
 
 
-def _read_hints(said: Body, body: bytes) -> dict[str, Json]:
-    fields = schema.members(body)
-    hints: dict[str, Json] = {}
-    for name in schema.HINTS:
-        if name in fields and (value := msgspec.json.decode(fields[name])) is not None:
-            hints[name] = value
+def _read_hints(said: Body, tree: dict[str, Any]) -> dict[str, Json]:
+    hints: dict[str, Json] = {name: tree[name] for name in schema.HINTS if tree.get(name) is not None}
     if said.thinking and said.thinking.display:
         hints["thinking.display"] = said.thinking.display
     return hints

@@ -120,7 +120,7 @@ class ChatBody(Body, kw_only=True, gc=False):
 
 count_body = msgspec.json.Decoder(Body)
 chat_body = msgspec.json.Decoder(ChatBody)
-_tree = msgspec.json.Decoder()
+_tree = msgspec.json.Decoder(dict[str, Any])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -187,9 +187,14 @@ _THINKING_TYPES = frozenset(("enabled", "disabled", "adaptive"))
 _IDLE: tuple[object, ...] = (None, {"enabled": False}, {"type": "direct"}, [])
 
 
-def strangers(body: bytes) -> tuple[str, ...]:
+def read_tree(body: bytes) -> dict[str, Any]:
+    """Everything a body says, known or not."""
+    return decode(_tree, body)
+
+
+def strangers(tree: Mapping[str, Any]) -> tuple[str, ...]:
     """The paths of everything said in a well-formed body that the neutral conversation has no word for."""
-    return tuple(_strangers(_tree.decode(body)))
+    return tuple(_strangers(tree))
 
 
 def _beyond(said: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[str]:

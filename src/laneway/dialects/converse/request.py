@@ -109,6 +109,7 @@ def read_request(body: bytes) -> ChatRequest:
     settings = said.inference_config or schema.InferenceConfig()
     more = said.additional_model_request_fields or schema.More()
     nova = more.inference_config
+    tree = schema.read_tree(body)
     return ChatRequest(
         model="",
         messages=tuple(Message(Role(turn.role), tuple(_read_blocks(turn.content))) for turn in said.messages),
@@ -122,8 +123,8 @@ def read_request(body: bytes) -> ChatRequest:
         tool_choice=_read_choice(said.tool_config),
         format=_read_format(said.output_config),
         reasoning=_read_reasoning(said),
-        hints=_read_hints(said, body),
-        unknown=schema.strangers(body),
+        hints=_read_hints(said, tree),
+        unknown=schema.strangers(tree),
     )
 
 
@@ -233,12 +234,8 @@ def _read_reasoning(said: Body) -> Reasoning | None:
     return Reasoning(effort=effort) if effort else None
 
 
-def _read_hints(said: Body, body: bytes) -> dict[str, Json]:
-    hints: dict[str, Json] = {}
+def _read_hints(said: Body, tree: dict[str, Any]) -> dict[str, Json]:
+    hints: dict[str, Json] = {name: tree[name] for name in schema.HINTS if tree.get(name) is not None}
     if said.service_tier is not None:
         hints["service_tier"] = said.service_tier.type
-    fields = _object.decode(body)
-    for name in schema.HINTS:
-        if fields.get(name) is not None:
-            hints[name] = fields[name]
     return hints

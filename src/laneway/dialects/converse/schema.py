@@ -254,9 +254,14 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
 _IDLE: tuple[object, ...] = (None, [], {}, {"enabled": False})
 
 
-def strangers(body: bytes) -> tuple[str, ...]:
+def read_tree(body: bytes) -> dict[str, Any]:
+    """Everything a body says, known or not."""
+    return decode(_tree, body)
+
+
+def strangers(tree: Mapping[str, Any]) -> tuple[str, ...]:
     """The paths of everything said in a well-formed body that the neutral conversation has no word for."""
-    return tuple(_strangers(_tree.decode(body)))
+    return tuple(_strangers(tree))
 
 
 def _beyond(said: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[str]:
