@@ -30,7 +30,7 @@ test: ## run the tests (all but those that need a browser or are marked heavy)
 test-ui: ## run the tests that need a browser
 	@if grep -rqs --include='*.py' 'mark\.browser' tests; then \
 		$(install) test && $(bin)/python -m pytest -m browser $(ARGS); \
-	else echo "laneway: there is no page yet, so nothing to test in a browser"; fi
+	else echo "laneway: no test is marked browser yet, so there is nothing to run"; fi
 
 bench: ## compare speeds: pure parts, and the whole stack beside a bare forwarder
 	@$(install) test
