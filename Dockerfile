@@ -1,11 +1,11 @@
 # A small image: one stage compiles, the other carries only what runs, as an ordinary user.
 #
 #   docker build -t laneway .
-#   docker run -p 8080:8080 -v laneway:/data -e LANEWAY_ADMIN_KEY -e OPENAI_API_KEY laneway
+#   docker run --rm -v laneway:/data laneway keys create
+#   docker run -p 8080:8080 -v laneway:/data -e OPENAI_API_KEY laneway
 #
-# Inside a container Laneway has to listen on every interface, and there it refuses to serve without a key: give it
-# LANEWAY_ADMIN_KEY, or a configuration that names keys (-v ./laneway.toml:/data/laneway.toml ... serve --host 0.0.0.0
-# --config /data/laneway.toml).
+# A key comes first, because inside a container Laneway has to listen on every interface, and there it refuses to serve
+# without one. A configuration is read from /data/laneway.toml, if there is one.
 
 FROM python:3.13-slim AS build
 
