@@ -26,6 +26,11 @@ def test_import_laneway_loads_nothing_heavy() -> None:
     assert [name for name in loaded if name.startswith("laneway")] == ["laneway"]
 
 
+def test_mounting_a_middleware_loads_nothing_heavy() -> None:
+    alone = [name for name in laneway.PUBLIC if name != "build"]
+    assert not _loaded_by(f"from laneway import {', '.join(alone)}") & set(rules.HEAVY)
+
+
 @pytest.mark.parametrize("name", rules.HEAVY)
 def test_a_heavy_import_would_be_noticed(name: str) -> None:
     assert name in _loaded_by(f"import laneway, {name}")
