@@ -50,7 +50,7 @@ class Lap(NamedTuple):
     wrong: int
 
 
-def _bare(port: int, upstream: int, folder: str) -> list[str]:
+def _bare(port: int, upstream: int, _folder: str) -> list[str]:
     return [sys.executable, "-m", "bench.peers.bare", str(port), str(upstream)]
 
 
@@ -74,8 +74,8 @@ def start(command: list[str], cpu: int, port: int) -> subprocess.Popen[bytes]:
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
     )
+    os.sched_setaffinity(process.pid, {cpu})  # threads that it starts later stay there too
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with socket.socket() as probe:
@@ -95,14 +95,15 @@ def cpu_s(pid: int) -> float:
 
 def lap(process: subprocess.Popen[bytes], port: int, connections: int, requests: int, kind: str) -> Lap:
     before = cpu_s(process.pid)
-    done = subprocess.run(
+    load = subprocess.Popen(
         [sys.executable, "-m", "bench.peers.load", str(port), str(connections), str(requests), kind],
-        capture_output=True,
-        check=True,
-        timeout=180,
-        preexec_fn=lambda: os.sched_setaffinity(0, {CPUS[-1]}),
+        stdout=subprocess.PIPE,
     )
-    told = json.loads(done.stdout)
+    os.sched_setaffinity(load.pid, {CPUS[-1]})
+    said, _ = load.communicate(timeout=180)
+    if load.returncode:
+        raise SystemExit(f"the load failed against port {port}")
+    told = json.loads(said)
     used = cpu_s(process.pid) - before
     return Lap(requests / told["seconds"], used / requests * 1e6, told["p50_ms"], told["p99_ms"], told["wrong"])
 
