@@ -8,15 +8,13 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <cstring>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include "laneway/embed.hpp"
@@ -33,8 +31,9 @@ using Line = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <typename T>
 using Sheet = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using LineOut = nb::ndarray<nb::numpy, float, nb::ndim<1>>;
-using SheetOut = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
-using IdsOut = nb::ndarray<nb::numpy, std::int64_t, nb::ndim<1>>;
+using LineView = nb::ndarray<nb::numpy, const float, nb::ndim<1>>;
+using SheetView = nb::ndarray<nb::numpy, const float, nb::ndim<2>>;
+using IdsView = nb::ndarray<nb::numpy, const std::int64_t, nb::ndim<1>>;
 
 // Below this many bytes a scan is over sooner than another thread could take the lock and give it back.
 constexpr std::size_t kLongScan = std::size_t{8} << 20;
@@ -56,13 +55,6 @@ Out hand_over(std::unique_ptr<T[]> memory, std::initializer_list<std::size_t> si
   T* const data = memory.release();
   const nb::capsule owner(data, [](void* at) noexcept { delete[] static_cast<T*>(at); });
   return Out(data, sizes, owner);
-}
-
-template <typename Out, typename T>
-Out copy_out(const std::vector<T>& values, std::initializer_list<std::size_t> sizes) {
-  auto memory = std::unique_ptr<T[]>(new T[values.size()]);
-  if (!values.empty()) std::memcpy(memory.get(), values.data(), values.size() * sizeof(T));
-  return hand_over<Out>(std::move(memory), sizes);
 }
 
 // A prompt's two ends as UTF-8, however long it is. Lone surrogates, which UTF-8 has not, become question marks.
@@ -166,18 +158,18 @@ void insert(laneway::Rows& rows, const Line<std::int64_t>& ids, const Sheet<floa
   rows.insert(batch);
 }
 
-using Found = std::tuple<IdsOut, LineOut, SheetOut>;
+laneway::Neighbours search(const laneway::Rows& rows, const Line<float>& query, std::size_t count, std::uint16_t tag) {
+  laneway::Neighbours found;
+  std::optional<nb::gil_scoped_release> others;
+  if (rows.size() * rows.dims() >= kLongScan) others.emplace();
+  rows.search(span_of(query), tag, count, found);
+  return found;
+}
 
-Found search(const laneway::Rows& rows, const Line<float>& query, std::size_t count, std::uint16_t tag) {
-  thread_local laneway::Neighbours found;
-  {
-    std::optional<nb::gil_scoped_release> others;
-    if (rows.size() * rows.dims() >= kLongScan) others.emplace();
-    rows.search(span_of(query), tag, count, found);
-  }
-  const std::size_t size = found.ids.size(), columns = size ? found.labels.size() / size : rows.columns();
-  return {copy_out<IdsOut>(found.ids, {size}), copy_out<LineOut>(found.similarities, {size}),
-          copy_out<SheetOut>(found.labels, {size, columns})};
+// A view of what a live Python object holds: the view keeps the object alive.
+template <typename Out, typename Owner, typename T>
+Out view(const Owner& owner, const std::vector<T>& values, std::initializer_list<std::size_t> sizes) {
+  return Out(values.data(), sizes, nb::find(owner));
 }
 
 nb::bytes save(const laneway::Rows& rows) {
@@ -195,18 +187,26 @@ void load(laneway::Rows& rows, const nb::bytes& bytes) {
   rows.load(span);
 }
 
-using Vote = std::tuple<std::vector<double>, std::vector<double>, std::vector<double>, std::vector<std::vector<double>>>;
-
-Vote vote(const Line<float>& similarities, const Sheet<float>& labels, const std::vector<double>& means) {
+laneway::Ballot vote(const Line<float>& similarities, const Sheet<float>& labels, const std::vector<double>& means) {
   if (labels.shape(0) != similarities.size() || labels.shape(1) != means.size())
     throw nb::value_error(("labels: expected shape (" + std::to_string(similarities.size()) + ", " + std::to_string(means.size()) +
                            "), got (" + std::to_string(labels.shape(0)) + ", " + std::to_string(labels.shape(1)) + ")")
                               .c_str());
-  laneway::Ballot ballot = laneway::vote(span_of(similarities), span_of(labels), means);
-  std::vector<std::vector<double>> covariance;
-  for (auto row = ballot.covariance.begin(); row != ballot.covariance.end(); row += static_cast<std::ptrdiff_t>(means.size()))
-    covariance.emplace_back(row, row + static_cast<std::ptrdiff_t>(means.size()));
-  return {std::move(ballot.quality), std::move(ballot.error), std::move(ballot.effective), std::move(covariance)};
+  std::vector<std::uint32_t> candidates(means.size());
+  std::iota(candidates.begin(), candidates.end(), 0u);
+  return laneway::vote(span_of(similarities), span_of(labels), means.size(), candidates, means);
+}
+
+laneway::Ballot vote_of(const laneway::Neighbours& neighbours, const std::vector<std::uint32_t>& candidates,
+                        const std::vector<double>& means) {
+  return laneway::vote(neighbours.similarities, neighbours.labels, neighbours.columns, candidates, means);
+}
+
+std::vector<std::vector<double>> covariance_of(const laneway::Ballot& ballot) {
+  const auto count = static_cast<std::ptrdiff_t>(ballot.quality.size());
+  std::vector<std::vector<double>> out;
+  for (auto row = ballot.covariance.begin(); row != ballot.covariance.end(); row += count) out.emplace_back(row, row + count);
+  return out;
 }
 
 std::vector<std::string> list_kernels() {
@@ -236,6 +236,23 @@ NB_MODULE(_core, module) {
       .def("tokens", &tokens, "text"_a)
       .def("embed", &embed, "text"_a, "tools"_a = 0, "earlier_turns"_a = 0, "system_characters"_a = 0, "structured"_a = false,
            "max_tokens"_a = 0);
+
+  using laneway::Ballot;
+  nb::class_<Ballot>(module, "Ballot")
+      .def_ro("quality", &Ballot::quality)
+      .def_ro("error", &Ballot::error)
+      .def_ro("effective", &Ballot::effective)
+      .def_prop_ro("covariance", &covariance_of);
+
+  using laneway::Neighbours;
+  nb::class_<Neighbours>(module, "Neighbours")
+      .def("__len__", [](const Neighbours& self) { return self.ids.size(); })
+      .def_prop_ro("ids", [](const Neighbours& self) { return view<IdsView>(self, self.ids, {self.ids.size()}); })
+      .def_prop_ro("similarities",
+                   [](const Neighbours& self) { return view<LineView>(self, self.similarities, {self.ids.size()}); })
+      .def_prop_ro("labels",
+                   [](const Neighbours& self) { return view<SheetView>(self, self.labels, {self.ids.size(), self.columns}); })
+      .def("vote", &vote_of, "candidates"_a, "means"_a);
 
   nb::class_<laneway::Rows>(module, "Rows")
       .def(

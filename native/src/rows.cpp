@@ -5,8 +5,11 @@
 #include <cmath>
 #include <functional>
 #include <mutex>
+#include <numeric>
 #include <stdexcept>
 #include <string>
+
+#include "laneway/shortlist.hpp"
 
 namespace laneway {
 namespace {
@@ -16,10 +19,9 @@ constexpr std::size_t kMaxColumns = 4096;
 constexpr std::size_t kMaxRows = std::size_t{1} << 31;
 constexpr double kUnitTolerance = 1e-3;
 constexpr std::size_t kWorthCompacting = 64;
+// From so many rows on the centre stays: it would hardly move, and coding all rows anew would be felt.
+constexpr std::size_t kLastCentre = 4096;
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
-
-// Codes are rounded, so the nearest by code are not quite the nearest: this many more are looked at exactly.
-std::size_t with_margin(std::size_t count) { return count + std::max<std::size_t>(count / 2, 44); }
 
 // Floats as integers that sort the same way (IEEE 754: sign and magnitude).
 std::uint32_t ordered(float value) {
@@ -49,12 +51,6 @@ float dot(const float* a, const float* b, std::size_t count) {
   return lanes[0];
 }
 
-float largest(std::span<const float> vector) {
-  float out = 0;
-  for (const float value : vector) out = std::max(out, std::abs(value));
-  return out;
-}
-
 void check_unit(std::span<const float> vector, const char* what) {
   double square = 0;
   for (const float value : vector) square += static_cast<double>(value) * value;
@@ -82,34 +78,16 @@ float check_pull(float pull) {
 
 std::size_t blocks_of(std::size_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
 
-// The query as the kernels take it.
-struct Query {
-  std::vector<std::int8_t> values;
-  std::int32_t sum = 0;
-  float scale = 0;
-
-  void encode(std::span<const float> vector, std::size_t groups) {
-    const float most = largest(vector);
-    const float inverse = most > 0 ? 127 / most : 0;
-    scale = most / 127;
-    sum = 0;
-    values.assign(groups * kGroup, 0);
-    for (std::size_t dim = 0; dim < vector.size(); ++dim) {
-      values[dim] = static_cast<std::int8_t>(std::lrint(vector[dim] * inverse));
-      sum += values[dim];
-    }
-  }
-};
-
 }  // namespace
 
 Rows::Rows(std::size_t dims, std::size_t columns, float tag_pull, const char* kernel)
     : dims_(check_range(dims, 1, kMaxDims, "dims")),
-      groups_((dims + kGroup - 1) / kGroup),
+      coder_(dims),
       tag_pull_(check_pull(tag_pull)),
       tagged_norm_(std::sqrt(1 + tag_pull)),
       kernel_(check_kernel(kernel)),
       columns_(check_range(columns, 0, kMaxColumns, "columns")),
+      centre_(dims),
       totals_{std::vector<double>(columns), std::vector<std::int64_t>(columns)} {}
 
 std::size_t Rows::columns() const {
@@ -125,7 +103,7 @@ std::size_t Rows::size() const {
 std::size_t Rows::bytes() const {
   const std::shared_lock lock(mutex_);
   constexpr std::size_t kPerPlace = 3 * sizeof(void*) + sizeof(std::pair<std::int64_t, std::uint32_t>);
-  return sizeof(Rows) + codes_.capacity() + scales_.capacity() * sizeof(float) + tags_.capacity() * sizeof(std::uint16_t) +
+  return sizeof(Rows) + codes_.capacity() + (scales_.capacity() + biases_.capacity()) * sizeof(float) + tags_.capacity() * sizeof(std::uint16_t) +
          living_.capacity() * sizeof(std::uint16_t) + exact_.capacity() * sizeof(float) +
          ids_.capacity() * sizeof(std::int64_t) + labels_.capacity() * sizeof(float) + places_.size() * kPerPlace +
          places_.bucket_count() * sizeof(void*);
@@ -155,8 +133,9 @@ void Rows::check(const Batch& batch) const {
 
 void Rows::make_room(std::size_t rows) {
   const std::size_t room = blocks_of(rows) * kBlockRows;
-  codes_.reserve(room * groups_ * kGroup);
+  codes_.reserve(room * coder_.groups() * kGroup / 2);
   scales_.reserve(room);
+  biases_.reserve(room);
   tags_.reserve(room);
   living_.reserve(room / kBlockRows);
   exact_.reserve(room * dims_);
@@ -170,8 +149,9 @@ void Rows::grow(std::size_t rows) {
   if (room <= ids_.size()) return;
   // By a quarter, not by doubling: a thousand shelves at rest should not hold twice what they need.
   if (room > ids_.capacity()) make_room(std::max(room, used_ + used_ / 4));
-  codes_.resize(room * groups_ * kGroup, 128);
+  codes_.resize(room * coder_.groups() * kGroup / 2);
   scales_.resize(room);
+  biases_.resize(room);
   tags_.resize(room);
   living_.resize(room / kBlockRows);
   exact_.resize(room * dims_);
@@ -184,13 +164,38 @@ void Rows::reserve(std::size_t rows) {
   make_room(check_range(rows, 0, kMaxRows, "rows"));
 }
 
-void Rows::encode(std::size_t row, std::span<const float> vector) {
-  const float most = largest(vector);
-  const float inverse = most > 0 ? 127 / most : 0;
-  scales_[row] = most / 127 / (tags_[row] ? tagged_norm_ : 1.0f);
-  std::uint8_t* const codes = codes_.data() + row / kBlockRows * groups_ * kGroupBytes + row % kBlockRows * kGroup;
-  for (std::size_t dim = 0; dim < vector.size(); ++dim)
-    codes[dim / kGroup * kGroupBytes + dim % kGroup] = static_cast<std::uint8_t>(128 + std::lrint(vector[dim] * inverse));
+// A row is coded as its difference from the centre, so that what all rows have in common costs no precision:
+// q.w = (q - c).(w - c) + c.w + a number that is the same for all w.
+void Rows::encode(std::size_t row) {
+  thread_local std::vector<float> difference;
+  const std::span<const float> vector = exact(row);
+  const float norm = tags_[row] ? tagged_norm_ : 1.0f;
+  difference.resize(dims_);
+  for (std::size_t dim = 0; dim < dims_; ++dim) difference[dim] = vector[dim] / norm - centre_[dim];
+  std::uint8_t* const block = codes_.data() + row / kBlockRows * coder_.groups() * kGroupBytes;
+  scales_[row] = coder_.encode(difference, block + row % kBlockRows * kGroup / 2);
+  biases_[row] = dot(centre_.data(), vector.data(), dims_) / norm;
+}
+
+// Moves the centre to the mean of all rows and codes them anew.
+void Rows::centre() {
+  std::vector<double> sums(dims_);
+  double squares = 0;
+  for (std::size_t row = 0; row < used_; ++row) {
+    const double norm = tags_[row] ? tagged_norm_ : 1.0;
+    const std::span<const float> vector = exact(row);
+    for (std::size_t dim = 0; dim < dims_; ++dim) sums[dim] += vector[dim] / norm;
+    squares += lives(row) ? 1 / (norm * norm) : 0;
+  }
+  const double count = static_cast<double>(std::max<std::size_t>(places_.size(), 1));
+  double square = 0;
+  for (std::size_t dim = 0; dim < dims_; ++dim) {
+    centre_[dim] = static_cast<float>(sums[dim] / count);
+    square += static_cast<double>(centre_[dim]) * centre_[dim];
+  }
+  spread_ = static_cast<float>(std::sqrt(std::max(squares / count - square, 0.0)));
+  for (std::size_t row = 0; row < used_; ++row) encode(row);
+  next_centre_ = used_ < kLastCentre ? 2 * used_ : kMaxRows + 1;
 }
 
 void Rows::count_labels(std::size_t row, int sign) {
@@ -207,7 +212,6 @@ void Rows::count_labels(std::size_t row, int sign) {
 void Rows::put(std::size_t row, std::span<const float> vector, std::uint16_t tag, const float* labels) {
   tags_[row] = tag;
   std::ranges::copy(vector, exact_.begin() + static_cast<std::ptrdiff_t>(row * dims_));
-  encode(row, vector);
   for (std::size_t column = 0; column < columns_; ++column)
     labels_[row * columns_ + column] = labels ? labels[column] : kMissing;
   count_labels(row, 1);
@@ -217,17 +221,22 @@ void Rows::insert(const Batch& batch) {
   const std::unique_lock lock(mutex_);
   check(batch);
   grow(used_ + batch.ids.size());
+  thread_local std::vector<std::size_t> touched;
+  touched.clear();
   for (std::size_t at = 0; at < batch.ids.size(); ++at) {
     const auto [place, fresh] = places_.try_emplace(batch.ids[at], static_cast<std::uint32_t>(used_));
     const std::size_t row = place->second;
     if (!fresh) count_labels(row, -1);
     put(row, batch.vectors.subspan(at * dims_, dims_), batch.tags.empty() ? std::uint16_t{0} : batch.tags[at],
         batch.labels.empty() ? nullptr : batch.labels.data() + at * columns_);
+    touched.push_back(row);
     if (!fresh) continue;
     ids_[row] = batch.ids[at];
     living_[row / kBlockRows] = static_cast<std::uint16_t>(living_[row / kBlockRows] | 1u << row % kBlockRows);
     ++used_;
   }
+  if (used_ >= next_centre_) return centre();
+  for (const std::size_t row : touched) encode(row);
 }
 
 void Rows::clear(std::size_t row) {
@@ -236,7 +245,7 @@ void Rows::clear(std::size_t row) {
   living_[row / kBlockRows] = static_cast<std::uint16_t>(living_[row / kBlockRows] & ~(1u << row % kBlockRows));
   float* const vector = exact_.data() + row * dims_;
   std::fill(vector, vector + dims_, 0.0f);
-  encode(row, exact(row));
+  encode(row);
   std::fill_n(labels_.begin() + static_cast<std::ptrdiff_t>(row * columns_), columns_, kMissing);
 }
 
@@ -262,7 +271,7 @@ void Rows::move(std::size_t from, std::size_t to) {
   living_[to / kBlockRows] = static_cast<std::uint16_t>(living_[to / kBlockRows] | 1u << to % kBlockRows);
   std::copy_n(exact_.data() + from * dims_, dims_, exact_.data() + to * dims_);
   std::copy_n(labels_.data() + from * columns_, columns_, labels_.data() + to * columns_);
-  encode(to, exact(to));
+  encode(to);
   places_[ids_[to]] = static_cast<std::uint32_t>(to);
   clear(from);
 }
@@ -289,48 +298,67 @@ void Rows::widen(std::size_t columns) {
   columns_ = columns;
 }
 
-void Rows::shortlist(std::span<const float> query, std::uint16_t tag, std::size_t want,
-                     std::vector<std::uint64_t>& keys) const {
-  thread_local Query encoded;
-  thread_local std::vector<float> scores;
-  thread_local std::vector<std::uint32_t> rows;
-  encoded.encode(query, groups_);
-  const std::size_t room = 2 * want + 8 * kBlockRows;
-  if (scores.size() < room) scores.resize(room), rows.resize(room);
-  const ScanTask task{codes_.data(), scales_.data(), tags_.data(), living_.data(), encoded.values.data(), groups_,
-                      128 * encoded.sum, tag, encoded.scale > 0 ? tag_pull_ / (tagged_norm_ * encoded.scale) : 0};
-  float threshold = -std::numeric_limits<float>::infinity();
-  const std::size_t last = blocks_of(used_);
-  keys.clear();
-  for (std::size_t block = 0; block < last;) {
-    Catch caught{scores.data(), rows.data(), 0, room};
-    block = kernel_->scan(task, block, last, threshold, caught);
-    for (std::size_t at = 0; at < caught.size; ++at) keys.push_back(key_of(scores[at], rows[at]));
-    if (keys.size() <= want) continue;
-    std::nth_element(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(want - 1), keys.end(), std::greater<>{});
-    keys.resize(want);
-    threshold = score_of(keys.back());
-  }
-}
-
 float Rows::similarity(std::span<const float> query, std::uint16_t tag, std::size_t row) const {
   float raw = dot(query.data(), exact_.data() + row * dims_, dims_);
   if (tag != 0 && tags_[row] == tag) raw += tag_pull_;
   return raw / ((tag ? tagged_norm_ : 1.0f) * (tags_[row] ? tagged_norm_ : 1.0f));
 }
 
+// Rows become keys that sort by similarity. They lie far apart: each is asked for while earlier ones are computed.
+void Rows::rank(std::span<const float> query, std::uint16_t tag, std::span<const std::uint32_t> rows,
+                std::vector<std::uint64_t>& keys) const {
+  constexpr std::size_t kAhead = 6;
+  const auto ask = [&](std::uint32_t row) {
+    const auto* const bytes = reinterpret_cast<const char*>(exact_.data() + row * dims_);
+    for (std::size_t line = 0; line < dims_ * sizeof(float); line += 64) __builtin_prefetch(bytes + line);
+  };
+  for (const std::uint32_t row : rows.first(std::min(kAhead, rows.size()))) ask(row);
+  for (std::size_t at = 0; at < rows.size(); ++at) {
+    if (at + kAhead < rows.size()) ask(rows[at + kAhead]);
+    keys.push_back(key_of(similarity(query, tag, rows[at]), rows[at]));
+  }
+}
+
+// Rows that may be among the `count` nearest.
+std::span<const std::uint32_t> Rows::shortlist(std::span<const float> query, std::uint16_t tag, std::size_t count) const {
+  thread_local Shortlist list;
+  thread_local std::vector<float> difference;
+  thread_local std::vector<std::int8_t> values;
+  difference.resize(dims_);
+  float square = 0;
+  for (std::size_t dim = 0; dim < dims_; ++dim) {
+    difference[dim] = query[dim] - centre_[dim];
+    square += difference[dim] * difference[dim];
+  }
+  const float scale = coder_.encode_query(difference, values);
+  const float per_score = scale > 0 ? 1 / scale : 1;
+  const ScanTask task{codes_.data(),
+                      scales_.data(),
+                      biases_.data(),
+                      tags_.data(),
+                      living_.data(),
+                      values.data(),
+                      coder_.groups(),
+                      kMiddle * static_cast<float>(std::accumulate(values.begin(), values.end(), 0)),
+                      per_score,
+                      tag,
+                      tag_pull_ / tagged_norm_ * per_score};
+  return list.find(*kernel_, task, blocks_of(used_), count, coder_.error() * std::sqrt(square) * spread_ * per_score);
+}
+
 void Rows::search(std::span<const float> query, std::uint16_t tag, std::size_t count, Neighbours& out) const {
   if (query.size() != dims_)
     throw std::invalid_argument("query: expected " + std::to_string(dims_) + " values, got " + std::to_string(query.size()));
   check_unit(query, "query");
+  thread_local std::vector<std::uint64_t> keys;
   const std::shared_lock lock(mutex_);
   const std::size_t found = std::min(count, places_.size());
-  thread_local std::vector<std::uint64_t> keys;
   keys.clear();
-  if (found > 0) shortlist(query, tag, std::min(with_margin(found), places_.size()), keys);
-  for (const std::uint64_t key : keys) __builtin_prefetch(exact_.data() + row_of(key) * dims_);
-  for (std::uint64_t& key : keys) key = key_of(similarity(query, tag, row_of(key)), row_of(key));
-  std::partial_sort(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(found), keys.end(), std::greater<>{});
+  if (found > 0) rank(query, tag, shortlist(query, tag, found), keys);
+  const auto end = keys.begin() + static_cast<std::ptrdiff_t>(found);
+  if (end != keys.end()) std::nth_element(keys.begin(), end, keys.end(), std::greater<>{});
+  std::sort(keys.begin(), end, std::greater<>{});
+  out.columns = columns_;
   out.ids.resize(found);
   out.similarities.resize(found);
   out.labels.resize(found * columns_);

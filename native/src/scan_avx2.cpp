@@ -8,22 +8,40 @@ namespace {
 #include "scan_x86.inc"
 
 struct Dot {
-  // The products of a signed code with the query, as |query| x sign(code, query): both stay within 127, so that the
-  // saturating addition of two of them never saturates. Codes are stored with 128 added; that is taken off here, and put
-  // back by the offset, which for this kernel is zero.
-  static __m256i add(__m256i sums, __m256i codes, __m256i query) {
-    const __m256i values = _mm256_xor_si256(codes, _mm256_set1_epi8(static_cast<char>(0x80)));
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(query), _mm256_sign_epi8(values, query));
-    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  // A product of a code and a query value is at most 15 x 127, two are added by the instruction, and four groups of two
+  // such sums stay below 2^15: so many are added in 16 bits before they are widened.
+  static constexpr std::size_t kNarrow = 4;
+
+  static __m256i add(__m256i sums, __m256i codes, __m256i low, __m256i high) {
+    sums = _mm256_add_epi16(sums, _mm256_maddubs_epi16(lower(codes), low));
+    return _mm256_add_epi16(sums, _mm256_maddubs_epi16(upper(codes), high));
+  }
+
+  static __m256i widen(__m256i sums, __m256i narrow) {
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(narrow, _mm256_set1_epi16(1)));
+  }
+
+  static Pair dots(const std::uint8_t* codes, const std::int8_t* query, std::size_t groups) {
+    Pair sums{_mm256_setzero_si256(), _mm256_setzero_si256()};
+    for (std::size_t group = 0; group < groups;) {
+      __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
+      const std::size_t end = group + kNarrow < groups ? group + kNarrow : groups;
+      for (; group < end; ++group, codes += kGroupBytes) {
+        const __m256i first = spread(query + group * kGroup), second = spread(query + group * kGroup + 4);
+        low = add(low, load(codes), first, second);
+        high = add(high, load(codes + 32), first, second);
+      }
+      sums.low = widen(sums.low, low);
+      sums.high = widen(sums.high, high);
+    }
+    return sums;
   }
 };
 
 }  // namespace
 
 std::size_t scan_avx2(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out) {
-  ScanTask signed_task = task;
-  signed_task.offset = 0;
-  return scan_256<Dot>(signed_task, first, last, threshold, out);
+  return scan_256<Dot>(task, first, last, threshold, out);
 }
 
 }  // namespace laneway

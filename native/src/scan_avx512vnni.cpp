@@ -5,51 +5,95 @@
 namespace laneway {
 namespace {
 
-inline __m512i dot(const std::uint8_t* codes, const std::int8_t* query, std::size_t groups) {
-  // Four sums, because one would wait for itself in every step.
-  __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-  const auto step = [&](__m512i& sum, std::size_t group) {
-    std::int32_t packed;
-    __builtin_memcpy(&packed, query + group * kGroup, sizeof packed);
-    sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(codes + group * kGroupBytes), _mm512_set1_epi32(packed));
-  };
-  std::size_t group = 0;
-  for (; group + 4 <= groups; group += 4) {
-    step(sums[0], group);
-    step(sums[1], group + 1);
-    step(sums[2], group + 2);
-    step(sums[3], group + 3);
+inline __m512i spread(const std::int8_t* query) {
+  std::int32_t packed;
+  __builtin_memcpy(&packed, query, sizeof packed);
+  return _mm512_set1_epi32(packed);
+}
+
+// What does not change from block to block, in registers.
+struct Constants {
+  __m512 least, offset, weight, pull;
+  __m256i tag;
+  __m512i lanes;
+};
+
+// One block's scores, and which of them are worth catching.
+struct Scored {
+  __m512 scores;
+  __mmask16 caught;
+};
+
+inline Scored score(const ScanTask& task, const Constants& with, std::size_t block, __m512i dots) {
+  const std::size_t row = block * kBlockRows;
+  __m512 scores = _mm512_sub_ps(_mm512_cvtepi32_ps(dots), with.offset);
+  const __m512 bias = _mm512_mul_ps(with.weight, _mm512_loadu_ps(task.biases + row));
+  scores = _mm512_add_ps(_mm512_mul_ps(scores, _mm512_loadu_ps(task.scales + row)), bias);
+  if (task.tag != 0) {
+    const __m256i tags = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(task.tags + row));
+    scores = _mm512_mask_add_ps(scores, _mm256_cmpeq_epi16_mask(tags, with.tag), scores, with.pull);
   }
-  for (; group < groups; ++group) step(sums[0], group);
-  return _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3]));
+  const __mmask16 above = _mm512_cmp_ps_mask(scores, with.least, _CMP_GT_OQ);
+  return {scores, static_cast<__mmask16>(above & task.living[block])};
+}
+
+// Without a branch: whether a block holds one is too hard to guess. Writes beyond what it counts, but not beyond a strip.
+inline void take(const Scored& scored, const Constants& with, std::size_t block, Catch& out) {
+  const __m512i rows = _mm512_add_epi32(with.lanes, _mm512_set1_epi32(static_cast<int>(block * kBlockRows)));
+  _mm512_storeu_ps(out.scores + out.size, _mm512_maskz_compress_ps(scored.caught, scored.scores));
+  _mm512_storeu_si512(out.rows + out.size, _mm512_maskz_compress_epi32(scored.caught, rows));
+  out.size += static_cast<std::size_t>(__builtin_popcount(scored.caught));
+}
+
+// Spelled out, because compilers copy every sum once in each step of the intrinsic (GCC 12) and load codes twice.
+inline void add_products(__m512i& sums, __m512i codes, __m512i query) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(codes), "v"(query));
+}
+
+// Several blocks at a time, because the query has to be loaded as often as the codes.
+template <std::size_t Blocks>
+inline void scan_strip(const ScanTask& task, const Constants& with, std::size_t block, Catch& out) {
+  const __m512i half = _mm512_set1_epi8(15);
+  const std::size_t stride = task.groups * kGroupBytes;
+  const std::uint8_t* codes = task.codes + block * stride;
+  // The upper halves stay where they are, sixteen times as large: their sums are shifted once, at the end.
+  __m512i low[Blocks], high[Blocks];
+  for (std::size_t at = 0; at < Blocks; ++at) low[at] = high[at] = _mm512_setzero_si512();
+  for (std::size_t group = 0; group < task.groups; ++group, codes += kGroupBytes) {
+    const __m512i first = spread(task.query + group * kGroup), second = spread(task.query + group * kGroup + 4);
+    for (std::size_t at = 0; at < Blocks; ++at) {
+      __m512i both = _mm512_loadu_si512(codes + at * stride);
+      // Of the next strip; past the last row it asks in vain, which does no harm.
+      _mm_prefetch(reinterpret_cast<const char*>(codes + (at + Blocks) * stride), _MM_HINT_T0);
+      __asm__("" : "+v"(both));
+      add_products(low[at], _mm512_and_si512(both, half), first);
+      add_products(high[at], _mm512_andnot_si512(half, both), second);
+    }
+  }
+  Scored scored[Blocks];
+  unsigned any = 0;
+  for (std::size_t at = 0; at < Blocks; ++at) {
+    scored[at] = score(task, with, block + at, _mm512_add_epi32(low[at], _mm512_srai_epi32(high[at], 4)));
+    any |= scored[at].caught;
+  }
+  if (any == 0) return;
+  for (std::size_t at = 0; at < Blocks; ++at) take(scored[at], with, block + at, out);
 }
 
 }  // namespace
 
 std::size_t scan_avx512vnni(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out) {
-  const __m512 least = _mm512_set1_ps(threshold);
-  const __m512i offset = _mm512_set1_epi32(task.offset);
-  const __m512 pull = _mm512_set1_ps(task.pull);
-  const __m256i tag = _mm256_set1_epi16(static_cast<short>(task.tag));
-  for (; first < last && out.size + kBlockRows <= out.capacity; ++first) {
-    const std::size_t row = first * kBlockRows;
-    const __m512i dots = dot(task.codes + first * task.groups * kGroupBytes, task.query, task.groups);
-    __m512 scores = _mm512_cvtepi32_ps(_mm512_sub_epi32(dots, offset));
-    scores = _mm512_mul_ps(scores, _mm512_loadu_ps(task.scales + row));
-    if (task.tag != 0) {
-      const __m256i tags = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(task.tags + row));
-      scores = _mm512_mask_add_ps(scores, _mm256_cmpeq_epi16_mask(tags, tag), scores, pull);
-    }
-    unsigned mask = _mm512_cmp_ps_mask(scores, least, _CMP_GT_OQ) & task.living[first];
-    if (mask == 0) continue;
-    alignas(64) float listed[kBlockRows];
-    _mm512_store_ps(listed, scores);
-    for (; mask != 0; mask &= mask - 1) {
-      const unsigned at = static_cast<unsigned>(__builtin_ctz(mask));
-      out.scores[out.size] = listed[at];
-      out.rows[out.size++] = static_cast<std::uint32_t>(row + at);
-    }
-  }
+  constexpr std::size_t kStrip = kStripRows / kBlockRows;
+  const Constants with{_mm512_set1_ps(threshold),
+                       _mm512_set1_ps(task.offset),
+                       _mm512_set1_ps(task.weight),
+                       _mm512_set1_ps(task.pull),
+                       _mm256_set1_epi16(static_cast<short>(task.tag)),
+                       _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)};
+  for (; first + kStrip <= last && out.size + kStripRows <= out.capacity; first += kStrip)
+    scan_strip<kStrip>(task, with, first, out);
+  if (first + kStrip <= last) return first;
+  for (; first < last && out.size + kStripRows <= out.capacity; ++first) scan_strip<1>(task, with, first, out);
   return first;
 }
 

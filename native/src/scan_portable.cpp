@@ -1,19 +1,47 @@
 #include "laneway/scan.hpp"
 
 namespace laneway {
+namespace {
+
+// The bytes of one group, and how many of them stand in a register of the smallest machine when each takes 16 bits.
+constexpr std::size_t kLanes = 8;
+
+// Sums of products stay in 16 bits for so many groups: 8 x 2 x 15 x 127 is less than 2^15.
+constexpr std::size_t kNarrow = 8;
+
+// Plain loops of fixed sizes over 16-bit numbers: any compiler turns them into the registers it knows.
+void add_group(const std::uint8_t* codes, const std::int8_t* query, std::int16_t* sums) {
+  std::int16_t low[kLanes], high[kLanes];
+  for (std::size_t lane = 0; lane < kLanes; ++lane) low[lane] = query[lane % 4], high[lane] = query[4 + lane % 4];
+  for (std::size_t first = 0; first < kGroupBytes; first += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const std::int16_t code = codes[first + lane];
+      const auto lower = static_cast<std::int16_t>(low[lane] * static_cast<std::int16_t>(code & 15));
+      const auto upper = static_cast<std::int16_t>(high[lane] * static_cast<std::int16_t>(code >> 4));
+      sums[first + lane] = static_cast<std::int16_t>(sums[first + lane] + lower + upper);
+    }
+  }
+}
+
+void add_block(const ScanTask& task, const std::uint8_t* codes, std::int32_t* dots) {
+  for (std::size_t group = 0; group < task.groups;) {
+    std::int16_t sums[kGroupBytes] = {};
+    const std::size_t end = group + kNarrow < task.groups ? group + kNarrow : task.groups;
+    for (; group < end; ++group, codes += kGroupBytes) add_group(codes, task.query + group * kGroup, sums);
+    for (std::size_t row = 0; row < kBlockRows; ++row)
+      for (std::size_t at = 0; at < 4; ++at) dots[row] += sums[row * 4 + at];
+  }
+}
+
+}  // namespace
 
 std::size_t scan_portable(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out) {
-  for (; first < last && out.size + kBlockRows <= out.capacity; ++first) {
+  for (; first < last && out.size + kStripRows <= out.capacity; ++first) {
     std::int32_t dots[kBlockRows] = {};
-    const std::uint8_t* codes = task.codes + first * task.groups * kGroupBytes;
-    for (std::size_t group = 0; group < task.groups; ++group, codes += kGroupBytes) {
-      const std::int8_t* const query = task.query + group * kGroup;
-      for (std::size_t row = 0; row < kBlockRows; ++row)
-        for (std::size_t dim = 0; dim < kGroup; ++dim) dots[row] += query[dim] * codes[row * kGroup + dim];
-    }
+    add_block(task, task.codes + first * task.groups * kGroupBytes, dots);
     for (std::size_t row = 0; row < kBlockRows; ++row) {
       const std::size_t at = first * kBlockRows + row;
-      float score = static_cast<float>(dots[row] - task.offset) * task.scales[at];
+      float score = (static_cast<float>(dots[row]) - task.offset) * task.scales[at] + task.weight * task.biases[at];
       if (task.tag != 0 && task.tags[at] == task.tag) score += task.pull;
       if (!(score > threshold) || !(task.living[first] >> row & 1)) continue;
       out.scores[out.size] = score;

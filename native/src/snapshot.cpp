@@ -118,6 +118,10 @@ void Rows::load(std::span<const std::uint8_t> bytes) {
   used_ = fresh.used_;
   codes_.swap(fresh.codes_);
   scales_.swap(fresh.scales_);
+  biases_.swap(fresh.biases_);
+  centre_.swap(fresh.centre_);
+  spread_ = fresh.spread_;
+  next_centre_ = fresh.next_centre_;
   tags_.swap(fresh.tags_);
   living_.swap(fresh.living_);
   exact_.swap(fresh.exact_);

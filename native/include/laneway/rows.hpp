@@ -1,6 +1,6 @@
 // One tenant's vectors with their tags and labels, searchable by cosine.
 //
-// Owns a table of rows: for each an int8 copy that is scanned and the float32 original that decides, an id, a tag and one
+// Owns a table of rows: for each a 4-bit copy that is scanned and the float32 original that decides, an id, a tag and one
 // label per column (NaN where there is none). Rows may be inserted, replaced and deleted at any time; a deleted row's
 // content is overwritten at once, its place is closed later. All methods may be called from several threads.
 #pragma once
@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "laneway/code.hpp"
 #include "laneway/scan.hpp"
 
 namespace laneway {
@@ -43,7 +44,8 @@ struct Batch {
 struct Neighbours {
   std::vector<std::int64_t> ids;
   std::vector<float> similarities;
-  std::vector<float> labels;  // columns of the first neighbour, then of the second, ...
+  std::vector<float> labels;  // of all columns for the first neighbour, then for the second, ...
+  std::size_t columns = 0;
 };
 
 // Sum and number of the labels of each column.
@@ -92,27 +94,34 @@ class Rows {
   void make_room(std::size_t rows);
   void grow(std::size_t rows);
   void put(std::size_t row, std::span<const float> vector, std::uint16_t tag, const float* labels);
-  void encode(std::size_t row, std::span<const float> vector);
+  void encode(std::size_t row);
+  void centre();
   void clear(std::size_t row);
   void move(std::size_t from, std::size_t to);
   void compact();
   void count_labels(std::size_t row, int sign);
   bool lives(std::size_t row) const { return living_[row / kBlockRows] >> row % kBlockRows & 1; }
   std::span<const float> exact(std::size_t row) const { return {exact_.data() + row * dims_, dims_}; }
-  void shortlist(std::span<const float> query, std::uint16_t tag, std::size_t want, std::vector<std::uint64_t>& keys) const;
+  std::span<const std::uint32_t> shortlist(std::span<const float> query, std::uint16_t tag, std::size_t count) const;
+  void rank(std::span<const float> query, std::uint16_t tag, std::span<const std::uint32_t> rows,
+            std::vector<std::uint64_t>& keys) const;
   float similarity(std::span<const float> query, std::uint16_t tag, std::size_t row) const;
 
   const std::size_t dims_;
-  const std::size_t groups_;
+  const Coder coder_;
   const float tag_pull_;
   const float tagged_norm_;  // length of a vector of length 1 with a tag beside it
   const NamedKernel* const kernel_;
 
   mutable std::shared_mutex mutex_;
   std::size_t columns_;
-  std::size_t used_ = 0;  // rows, dead ones included
+  std::size_t used_ = 0;           // rows, dead ones included
+  std::vector<float> centre_;      // what the codes are differences from
+  float spread_ = 1;               // how long those differences are
+  std::size_t next_centre_ = 64;   // at so many rows the centre is computed anew
   std::vector<std::uint8_t, LineAllocator<std::uint8_t>> codes_;
   std::vector<float, LineAllocator<float>> scales_;
+  std::vector<float, LineAllocator<float>> biases_;
   std::vector<std::uint16_t, LineAllocator<std::uint16_t>> tags_;
   std::vector<std::uint16_t> living_;
   std::vector<float, LineAllocator<float>> exact_;

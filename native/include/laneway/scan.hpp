@@ -1,4 +1,4 @@
-// Scanning blocks of int8 rows: the one loop that touches every row, in as many instruction sets as there are machines.
+// Scanning blocks of 4-bit codes: the one loop that touches every row, in as many instruction sets as there are machines.
 //
 // Owns the layout of a block and the choice of a kernel when the program runs. All kernels compute the same integers and
 // the same floats, bit for bit. The files that implement them include this header and intrinsics, and nothing of the
@@ -10,26 +10,36 @@
 
 namespace laneway {
 
-// Sixteen rows make a block. Their codes lie side by side in groups of four dimensions: group 0 of all sixteen rows, then
-// group 1, and so on, so that one register takes four dimensions of all rows, and no sum runs across a register.
+// Sixteen rows make a block. Their codes lie side by side in groups of eight dimensions: group 0 of all sixteen rows, then
+// group 1, and so on, so that one register takes one group of all rows and no sum runs across a register. Of a row's four
+// bytes in a group, byte b holds dimension b in its lower half and dimension b + 4 in its upper half.
 inline constexpr std::size_t kBlockRows = 16;
-inline constexpr std::size_t kGroup = 4;
-inline constexpr std::size_t kGroupBytes = kBlockRows * kGroup;
+inline constexpr std::size_t kGroup = 8;
+inline constexpr std::size_t kGroupBytes = kBlockRows * kGroup / 2;
 
-// What is scanned, and for what. A row's score is dot(query, codes) x scale, plus `pull` where the tags are equal.
+// A code c from 0 to 15 stands for c - kMiddle, times a scale of its row.
+inline constexpr float kMiddle = 7.5f;
+
+// So many free places a kernel needs before it takes the next blocks.
+inline constexpr std::size_t kStripRows = 64;
+
+// What is scanned, and for what. A row's score is (dot(query, codes) - offset) x its scale + weight x its bias, plus `pull`
+// where tags are equal.
 struct ScanTask {
-  const std::uint8_t* codes;     // a row's int8 value + 128
-  const float* scales;           // one per row
-  const std::uint16_t* tags;     // one per row
-  const std::uint16_t* living;   // one bit per row, one word per block
-  const std::int8_t* query;      // `groups` x 4 values
+  const std::uint8_t* codes;
+  const float* scales;          // one per row
+  const float* biases;          // one per row
+  const std::uint16_t* tags;    // one per row
+  const std::uint16_t* living;  // one bit per row, one word per block
+  const std::int8_t* query;     // `groups` x 8 values
   std::size_t groups;
-  std::int32_t offset;           // 128 x the sum of the query
-  std::uint16_t tag;             // 0: the query has none, `tags` is not read
+  float offset;                 // kMiddle x the sum of the query
+  float weight;
+  std::uint16_t tag;            // 0: the query has none, `tags` is not read
   float pull;
 };
 
-// The best so far. Rows come in the order they lie.
+// Rows that score well, in the order they lie.
 struct Catch {
   float* scores;
   std::uint32_t* rows;
@@ -37,8 +47,8 @@ struct Catch {
   std::size_t capacity;
 };
 
-// Catches the living rows that score above `threshold`, from block `first` on, until `last` or until fewer than a block
-// of free places are left. Returns the block to go on with.
+// Catches the living rows that score above `threshold`, from block `first` on, until `last` or until fewer than kStripRows
+// places are free. Returns the block to go on with.
 using ScanKernel = std::size_t (*)(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out);
 
 struct NamedKernel {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -18,9 +19,10 @@ struct Ballot {
   std::vector<double> covariance;
 };
 
-// `similarities` are cosines, nearest first. `labels` holds one label per candidate for the first neighbour, then for
-// the second, ..., NaN where there is none. `means` is what each candidate scores without neighbours.
-// Throws std::invalid_argument where sizes do not fit or a number is not finite.
-Ballot vote(std::span<const float> similarities, std::span<const float> labels, std::span<const double> means);
+// `similarities` are cosines, nearest first. `labels` holds one label per column for the first neighbour, then for the
+// second, ..., NaN where there is none. `candidates` says which column is whose, `means` what each candidate scores without
+// neighbours. Throws std::invalid_argument where sizes do not fit or a number is not one of its kind.
+Ballot vote(std::span<const float> similarities, std::span<const float> labels, std::size_t columns,
+            std::span<const std::uint32_t> candidates, std::span<const double> means);
 
 }  // namespace laneway
