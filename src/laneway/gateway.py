@@ -40,6 +40,7 @@ from laneway.middleware.sticky import StickyMiddleware
 from laneway.ports import Upstream
 from laneway.roster import Roster
 from laneway.route import Key
+from laneway.settings import ServerTable
 from laneway.store import Store, open_store
 from laneway.stores.memory import MemoryKeys
 from laneway.upstream.signers import signers_of
@@ -66,7 +67,7 @@ class Gateway:
         server = loaded.layout.settings.server
         self.variables = variables
         self.loopback = loopback
-        self.store = store if store is not None else open_store(server.store)
+        self.store = store if store is not None else _opened(server)
         self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
         self.metrics = Metrics()
         self.started_s = time.monotonic()
@@ -237,6 +238,10 @@ def build(
     """The whole gateway from a configuration file, or from the environment alone."""
     loaded = load(Path(path) if path is not None else None, variables)
     return Gateway(loaded, variables=variables, store=store, upstream=upstream, loopback=loopback)
+
+
+def _opened(server: ServerTable) -> Store:
+    return open_store(server.store, keep_days=server.keep_records_days, prefix=server.record_prefix)
 
 
 def _admin_gate(layout: Layout) -> Gate | None:

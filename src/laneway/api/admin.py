@@ -71,7 +71,7 @@ async def create_key(request: Request) -> Response:
 
 @endpoint
 async def revoke_key(request: Request) -> Response:
-    """DELETE /admin/v1/keys/{id}."""
+    """DELETE /admin/v1/keys/{id}: revokes a key."""
     await require_admin(request)
     key_id = request.path_params["id"]
     if not await desk_of(request).store.keys.revoke(key_id, int(time.time())):

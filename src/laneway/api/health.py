@@ -36,7 +36,7 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """GET /metrics, for Prometheus."""
+    """GET /metrics: counters, for Prometheus."""
     desk = desk_of(request)
     asleep = desk.roster.asleep()
     extra = {

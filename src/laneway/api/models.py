@@ -71,7 +71,7 @@ def _card(name: str, target: Target, seen: Card | None) -> Card:
 
 @endpoint
 async def models(request: Request) -> Response:
-    """GET /v1/models, in OpenAI's or Anthropic's shape."""
+    """GET /v1/models: the merged list, in OpenAI's shape or Anthropic's."""
     tenant = await tenant_of(request)
     return respond(spoken(request).write_models(listed(desk_of(request), tenant)))
 
@@ -107,7 +107,7 @@ def _find(desk: Desk, tenant: Tenant, name: str) -> Card:
 
 @endpoint
 async def tags(request: Request) -> Response:
-    """GET /api/tags."""
+    """GET /api/tags: the merged model list."""
     tenant = await tenant_of(request)
     return respond(dialect("ollama").write_models(listed(desk_of(request), tenant)))
 
@@ -151,7 +151,7 @@ async def show(request: Request) -> Response:
 
 
 async def version(_: Request) -> Response:
-    """GET /api/version."""
+    """GET /api/version: the version of this gateway."""
     return respond(ollama.write_version(__version__))
 
 

@@ -22,6 +22,6 @@ async def root(request: Request) -> Response:
 
 
 async def page(_: Request) -> Response:
-    """GET /ui."""
+    """GET /ui: a page that shows providers and models and tries a prompt."""
     headers = {"content-security-policy": POLICY, "x-frame-options": "DENY", "cache-control": "no-cache"}
     return FileResponse(bundle.path("page.html"), media_type="text/html; charset=utf-8", headers=headers)
