@@ -16,9 +16,11 @@ from laneway.policy.names import spelling
 from laneway.policy.price import per_million
 from laneway.route import Price
 
-FAMILIES = ("openai", "anthropic", "bedrock", "openrouter", "ollama")
+FAMILIES = ("openai", "anthropic", "bedrock", "openrouter", "ollama", "simulated")
 REGIONS = ("us.", "eu.", "global.", "apac.", "jp.", "au.", "us-gov.", "ca.", "sa.")
 """Prefixes of Bedrock's cross-region profile ids: the model behind them is the same, the price may not be."""
+SIDECAR = "bedrock/"
+"""What people write before Bedrock's ids for other programs; Bedrock itself never sees it."""
 
 
 class Above(msgspec.Struct, frozen=True):
@@ -89,7 +91,7 @@ class Catalog:
         self._by_name: dict[str, str] = {}
         for model, entry in models.items():
             for name in (model, *entry.names.values(), *entry.aliases):
-                self._by_name.setdefault(spelling(name), model)
+                self._by_name.setdefault(spelling(name).removeprefix(SIDECAR), model)
         for row in self._rows.values():
             self._by_name.setdefault(spelling(row.id), row.model)
 
@@ -105,35 +107,29 @@ class Catalog:
 
     def model_of(self, name: str) -> str | None:
         """The canonical id behind any name, `bedrock/` and region prefixes included."""
-        folded = spelling(name)
-        found = self._by_name.get(folded)
-        if found is not None:
-            return found
-        bare = folded.removeprefix("bedrock/")
-        found = self._by_name.get(bare)
-        if found is not None:
-            return found
-        for region in REGIONS:
-            if bare.startswith(region):
-                return self._by_name.get(bare.removeprefix(region))
-        return None
+        bare = spelling(name).removeprefix(SIDECAR)
+        return self._by_name.get(bare) or self._by_name.get(_without_region(bare))
 
     def known(self, name: str, family: str) -> Known | None:
-        """A model as this family serves it. An id of the family is kept as it was typed; other names are turned
-        into the family's own id."""
+        """A model as this family serves it: an id of the family stays that id, other names are turned into one."""
         model = self.model_of(name)
         if model is None:
             return None
         entry = self.models[model]
-        bare = name.removeprefix("bedrock/") if family == "bedrock" else name
+        bare = own_id(name, family)
         own = entry.names.get(family)
         row = self._rows.get((family, spelling(bare)))
         if row is not None:
-            return Known(model, bare, entry, row.price())
+            return Known(model, row.id, entry, row.price())
         if own is None:
             return None
+        if family == "bedrock" and spelling(bare) not in self._by_name:
+            # Another region's profile of the model: it may cost something else there, so nothing is said.
+            return Known(model, bare, entry, None)
         row = self._rows.get((family, spelling(own)))
-        return Known(model, own, entry, row.price() if row is not None else None)
+        price = row.price() if row is not None else None
+        # OpenAI's dated ids are its own: whoever asks for a snapshot gets that one.
+        return Known(model, bare.lower() if family == "openai" and "/" not in bare else own, entry, price)
 
     def facts(self, name: str) -> Entry | None:
         """What is known of a model wherever it runs."""
@@ -144,6 +140,16 @@ class Catalog:
         """Every model this family serves."""
         found = (self.known(entry.names[family], family) for entry in self.models.values() if family in entry.names)
         return [known for known in found if known is not None]
+
+
+def own_id(name: str, family: str) -> str:
+    """A name without what only other programs put before it."""
+    return name[len(SIDECAR) :] if family == "bedrock" and name.lower().startswith(SIDECAR) else name
+
+
+def _without_region(folded: str) -> str:
+    found = next((region for region in REGIONS if folded.startswith(region)), "")
+    return folded.removeprefix(found)
 
 
 def _optional(usd: str | None) -> int | None:

@@ -10,23 +10,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from laneway.config import ConfigError, Problem
+from laneway.config import Problem, visible
+from laneway.places import faults
 from laneway.settings import LaneTable, ProviderTable, Settings, Timeouts
 
+Tier = Literal["local", "balanced", "premium"]
+Dialect = Literal["openai", "anthropic", "ollama", "converse"]
+
 SIMULATED = "simulated"
-ALASKA_LANES = {
-    "LOCAL_FAST": ("local-fast", "local", ("cloud-balanced",)),
-    "CLOUD_BALANCED": ("cloud-balanced", "balanced", ("local-fast",)),
-    "CLOUD_PREMIUM": ("cloud-premium", "premium", ("cloud-balanced", "local-fast")),
+
+
+class AlaskaLane(NamedTuple):
+    """One of the three lanes that have variables of their own, and the lanes tried after it."""
+
+    suffix: str
+    name: str
+    tier: Tier
+    chain: tuple[str, ...]
+    badge: str
+
+
+ALASKA_LANES = (
+    AlaskaLane("LOCAL_FAST", "local-fast", "local", ("cloud-balanced",), "Local"),
+    AlaskaLane("CLOUD_BALANCED", "cloud-balanced", "balanced", ("local-fast",), "Cloud"),
+    AlaskaLane("CLOUD_PREMIUM", "cloud-premium", "premium", ("cloud-balanced", "local-fast"), "Cloud premium"),
+)
+"""Nothing leads into premium silently."""
+CLOUDS = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
 }
-"""Suffix of the variables -> lane, tier, and the lanes tried after it. Nothing leads into premium silently."""
+"""Where a provider is when only its name is given."""
 BEDROCK_KEYS = ("ABSK", "bedrock-api-key-")
 """How Bedrock's own API keys begin."""
 TIMEOUT_NAMES = ("connect", "headers", "first_content", "between_chunks")
+YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
 class Found(NamedTuple):
@@ -34,178 +57,209 @@ class Found(NamedTuple):
 
     settings: Settings
     lines: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with variables that were to be used."""
 
 
 def shown(secret: str) -> str:
     """A key as it may be printed: its last four characters, nothing of a short one."""
-    return f"...{secret[-4:]}" if len(secret) >= 12 else "(set)"
+    return f"...{visible(secret[-4:])}" if len(secret) >= 12 else "(set)"
 
 
-def overlaid(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """A file's settings with the LANEWAY_* variables on top."""
+def overlaid(settings: Settings, environment: Mapping[str, str], problems: list[Problem]) -> Settings:
+    """Settings with the LANEWAY_* variables on top; those that cannot be used are added to the problems."""
     server = settings.server
-    changes: dict[str, str] = {}
-    if environment.get("LANEWAY_STORE"):
-        changes["store"] = environment["LANEWAY_STORE"]
-    if environment.get("LANEWAY_ADMIN_KEY"):
-        changes["admin_key"] = environment["LANEWAY_ADMIN_KEY"]
-    timeouts = _timeouts(environment.get("LANEWAY_TIMEOUTS", ""), settings.timeouts)
-    if changes:
-        server = msgspec.structs.replace(server, **changes)
-    if environment.get("LANEWAY_OPEN", "") in ("1", "true", "yes"):
+    if store := environment.get("LANEWAY_STORE"):
+        server = msgspec.structs.replace(server, store=store)
+    if admin_key := environment.get("LANEWAY_ADMIN_KEY"):
+        server = msgspec.structs.replace(server, admin_key=admin_key)
+    opened = environment.get("LANEWAY_OPEN", "").strip().lower()
+    if opened in YES:
         server = msgspec.structs.replace(server, open=True)
+    elif opened not in NO:
+        problems.append(Problem("LANEWAY_OPEN", f'expected "true" or "false", got "{visible(opened, 40)}"'))
+    timeouts = _timeouts(environment.get("LANEWAY_TIMEOUTS", ""), settings.timeouts, problems)
     return msgspec.structs.replace(settings, server=server, timeouts=timeouts)
 
 
-def timeout_scale(environment: Mapping[str, str]) -> float:
+def timeout_scale(environment: Mapping[str, str], problems: list[Problem]) -> float:
     """LANEWAY_TIMEOUT_SCALE: every configured clock is multiplied by it."""
-    text = environment.get("LANEWAY_TIMEOUT_SCALE", "")
-    if not text:
-        return 1.0
-    try:
-        scale = float(text)
-    except ValueError:
-        scale = 0.0
-    if not 0 < scale < 1e6:
-        raise ConfigError([Problem("LANEWAY_TIMEOUT_SCALE", f'expected a number above 0, got "{text[:40]}"')])
-    return scale
+    text = environment.get("LANEWAY_TIMEOUT_SCALE", "").strip()
+    scale = _above_0(text) if text else 1.0
+    if scale is None:
+        problems.append(Problem("LANEWAY_TIMEOUT_SCALE", f'expected a number above 0, got "{visible(text, 40)}"'))
+    return scale or 1.0
+
+
+def region_of(environment: Mapping[str, str]) -> str:
+    """The AWS region of providers that name none."""
+    return environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
 
 
 def offered(environment: Mapping[str, str]) -> Found:
     """Providers and lanes out of the environment alone."""
-    providers: dict[str, ProviderTable] = {}
-    lines: list[str] = []
-    _clouds(environment, providers, lines)
-    _ollamas(environment, providers, lines)
-    lanes = _alaska(environment, providers, lines)
-    _bedrock(environment, providers, lines)
-    if not providers:
-        return _simulated()
-    return Found(Settings(providers=providers, lanes=lanes), tuple(lines))
+    search = _Search(environment)
+    _clouds(search)
+    _ollamas(search)
+    lanes = _alaska(search)
+    _bedrock(search)
+    if not search.providers:
+        _simulated(search)
+    return Found(Settings(providers=search.providers, lanes=lanes), tuple(search.lines), tuple(search.problems))
 
 
-def _clouds(environment: Mapping[str, str], providers: dict[str, ProviderTable], lines: list[str]) -> None:
-    for variable, name, dialect, url, family, accepts in (
-        ("OPENAI_API_KEY", "openai", "openai", "https://api.openai.com/v1", "openai", ()),
-        ("ANTHROPIC_API_KEY", "anthropic", "anthropic", "https://api.anthropic.com/v1", "anthropic", ()),
-        ("OPENROUTER_API_KEY", "openrouter", "openai", "https://openrouter.ai/api/v1", "openrouter", ("*/*",)),
-    ):
-        key = environment.get(variable, "")
+class _Search:
+    """What has been found so far, and where to look."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.providers: dict[str, ProviderTable] = {}
+        self.lines: list[str] = []
+        self.problems: list[Problem] = []
+
+    def value(self, name: str) -> str:
+        # A trailing line end is the usual harm done by a file of variables.
+        return self.environment.get(name, "").strip()
+
+    def add(self, name: str, table: ProviderTable, variables: Mapping[str, str]) -> bool:
+        """Takes a provider in, unless something is wrong with it: that is told by the variable it came from."""
+        wrong = [Problem(variables.get(key, key), message) for key, message in faults(table)]
+        self.problems += wrong
+        if not wrong:
+            self.providers[name] = table
+        return not wrong
+
+
+def _clouds(search: _Search) -> None:
+    accepts = {"openrouter": ("*/*",)}
+    for name, usual in CLOUDS.items():
+        variable, base_variable = f"{name.upper()}_API_KEY", f"{name.upper()}_BASE_URL"
+        key, base = search.value(variable), search.value(base_variable)
         if not key:
             continue
-        base = environment.get(f"{name.upper()}_BASE_URL", "") or url
-        providers[name] = ProviderTable(
-            dialect=dialect,  # type: ignore[arg-type]
-            url=_versioned(base),
+        dialect: Dialect = "anthropic" if name == "anthropic" else "openai"
+        table = ProviderTable(
+            dialect=dialect,
+            url=_based(base or usual, dialect),
             api_key=key,
-            family=family,
-            accepts=accepts,
+            family=name,
+            accepts=accepts.get(name, ()),
         )
-        lines.append(f"{variable} ({shown(key)}) -> provider {name}")
+        search.add(name, table, {"url": base_variable, "api_key": variable})
+        search.lines.append(f"{variable} ({shown(key)}) -> provider {name}{f' at {table.url}' if base else ''}")
 
 
-def _versioned(url: str) -> str:
-    """Anthropic's own variable has no version in it, everybody else's has: add the one that is missing."""
+def _based(url: str, dialect: Dialect) -> str:
+    """Anthropic's own variable has no version in it, everybody else's has."""
     bare = url.rstrip("/")
-    return bare if re.search(r"/v\d+[a-z0-9]*$", bare) else f"{bare}/v1"
+    return f"{bare}/v1" if dialect == "anthropic" and not re.search(r"/v\d+[a-z0-9]*$", bare) else bare
 
 
-def _ollamas(environment: Mapping[str, str], providers: dict[str, ProviderTable], lines: list[str]) -> None:
+def _ollamas(search: _Search) -> None:
     for variable, name in (
         ("OLLAMA_URL", "ollama"),
         ("OLLAMA_HOST", "ollama"),
         ("OLLAMA_SECONDARY_URL", "ollama-secondary"),
         ("OLLAMA_FALLBACK_URL", "ollama-fallback"),
     ):
-        value = environment.get(variable, "")
-        if not value or name in providers:
+        value = search.value(variable)
+        if not value or name in search.providers:
             continue
-        providers[name] = ProviderTable(dialect="ollama", url=_ollama_url(value), tier="local")
-        lines.append(f"{variable} -> provider {name} at {_ollama_url(value)}")
+        table = ProviderTable(dialect="ollama", url=_ollama_url(value), tier="local")
+        search.add(name, table, {"url": variable})
+        search.lines.append(f"{variable} -> provider {name} at {table.url}")
 
 
 def _ollama_url(value: str) -> str:
-    """OLLAMA_HOST is often a bare host, a bare port, or the address a server listens on."""
-    text = value.strip().rstrip("/")
-    if "://" not in text:
-        text = f"http://{'127.0.0.1' + text if text.startswith(':') else text}"
-    scheme, _, rest = text.partition("://")
-    host, colon, port = rest.rpartition(":")
-    if not colon or not port.isdigit():
-        host, port = rest, "11434"
-    return f"{scheme}://{'127.0.0.1' if host in ('0.0.0.0', '') else host}:{port}"
+    """As Ollama itself reads OLLAMA_HOST: 11434 is the port only where no scheme is written (its envconfig/config.go).
+    The paths that clients are given for other formats are dropped."""
+    scheme, mark, rest = value.partition("://")
+    if not mark:
+        scheme, rest = "http", value
+    host, _, path = rest.partition("/")
+    path = re.sub(r"^(v1|api)$", "", path.rstrip("/"))
+    name, colon, port = host.rpartition(":")
+    if not (colon and port.isdigit()) or (":" in name and not name.startswith("[")):
+        name, port = host, "" if mark else "11434"
+    if name.count(":") > 1 and not name.startswith("[") and "@" not in name:
+        name = f"[{name}]"
+    # The address a server listens on is none that a client can call everywhere.
+    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)  # noqa: S104 - not listened on
+    return f"{scheme}://{name}{f':{port}' if port else ''}{f'/{path}' if path else ''}"
 
 
-def _bedrock(environment: Mapping[str, str], providers: dict[str, ProviderTable], lines: list[str]) -> None:
-    key = environment.get("AWS_ACCESS_KEY_ID", "")
-    bearer = environment.get("AWS_BEARER_TOKEN_BEDROCK", "")
-    profile = environment.get("AWS_PROFILE", "")
-    if not ((key and environment.get("AWS_SECRET_ACCESS_KEY")) or bearer or profile):
+def _aws(search: _Search) -> str:
+    """Which AWS credentials there are, in words; nothing where there are none. In the order in which they are used."""
+    if profile := search.value("AWS_PROFILE"):
+        return f"AWS_PROFILE {visible(profile, 40)}"
+    if bearer := search.value("AWS_BEARER_TOKEN_BEDROCK"):
+        return f"AWS_BEARER_TOKEN_BEDROCK ({shown(bearer)})"
+    key = search.value("AWS_ACCESS_KEY_ID")
+    return f"AWS_ACCESS_KEY_ID ({shown(key)})" if key and search.value("AWS_SECRET_ACCESS_KEY") else ""
+
+
+def _bedrock(search: _Search) -> None:
+    credentials = _aws(search)
+    if not credentials or any(table.dialect == "converse" for table in search.providers.values()):
         return
-    if any(table.dialect == "converse" for table in providers.values()):
-        return
-    region = region_of(environment)
-    providers["bedrock"] = ProviderTable(
-        dialect="converse", url=bedrock_url(region), region=region, family="bedrock", lists=False
-    )
-    what = f"AWS_ACCESS_KEY_ID ({shown(key)})" if key else "AWS credentials"
-    lines.append(f"{what} -> provider bedrock in {region}")
+    region = region_of(search.environment)
+    search.add("bedrock", ProviderTable(dialect="converse", region=region), {})
+    search.lines.append(f"{credentials} -> provider bedrock in {region}")
 
 
-def region_of(environment: Mapping[str, str]) -> str:
-    return environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
-
-
-def bedrock_url(region: str) -> str:
-    return f"https://bedrock-runtime.{region}.amazonaws.com"
-
-
-def _alaska(
-    environment: Mapping[str, str], providers: dict[str, ProviderTable], lines: list[str]
-) -> dict[str, LaneTable]:
+def _alaska(search: _Search) -> dict[str, LaneTable]:
     """Three lanes, each with its own url, key, model and provider."""
     targets: dict[str, str] = {}
-    for suffix, (lane, tier, _) in ALASKA_LANES.items():
-        url, key, model, provider = (
-            environment.get(f"ALASKA_OPENAI_{what}_{suffix}", "").strip()
-            for what in ("BASE_URL", "API_KEY", "MODEL", "PROVIDER")
-        )
-        if not model:
+    for lane in ALASKA_LANES:
+        variables = {
+            what: f"ALASKA_OPENAI_{what}_{lane.suffix}" for what in ("BASE_URL", "API_KEY", "MODEL", "PROVIDER")
+        }
+        values = {what: search.value(variable) for what, variable in variables.items()}
+        if not values["MODEL"]:
+            if any(values.values()):
+                search.lines.append(f"ALASKA_OPENAI_*_{lane.suffix} -> no lane: {variables['MODEL']} is not set")
             continue
-        table = _alaska_provider(url, key, model, provider, tier, environment)
-        name = _unique(_slug(provider) or lane, lane, table, providers)
-        providers[name] = table
-        targets[lane] = f"{name}/{model.removeprefix('bedrock/') if table.dialect == 'converse' else model}"
-        with_key = f", key {shown(key)}" if key else ""
-        lines.append(f"ALASKA_OPENAI_*_{suffix} -> lane {lane}: {model} at {name}{with_key}")
+        table = _alaska_provider(search, lane, values)
+        name = _unique(_slug(values["PROVIDER"]) or lane.name, lane.name, table, search.providers)
+        sources = {"url": variables["BASE_URL"], "api_key": variables["API_KEY"]}
+        if name not in search.providers and not search.add(name, table, sources):
+            continue
+        targets[lane.name] = f"{name}/{values['MODEL']}"
+        key = f"key {shown(table.api_key)}" if table.api_key else _aws(search) if table.dialect == "converse" else ""
+        with_key = f", with {key}" if key else ""
+        search.lines.append(
+            f"ALASKA_OPENAI_*_{lane.suffix} -> lane {lane.name}: "
+            f"{visible(values['MODEL'])} at provider {name}{with_key}"
+        )
     return {
-        lane: LaneTable(targets=(targets[lane],), chain=tuple(next_ for next_ in chain if next_ in targets))
-        for lane, _, chain in ALASKA_LANES.values()
-        if lane in targets
+        lane.name: LaneTable(
+            targets=(targets[lane.name],),
+            chain=tuple(name for name in lane.chain if name in targets),
+            badge=lane.badge,
+        )
+        for lane in ALASKA_LANES
+        if lane.name in targets
     }
 
 
-def _alaska_provider(
-    url: str, key: str, model: str, provider: str, tier: str, environment: Mapping[str, str]
-) -> ProviderTable:
-    kind = provider.lower()
-    if "bedrock" in kind or model.startswith("bedrock/"):
-        region = region_of(environment)
-        # A key left over from a sidecar is no Bedrock key: with AWS credentials at hand those sign.
-        own = key.startswith(BEDROCK_KEYS) or not environment.get("AWS_ACCESS_KEY_ID")
+def _alaska_provider(search: _Search, lane: AlaskaLane, values: Mapping[str, str]) -> ProviderTable:
+    url, key, kind = values["BASE_URL"].rstrip("/"), values["API_KEY"], values["PROVIDER"].lower()
+    if "bedrock" in kind or (not kind and values["MODEL"].startswith("bedrock/")):
+        # A key left over from a sidecar is no Bedrock key: where there are AWS credentials, those sign.
+        own = key.startswith(BEDROCK_KEYS) or not _aws(search)
         return ProviderTable(
             dialect="converse",
-            url=re.sub(r"/v\d+/?$", "", url.rstrip("/")) or bedrock_url(region),
+            url=re.sub(r"/v\d+$", "", url),
             api_key=key if own else "",
-            region=region,
-            family="bedrock",
-            lists=False,
-            tier=tier,  # type: ignore[arg-type]
+            tier=lane.tier,
+            models=(values["MODEL"],),
         )
-    dialect = "anthropic" if "anthropic" in kind else "openai"
-    if "ollama" in kind and not re.search(r"/v\d+/?$", url):
-        dialect = "ollama"
-    return ProviderTable(dialect=dialect, url=url.rstrip("/"), api_key=key, tier=tier)  # type: ignore[arg-type]
+    dialect: Dialect = "anthropic" if "anthropic" in kind else "openai"
+    if "ollama" in kind and not re.search(r"/v\d+$", url):
+        dialect, url = "ollama", _ollama_url(url)
+    url = url or CLOUDS.get(_slug(kind), "")
+    url = _based(url, dialect) if url else ""
+    return ProviderTable(dialect=dialect, url=url, api_key=key, tier=lane.tier, models=(values["MODEL"],))
 
 
 def _slug(text: str) -> str:
@@ -218,25 +272,30 @@ def _unique(name: str, lane: str, table: ProviderTable, taken: Mapping[str, Prov
     return f"{name}-{lane}"
 
 
-def _simulated() -> Found:
+def _simulated(search: _Search) -> None:
     """Models of different skill, price and speed, so that everything can be tried with nothing at hand."""
     table = ProviderTable(url="simulated://models/v1", tier="balanced", family=SIMULATED, accepts=("sim-*",))
-    return Found(Settings(providers={SIMULATED: table}), ("no provider found -> simulated models",))
+    search.add(SIMULATED, table, {})
+    search.lines.append("no provider found -> simulated models")
 
 
-def _timeouts(text: str, base: Timeouts) -> Timeouts:
+def _timeouts(text: str, base: Timeouts, problems: list[Problem]) -> Timeouts:
     changes: dict[str, float] = {}
-    problems: list[Problem] = []
     for piece in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, value = piece.partition("=")
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = -1.0
-        if name.strip() not in TIMEOUT_NAMES or seconds <= 0:
-            names = ", ".join(TIMEOUT_NAMES)
-            problems.append(Problem("LANEWAY_TIMEOUTS", f'"{piece[:40]}" is not NAME=SECONDS with a name of: {names}'))
-        changes[name.strip()] = seconds
-    if problems:
-        raise ConfigError(problems)
+        seconds = _above_0(value)
+        if name.strip() in TIMEOUT_NAMES and seconds is not None:
+            changes[name.strip()] = seconds
+            continue
+        names = ", ".join(TIMEOUT_NAMES)
+        wrong = f'"{visible(piece, 40)}" is not NAME=SECONDS with a name of: {names}'
+        problems.append(Problem("LANEWAY_TIMEOUTS", wrong))
     return msgspec.structs.replace(base, **changes) if changes else base
+
+
+def _above_0(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number <= 1e6 else None

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from functools import partial
-from urllib.parse import urlsplit
 
 import msgspec
 
-from laneway.catalog import Catalog
+from laneway.catalog import Catalog, own_id
 from laneway.chat import Card
-from laneway.config import ConfigError, Problem, nearest
-from laneway.places import Places, family_of
+from laneway.config import ConfigError, Problem, joined, nearest, visible
+from laneway.places import Places, family_of, faults, price_faults, usd
 from laneway.policy.names import Names, Prefix, spelling
-from laneway.policy.price import per_million, usd_to_nanos
-from laneway.route import FREE, Key, Lane, Price, Provider, Stage, Target, Tenant
-from laneway.settings import LaneTable, ModelTable, Settings, TargetTable, Timeouts
+from laneway.policy.price import usd_to_nanos
+from laneway.route import Key, Lane, Provider, Stage, Target, Tenant
+from laneway.settings import LaneTable, ModelTable, PriceTable, ProviderTable, Settings, TargetTable, Timeouts
+
+CURATED = ("openai", "anthropic", "bedrock", "simulated")
+"""Families whose providers serve what the catalogue says; of the others only their own list tells."""
+MOST_DAILY_USD = 1_000_000_000
+"""Amounts are kept as 64-bit integers of nano-USD."""
 
 
 class Layout:
@@ -41,16 +44,19 @@ class Layout:
         self.version = version
         self._catalog = catalog
         self._places = Places(settings, catalog, scale=scale, region=region)
+        self.clocks = self._places.clocks()
+        """What holds where nothing nearer says otherwise."""
         self._problems: list[Problem] = []
         self.providers = self._made_providers()
         self._cards: Mapping[str, Sequence[Card]] = {}
         self._asleep: frozenset[str] = frozenset()
+        self._curated = self._made_curated()
         self._models = self._made_models()
         self.lanes = self._made_lanes()
         self.tenants, self.keys = self._made_tenants()
         self._check_names()
         if self._problems:
-            raise ConfigError(self._problems)
+            raise ConfigError(tuple(dict.fromkeys(self._problems)))
         self.names = self._made_names()
 
     def hear(self, cards: Mapping[str, Sequence[Card]], asleep: frozenset[str]) -> None:
@@ -62,19 +68,15 @@ class Layout:
     def _made_providers(self) -> dict[str, Provider]:
         made: dict[str, Provider] = {}
         for name, table in self.settings.providers.items():
-            path = f"providers.{name}"
-            if not table.url:
-                if not table.optional:
-                    self._wrong(f"{path}.url", "is missing; write optional = true to leave the provider out instead")
+            if table.optional and not table.url:
                 continue
-            pieces = urlsplit(table.url)
-            if pieces.scheme not in ("http", "https", "simulated") or not pieces.hostname:
-                self._wrong(f"{path}.url", "expected an http:// or https:// address with a host")
-                continue
-            if pieces.username or pieces.password:
-                self._wrong(f"{path}.url", "must not hold a user or password; use api_key or headers")
-                continue
-            made[name] = self._places.provider(name, table)
+            path = joined("providers", name)
+            wrong = list(faults(table))
+            for key, message in wrong:
+                hint = "" if table.url or key != "url" else "; write optional = true to leave the provider out instead"
+                self._wrong(f"{path}.{key}", message + hint)
+            if not wrong:
+                made[name] = self._places.provider(name, table)
         return made
 
     def _named(self, text: str, path: str, *tables: Timeouts) -> tuple[Target, ...]:
@@ -83,14 +85,12 @@ class Layout:
         if model is not None:
             return tuple(self._reclocked(target, *tables) for target in model)
         provider_name, _, upstream = text.partition("/")
-        provider = self.providers.get(provider_name)
-        if provider is not None and upstream:
-            return (self._places.target(provider, upstream, None, *tables),)
-        table = self.settings.providers.get(provider_name)
-        if table is not None and upstream and table.optional and not table.url:
-            return ()
-        known = [*self._models, *(f"{name}/{upstream or '...'}" for name in self.providers)]
-        self._wrong(path, f'there is no model or target "{text}"{nearest(text, known)}')
+        if upstream and provider_name in self.settings.providers:
+            # A provider that is left out, or has a problem of its own, serves nothing.
+            provider = self.providers.get(provider_name)
+            return (self._places.target(provider, upstream, None, *tables),) if provider is not None else ()
+        known = [*self._models, *(f"{name}/{upstream or '...'}" for name in self.settings.providers)]
+        self._wrong(path, f'there is no model or target "{visible(text)}"{nearest(text, known)}')
         return ()
 
     def _reclocked(self, target: Target, *tables: Timeouts) -> Target:
@@ -103,109 +103,78 @@ class Layout:
     # --- models --------------------------------------------------------------------------------------------
 
     def _made_models(self) -> dict[str, tuple[Target, ...]]:
-        made: dict[str, tuple[Target, ...]] = {}
-        for name, table in self.settings.models.items():
-            made[name] = self._made_model(name, table)
-        for name, table in self.settings.models.items():
-            if not table.substitute:
-                continue
-            if table.substitute in made:
-                own = made[name]
-                made[name] = (*own, *(target for target in made[table.substitute] if target not in own))
-            else:
-                hint = nearest(table.substitute, made)
-                self._wrong(f"{_table('models', name)}.substitute", f'there is no model "{table.substitute}"{hint}')
-        return made
+        own = {name: self._made_model(name, table) for name, table in self.settings.models.items()}
+        self._models = own
+        return {name: self._substituted(name, own) for name in own}
+
+    def _substituted(self, name: str, own: Mapping[str, tuple[Target, ...]]) -> tuple[Target, ...]:
+        """A model's own targets, then those of its substitute, then those of that one's."""
+        targets = list(own[name])
+        passed = {name}
+        while substitute := self.settings.models[name].substitute:
+            found = self._named(substitute, f"{joined('models', name)}.substitute")
+            targets += [target for target in found if target not in targets]
+            if substitute not in own or substitute in passed:
+                break
+            passed.add(substitute)
+            name = substitute
+        return tuple(targets)
 
     def _made_model(self, name: str, table: ModelTable) -> tuple[Target, ...]:
-        path = _table("models", name)
+        path = joined("models", name)
         places: list[tuple[str, str, str]] = []
-        if table.targets and table.provider:
-            self._wrong(path, "has both provider and targets; write one of them")
+        if table.targets and (table.provider or table.id):
+            self._wrong(f"{path}.targets", "stands beside provider or id; write one or the other")
         for index, text in enumerate(table.targets):
             provider_name, _, upstream = text.partition("/")
             places.append((provider_name, upstream, f"{path}.targets[{index}]"))
         if table.provider:
             places.append((table.provider, table.id or name, f"{path}.provider"))
         elif not table.targets:
-            self._wrong(path, "has neither provider nor targets")
+            self._wrong(f"{path}.provider", "is missing (or targets)")
+        if isinstance(table.price, PriceTable) and (wrong := list(price_faults(table.price))):
+            for key, message in wrong:
+                self._wrong(f"{path}.price.{key}", message)
+            return ()
         targets: list[Target] = []
         for provider_name, upstream, where in places:
             provider = self.providers.get(provider_name)
             if provider is None:
-                optional = self.settings.providers.get(provider_name)
-                if optional is None or not optional.optional:
+                if provider_name not in self.settings.providers:
                     hint = nearest(provider_name, self.settings.providers)
-                    self._wrong(where, f'there is no provider "{provider_name}"{hint}')
+                    self._wrong(where, f'there is no provider "{visible(provider_name)}"{hint}')
                 continue
             found = self._places.target(provider, upstream or name, name, table.timeouts)
-            targets.append(self._with_own(found, table, path))
+            targets.append(self._places.described(found, table))
         return tuple(targets)
-
-    def _with_own(self, target: Target, table: ModelTable, path: str) -> Target:
-        price = target.price
-        if table.price is not None:
-            price = FREE if table.price == "free" else self._price(table, f"{path}.price")
-        abilities = target.abilities if table.abilities is None else frozenset(table.abilities)
-        return msgspec.structs.replace(
-            target,
-            price=price,
-            window=target.window if table.window is None else table.window,
-            output=target.output if table.output is None else table.output,
-            abilities=abilities,
-            kind=table.kind or target.kind,
-        )
-
-    def _price(self, table: ModelTable, path: str) -> Price | None:
-        prices = table.price
-        if prices is None or isinstance(prices, str):
-            return None
-        fields = {name: getattr(prices, name) for name in prices.__struct_fields__}
-        made: dict[str, int] = {}
-        for name, usd in fields.items():
-            if usd is None:
-                continue
-            try:
-                made[name] = per_million(usd)
-            except (InvalidOperation, ValueError):
-                made[name] = -1
-            if made[name] < 0:
-                self._wrong(f"{path}.{name}", "expected USD per million tokens, 0 or more")
-        return Price(
-            input=made["input"],
-            output=made["output"],
-            cache_read=made.get("cache_read"),
-            cache_write_5m=made.get("cache_write_5m"),
-            cache_write_1h=made.get("cache_write_1h"),
-        )
 
     # --- lanes ---------------------------------------------------------------------------------------------
 
     def _made_lanes(self) -> dict[str, Lane]:
         own: dict[str, tuple[Target, ...]] = {}
         for name, table in self.settings.lanes.items():
-            path = _table("lanes", name)
+            path = joined("lanes", name)
             targets: list[Target] = []
             for index, item in enumerate(table.targets):
-                text, tables = _target_text(item, table)
-                targets += self._named(text, f"{path}.targets[{index}]", *tables)
+                text, key, tables = _target_text(item, table)
+                targets += self._named(text, f"{path}.targets[{index}]{key}", *tables)
             own[name] = tuple(targets)
-            if not table.targets:
-                self._wrong(f"{path}.targets", "a lane needs at least one target")
-            elif not targets and not self._problems:
-                self._wrong(f"{path}.targets", "every target of this lane is at a provider that is left out")
-        made: dict[str, Lane] = {}
-        for name, table in self.settings.lanes.items():
-            chained = list(own[name])
-            for index, after in enumerate(table.chain):
-                if after not in own:
-                    path = f"{_table('lanes', name)}.chain[{index}]"
-                    self._wrong(path, f'there is no lane "{after}"{nearest(after, own)}')
-                    continue
-                names = {target.name for target in chained}
-                chained += [target for target in own[after] if target.name not in names]
-            made[name] = _lane(name, table, tuple(chained))
-        return made
+            if not table.targets and not table.chain and table.forces:
+                self._wrong(f"{path}.targets", "a lane needs at least one target, or forces = false")
+        return {name: self._made_lane(name, table, own) for name, table in self.settings.lanes.items()}
+
+    def _made_lane(self, name: str, table: LaneTable, own: Mapping[str, tuple[Target, ...]]) -> Lane:
+        path = joined("lanes", name)
+        targets = list(own[name])
+        for index, after in enumerate(table.chain):
+            if after not in own:
+                self._wrong(f"{path}.chain[{index}]", f'there is no lane "{visible(after)}"{nearest(after, own)}')
+                continue
+            names = {target.name for target in targets}
+            targets += [target for target in own[after] if target.name not in names]
+        if not targets and not self._problems and (table.targets or table.chain):
+            self._wrong(f"{path}.targets", "every target of this lane is at a provider that is left out")
+        return _lane(name, table, tuple(targets))
 
     # --- tenants -------------------------------------------------------------------------------------------
 
@@ -213,13 +182,13 @@ class Layout:
         tenants: dict[str, Tenant] = {}
         keys: dict[bytes, Key] = {}
         for name, table in self.settings.tenants.items():
-            path = _table("tenants", name)
+            path = joined("tenants", name)
             for index, lane in enumerate(table.lanes or ()):
                 self._known_lane(lane, f"{path}.lanes[{index}]")
             if table.lane:
                 self._known_lane(table.lane, f"{path}.lane")
-            if not 0 <= table.bias <= 1:
-                self._wrong(f"{path}.bias", "expected a number from 0 (lowest cost) to 1 (highest quality)")
+                if table.lanes is not None and table.lane not in table.lanes:
+                    self._wrong(f"{path}.lane", "is not among the lanes that this tenant may use")
             for index, secret in enumerate(table.keys):
                 self._add_key(keys, secret, name, f"{path}.keys[{index}]")
             tenants[name] = Tenant(
@@ -234,66 +203,92 @@ class Layout:
         return tenants, keys
 
     def _add_key(self, keys: dict[bytes, Key], secret: str, tenant: str, path: str) -> None:
-        if len(secret) < 8:
-            self._wrong(path, "a key needs at least 8 characters")
+        if len(secret) < 8 or not secret.isascii() or not secret.isprintable() or " " in secret:
+            self._wrong(path, "a key needs at least 8 characters, all of them visible ASCII")
             return
         digest = hashlib.sha256(secret.encode()).digest()
         if digest in keys:
             self._wrong(path, f'this key already belongs to the tenant "{keys[digest].tenant}"')
             return
-        keys[digest] = Key(id=f"cfg_{digest.hex()[:12]}", tenant=tenant, name=path, last4=secret[-4:])
+        last4 = secret[-4:] if len(secret) >= 12 else ""
+        keys[digest] = Key(id=f"cfg_{digest.hex()[:12]}", tenant=tenant, name=path, last4=last4)
 
-    def _daily(self, usd: str | float | None, path: str) -> int | None:
-        if usd is None or usd == "":
+    def _daily(self, written: str | float | None, path: str) -> int | None:
+        if written is None or written == "":
             return None
-        try:
-            amount = Decimal(str(usd))
-        except InvalidOperation:
-            amount = Decimal(-1)
-        if not amount.is_finite() or amount < 0:
-            self._wrong(path, "expected an amount in USD, 0 or more")
+        amount = usd(written, MOST_DAILY_USD)
+        if amount is None:
+            self._wrong(path, f"expected an amount in USD, from 0 to {MOST_DAILY_USD}")
             return None
-        return usd_to_nanos(str(usd))
+        return usd_to_nanos(str(amount))
 
     def _known_lane(self, lane: str, path: str) -> None:
         if lane not in self.settings.lanes:
-            self._wrong(path, f'there is no lane "{lane}"{nearest(lane, self.settings.lanes)}')
+            self._wrong(path, f'there is no lane "{visible(lane)}"{nearest(lane, self.settings.lanes)}')
 
     # --- names ---------------------------------------------------------------------------------------------
 
     def _check_names(self) -> None:
-        """Two things with one name are refused: nobody could say which is meant."""
-        taken: dict[str, str] = {name: _table("lanes", name) for name in self.settings.lanes}
-        for name, table in self.settings.models.items():
-            where = _table("models", name)
-            spelled = [(name, where)]
-            spelled += [(alias, f"{where}.aliases[{index}]") for index, alias in enumerate(table.aliases)]
-            for text, path in spelled:
-                if text in taken:
-                    self._wrong(path, f'the name "{text}" is already taken by {taken[text]}')
-                else:
-                    taken[text] = path
-        claimed: dict[str, str] = {}
-        for name, table_ in self.settings.lanes.items():
-            for index, claim in enumerate(table_.claims):
-                path = f"{_table('lanes', name)}.claims[{index}]"
-                if claim in claimed:
-                    self._wrong(path, f'the model "{claim}" is already claimed by {claimed[claim]}')
-                claimed[claim] = path
+        """Two things with one name are refused, however it is spelled: nobody could say which is meant."""
+        settings = self.settings
+        for name in settings.providers:
+            if not set(name).isdisjoint("/ "):
+                self._wrong(joined("providers", name), 'holds a "/" or a space; targets are written provider/id')
+            self._speakable(name, joined("providers", name))
+        for name in settings.tenants:
+            self._speakable(name, joined("tenants", name))
+        names = _Taken("name")
+        models = _Taken("model")
+        prefixes = _Taken("prefix")
+        for name, lane in settings.lanes.items():
+            where = joined("lanes", name)
+            self._take(names, name, where, where)
+            self._take(models, name, where, where)
+            for index, claim in enumerate(lane.claims):
+                self._take(models, claim, f"{where}.claims[{index}]", where)
+        for name, model in settings.models.items():
+            where = joined("models", name)
+            self._take(names, name, where, where)
+            for index, alias in enumerate(model.aliases):
+                self._take(names, alias, f"{where}.aliases[{index}]", where)
+        for name in self.providers:
+            where = joined("providers", name)
+            for index, prefix in enumerate(settings.providers[name].prefixes):
+                self._take(prefixes, prefix, f"{where}.prefixes[{index}]", where)
+
+    def _take(self, taken: _Taken, text: str, path: str, owner: str) -> None:
+        self._speakable(text, path)
+        before, of = taken.by_spelling.setdefault(spelling(text), (path, owner))
+        if of != owner:
+            self._wrong(path, f'the {taken.what} "{visible(text)}" is already taken by {before}')
+
+    def _speakable(self, name: str, path: str) -> None:
+        if not name.strip() or not name.isprintable():
+            self._wrong(path, "is no name: it is empty, or holds a line break or another control character")
 
     def _made_names(self) -> Names:
         models: dict[str, list[Target]] = {}
         for name, targets in self._models.items():
-            for spelled in (name, *self.settings.models[name].aliases):
-                models[spelled] = list(targets)
+            # A model whose host sleeps moves to its substitute; one that is left out altogether is no model.
+            ordered = sorted(targets, key=lambda target: target.provider.name in self._asleep)
+            for spelled in (name, *self.settings.models[name].aliases) if ordered else ():
+                models[spelled] = ordered
         configured = {spelling(name) for name in models}
+        groups: dict[str, list[Target]] = {}
         awake_first = sorted(self.providers.items(), key=lambda item: item[0] in self._asleep)
         for provider_name, provider in awake_first:
             for name, target in self._offered(provider_name, provider):
-                if spelling(name) not in configured:
-                    held = models.setdefault(name, [])
-                    if all(other.name != target.name for other in held):
-                        held.append(target)
+                spelled = spelling(name)
+                held = groups.get(spelled)
+                if spelled in configured or (held is not None and target in held):
+                    continue
+                if held is None:
+                    models[name] = groups[spelled] = [target]
+                elif any(other.provider is provider for other in held):
+                    # A provider that tells two spellings apart means two models.
+                    models.setdefault(name, [target])
+                else:
+                    held.append(target)
         return Names(
             lanes=self.lanes,
             models={name: tuple(targets) for name, targets in models.items()},
@@ -307,16 +302,33 @@ class Layout:
 
     def _offered(self, name: str, provider: Provider) -> list[tuple[str, Target]]:
         """Names under which a provider's models can be asked for: listed ones, and those the catalogue knows."""
-        table = self.settings.providers[name]
-        family = family_of(table)
-        listed = [*table.models, *(card.id for card in self._cards.get(name, ()))]
-        found = [(upstream, self._places.target(provider, upstream)) for upstream in listed]
-        if family in ("openai", "anthropic", "bedrock", "simulated") and not table.models:
-            for known in self._catalog.curated(family):
-                target = self._places.target(provider, known.id)
-                names = dict.fromkeys((known.id, known.model, *known.entry.aliases))
-                found += [(spelled, target) for spelled in names]
-        return found
+        listed = [*self.settings.providers[name].models, *(card.id for card in self._cards.get(name, ()))]
+        found = {upstream: self._places.target(provider, upstream) for upstream in listed}
+        # What a provider lists under a name is what it serves under it, whatever else the catalogue knows.
+        said = {spelling(upstream) for upstream in listed}
+        curated = self._curated.get(name, {})
+        found.update({spelled: target for spelled, target in curated.items() if spelling(spelled) not in said})
+        return list(found.items())
+
+    def _made_curated(self) -> dict[str, dict[str, Target]]:
+        """For each cloud: every name of each model that it is known to serve."""
+        made: dict[str, dict[str, Target]] = {}
+        for name, provider in self.providers.items():
+            table = self.settings.providers[name]
+            family = family_of(table)
+            if family == "ollama":
+                continue
+            known = [self._catalog.known(model, family) for model in table.models]
+            if serves_catalogue(table):
+                known += self._catalog.curated(family)
+            made[name] = {
+                spelled: self._places.target(provider, spelled, model.id)
+                for model in known
+                if model is not None
+                for alias in (model.id, model.model, *model.entry.aliases)
+                for spelled in (alias, own_id(alias, family))
+            }
+        return made
 
     def _prefixes(self) -> list[Prefix]:
         made: dict[str, Prefix] = {}
@@ -326,12 +338,26 @@ class Layout:
         for name, provider in self.providers.items():
             for text in (name, family_of(self.settings.providers[name])):
                 folded = f"{text.lower()}/"
-                if text and text != "ollama":
+                # Ollama's own names may begin so, and of several hosts none is meant.
+                if text and (text != "ollama" or text == name):
                     made.setdefault(folded, Prefix(folded, folded, partial(self._places.target, provider)))
         return list(made.values())
 
     def _wrong(self, path: str, message: str) -> None:
         self._problems.append(Problem(path, message))
+
+
+def serves_catalogue(table: ProviderTable) -> bool:
+    """Whether a provider has all the models that the catalogue knows of its family, without being asked."""
+    return not table.models and family_of(table) in CURATED
+
+
+class _Taken:
+    """Names that are taken, by their one spelling: where, and by which table."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.by_spelling: dict[str, tuple[str, str]] = {}
 
 
 def _lane(name: str, table: LaneTable, targets: tuple[Target, ...]) -> Lane:
@@ -348,12 +374,7 @@ def _lane(name: str, table: LaneTable, targets: tuple[Target, ...]) -> Lane:
     )
 
 
-def _target_text(item: str | TargetTable, lane: LaneTable) -> tuple[str, tuple[Timeouts, ...]]:
+def _target_text(item: str | TargetTable, lane: LaneTable) -> tuple[str, str, tuple[Timeouts, ...]]:
     if isinstance(item, str):
-        return item, (lane.timeouts,)
-    return item.target, (item.timeouts, lane.timeouts)
-
-
-def _table(kind: str, name: str) -> str:
-    plain = name.replace("-", "").replace("_", "").isalnum()
-    return f"{kind}.{name}" if plain else f'{kind}."{name}"'
+        return item, "", (lane.timeouts,)
+    return item.target, ".target", (item.timeouts, lane.timeouts)

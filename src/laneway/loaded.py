@@ -20,6 +20,7 @@ from laneway.config import ConfigError, Problem
 from laneway.layout import Layout
 
 HERE = Path("laneway.toml")
+TABLES = ("providers", "models", "lanes", "tenants")
 
 
 class Loaded(NamedTuple):
@@ -36,26 +37,51 @@ def load(path: Path | None, variables: Mapping[str, str]) -> Loaded:
     path = path or (Path(variables["LANEWAY_CONFIG"]) if variables.get("LANEWAY_CONFIG") else None)
     if path is None and HERE.is_file():
         path = HERE
-    settings = config.read(_text(path), variables).settings
+    try:
+        return _loaded(path, variables)
+    except ConfigError as error:
+        raise ConfigError(sorted(error.problems), str(path) if path is not None else "") from None
+
+
+def _loaded(path: Path | None, variables: Mapping[str, str]) -> Loaded:
+    source = config.read(_text(path), variables)
+    problems = list(source.problems)
+    settings = source.settings
     found: tuple[str, ...] = ()
     if not settings.providers:
         offers = environment.offered(variables)
+        problems += offers.problems
         found = offers.lines
         settings = msgspec.structs.replace(
             settings,
             providers=offers.settings.providers,
             lanes={**offers.settings.lanes, **settings.lanes},
         )
-    settings = environment.overlaid(settings, variables)
-    scale = environment.timeout_scale(variables)
-    layout = Layout(
-        settings,
-        catalog(),
-        version=config.version_of(settings),
-        scale=scale,
-        region=environment.region_of(variables),
-    )
+    settings = environment.overlaid(settings, variables, problems)
+    scale = environment.timeout_scale(variables, problems)
+    if not source.unread.isdisjoint(TABLES):
+        # Whatever refers into a table that could not be read at all would be a second complaint about the same.
+        raise ConfigError(problems)
+    try:
+        layout = Layout(
+            settings,
+            catalog(),
+            version=config.version_of(settings),
+            scale=scale,
+            region=environment.region_of(variables),
+        )
+    except ConfigError as error:
+        raise ConfigError(
+            [*problems, *(each for each in error.problems if not _within(each.path, source.unread))]
+        ) from None
+    if problems:
+        raise ConfigError(problems)
     return Loaded(layout, path, found, scale)
+
+
+def _within(path: str, unread: frozenset[str]) -> bool:
+    """Whether a problem only follows from what could not be read at its path, or above it."""
+    return any(path == other or path.startswith((f"{other}.", f"{other}[")) for other in unread)
 
 
 @lru_cache(maxsize=1)
@@ -68,8 +94,9 @@ def _text(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        return path.read_text(encoding="utf-8")
+        # Some editors begin a file with a mark of its encoding.
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise ConfigError([Problem(str(path), f"cannot be read: {error.strerror}")]) from None
+        raise ConfigError([Problem("", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
-        raise ConfigError([Problem(str(path), "is not UTF-8 text")]) from None
+        raise ConfigError([Problem("", "is not UTF-8 text")]) from None

@@ -6,21 +6,26 @@ the docstrings). Refuses: reading files, checking references between tables (con
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1)]
+Ability = Literal["tools", "vision", "json", "schema", "prefill", "thinking", "logprobs", "cache", "documents", "embed"]
 
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Time limits of one call, in seconds. A table that leaves one out takes it from the next wider table."""
 
-    connect: float | None = None
+    connect: Seconds | None = None
     """Until the connection stands."""
-    headers: float | None = None
+    headers: Seconds | None = None
     """Until the response head has come; for an answer that is not streamed this includes making it."""
-    first_content: float | None = None
+    first_content: Seconds | None = None
     """In a stream, until the first content has come."""
-    between_chunks: float | None = None
+    between_chunks: Seconds | None = None
     """The longest silence after that."""
 
 
@@ -29,8 +34,8 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     """Address to listen on. On anything but loopback, keys are required (or `open`)."""
-    port: int = 8080
-    """Port to listen on."""
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
+    """Port to listen on; 0: any that is free."""
     store: str = "sqlite:///laneway.db"
     """Where state rests: `sqlite:///relative/path`, `sqlite:////absolute/path` or `memory:`."""
     admin_key: str = ""
@@ -39,9 +44,9 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Serve without keys on an interface that is not loopback."""
     cors: tuple[str, ...] = ()
     """Origins of web pages that may call the gateway; `*` for any."""
-    body_limit_mb: float = 64.0
+    body_limit_mb: Annotated[float, Meta(gt=0, le=4096)] = 64.0
     """Largest request body."""
-    body_timeout: float = 60.0
+    body_timeout: Seconds = 60.0
     """Seconds in which a request body must have arrived."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses whose `X-Forwarded-*` headers are believed."""
@@ -51,11 +56,11 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Prefix of the gateway's own attributes on records."""
     engine: Literal["own", "httpx"] = "own"
     """HTTP client for providers: `own` (fast, HTTP/1.1) or `httpx` (proxies from the environment)."""
-    refresh: float = 30.0
+    refresh: Seconds = 30.0
     """Seconds between two looks at the model lists of providers."""
     watch: bool = False
     """Reload when the configuration file changes."""
-    keep_records_days: float = 30.0
+    keep_records_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
     """How long records of requests are kept."""
 
 
@@ -65,15 +70,17 @@ class ProviderTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dialect: Literal["openai", "anthropic", "ollama", "converse"] = "openai"
     """Wire format: `openai` for anything OpenAI-compatible, `converse` for AWS Bedrock."""
     url: str = ""
-    """Base url, with the version part where the provider has one (`https://api.openai.com/v1`)."""
+    """Base url, with the version part where the provider has one (`https://api.openai.com/v1`); unset, for Bedrock:
+    that of its region."""
     api_key: str = ""
     """Key sent to the provider; clients never see it."""
     tier: Literal["local", "balanced", "premium"] | None = None
     """How dear it is; unset: `local` for loopback and private addresses and Ollama, else `balanced`."""
     family: str = ""
-    """Family of ids in the catalogue: `openai`, `anthropic`, `bedrock`, `openrouter`, `ollama`; unset: by url."""
+    """Family of ids in the catalogue: `openai`, `anthropic`, `bedrock`, `openrouter`, `ollama`, `simulated`; unset: by
+    dialect and url."""
     region: str = ""
-    """AWS region; unset: `AWS_REGION`."""
+    """AWS region; unset: the one in the url, else `AWS_REGION`."""
     prefixes: tuple[str, ...] = ()
     """Model names beginning so are sent here as they are (`mistralai/`, `qwen/`)."""
     accepts: tuple[str, ...] = ()
@@ -84,14 +91,14 @@ class ProviderTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Further request headers."""
     timeouts: Timeouts = Timeouts()
     """Time limits of calls to it."""
-    slots: int | None = None
+    slots: Count | None = None
     """Calls at the same time; unset: no limit."""
     lists: bool | None = None
     """Whether its model list is asked for; unset: yes, except for Bedrock."""
     asks_usage: bool | None = None
     """Whether usage is asked for inside streams; unset: yes."""
     optional: bool = False
-    """With an empty url the provider, and every target at it, is left out instead of being an error."""
+    """With an empty url (an unset variable, say) the provider and every target at it are left out without complaint."""
 
 
 class PriceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,16 +129,16 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Other names for it."""
     price: PriceTable | Literal["free"] | None = None
     """Its price, or `free`."""
-    window: int | None = None
+    window: Count | None = None
     """Tokens of prompt and answer together."""
-    output: int | None = None
+    output: Annotated[int, Meta(ge=0)] | None = None
     """Tokens of the longest answer."""
-    abilities: tuple[str, ...] | None = None
+    abilities: tuple[Ability, ...] | None = None
     """What it can do: tools, vision, json, schema, prefill, thinking, logprobs, cache, documents, embed."""
     kind: Literal["chat", "embed"] | None = None
     """What it makes."""
     substitute: str = ""
-    """A model to use while this one's host is asleep or failing."""
+    """What to use while this one's host is asleep or failing: another of these models, or `provider/id`."""
     timeouts: Timeouts = Timeouts()
     """Time limits of calls to it."""
     listed: bool = True
@@ -151,7 +158,7 @@ class LaneTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A named kind of traffic."""
 
     targets: tuple[str | TargetTable, ...] = ()
-    """What may serve it, in order: model names or `provider/id`."""
+    """What may serve it, in order: names of `[models]`, or `provider/id`."""
     chain: tuple[str, ...] = ()
     """Lanes whose targets are tried after its own. A dearer tier is entered only if it is named here."""
     forces: bool = True
@@ -187,7 +194,7 @@ class TenantTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Project of requests that name none."""
     daily_usd: str | float | None = None
     """Most it may spend in a UTC day."""
-    bias: float = 0.5
+    bias: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """Quality against cost: 0 lowest cost, 1 highest quality."""
 
 

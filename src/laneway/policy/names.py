@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 from laneway.route import Lane, Target
 
+MOST_NAME = 256
+MOST_MADE = 4096
+
 
 class Meaning(NamedTuple):
     """What a name stands for: a lane, or the targets of a model (with the lane that claims it, if one does)."""
@@ -55,10 +58,10 @@ class Names:
         self.models: Mapping[str, tuple[Target, ...]] = models or {}
         self._prefixes = sorted(prefixes, key=lambda prefix: -len(prefix.text))
         self._patterns = tuple(patterns)
-        claims = {claim: lane for lane in self.lanes.values() for claim in lane.claims}
+        claims = {spelling(claim): lane for lane in self.lanes.values() for claim in lane.claims}
         self._exact: dict[str, Meaning] = {}
         for name, targets in self.models.items():
-            self._exact[name] = Meaning(claims.get(name), targets, False)
+            self._exact[name] = Meaning(claims.get(spelling(name)), targets, False)
         for claim, lane in claims.items():
             self._exact.setdefault(claim, Meaning(lane, lane.targets, False))
         for name, lane in self.lanes.items():
@@ -75,13 +78,13 @@ class Names:
         if found is not None:
             return found
         found = self._folded.get(spelling(name)) or self._from_prefix(name)
-        if found is not None and len(self._made) < 4096:
+        if found is not None and len(self._made) < MOST_MADE:
             self._made[name] = found
         return found
 
     def _from_prefix(self, name: str) -> Meaning | None:
         # These names become header values and paths, and callers make them up.
-        if len(name) > 256 or not name.isprintable():
+        if not name or len(name) > MOST_NAME or not name.isprintable():
             return None
         folded = name.lower()
         for prefix in self._prefixes:
