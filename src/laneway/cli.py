@@ -16,8 +16,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from laneway import __version__
-from laneway.config import ConfigError
+from laneway.config import ConfigError, Problem
+from laneway.environment import shown
+from laneway.layout import Layout, serves_catalogue
 from laneway.loaded import Loaded, load
+from laneway.route import Clocks, Lane, Price, Provider, Stage
+from laneway.settings import ProviderTable
 from laneway.store import Store, StoreError, open_store
 
 EPILOG = """\
@@ -35,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         _say_problems(error)
         return 2
+    except BrokenPipeError:
+        # Whoever read has seen enough (`laneway check | head`); nothing more is to be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 130
     return code
@@ -163,51 +171,138 @@ def _example_model(loaded: Loaded) -> str:
 def _check(parsed: argparse.Namespace) -> int:
     loaded = load(parsed.config, os.environ)
     layout = loaded.layout
-    _say(f"configuration {layout.version} from {loaded.path or 'the environment'}: no problems")
+    try:
+        open_store(layout.settings.server.store)
+    except StoreError as error:
+        raise ConfigError([Problem("server.store", str(error))], str(loaded.path or "")) from None
+    where = loaded.path or "no file, only what the environment offers"
+    _say(f"no problems (configuration {layout.version}: {where})")
     for line in loaded.found:
         _say(f"  found: {line}")
-    _say("providers")
-    for provider in layout.providers.values():
-        clocks = provider.clocks
-        _say(
-            f"  {provider.name:<18} {provider.dialect:<9} {provider.tier.value:<9} {provider.origin}{provider.path}"
-            f"  connect {clocks.connect_s:g} s, headers {clocks.headers_s:g} s, first content"
-            f" {clocks.first_content_s:g} s, between chunks {clocks.between_chunks_s:g} s"
-        )
-    _say("lanes")
+    _say_table("server", _server_rows(layout))
+    _say_table("providers", _provider_rows(layout))
     for lane in layout.lanes.values():
-        flags = [lane.stage.value, f"rescue {lane.rescue}", *(["run only"] if lane.run_only else [])]
-        _say(f"  {lane.name}  ({', '.join(flags)})")
-        for number, target in enumerate(lane.targets, 1):
-            _say(f"    {number}. {target.name}  {target.provider.tier.value}, {_price(target.price)}")
-    _say("models")
-    configured = layout.settings.models or {
-        name: None for name, targets in layout.names.models.items() if targets and targets[0].upstream == name
-    }
-    for name in configured:
-        targets = layout.names.models.get(name, ())
-        places = " -> ".join(target.name for target in targets) or "left out (its provider is)"
-        _say(f"  {name:<40} {places}  {_price(targets[0].price) if targets else ''}")
-    _say("tenants")
-    for tenant in layout.tenants.values():
-        lanes = ", ".join(sorted(tenant.lanes)) if tenant.lanes is not None else "all lanes"
-        count = sum(key.tenant == tenant.name for key in layout.keys.values())
-        _say(f"  {tenant.name}: {count} configured keys, {lanes}, {_daily(tenant.daily_nanos)}")
+        _say_table(f"lane {lane.name}{_lane_words(lane)}", _lane_rows(layout, lane))
+    _say_table("models", _model_rows(layout))
+    _say_table("tenants", _tenant_rows(layout))
     return 0
 
 
-def _price(price: object) -> str:
-    from laneway.route import Price
+def _server_rows(layout: Layout) -> list[tuple[str, ...]]:
+    server = layout.settings.server
+    keys = [f"keys in the file: {len(layout.keys)}", "admin key set" if server.admin_key else "no admin key"]
+    keys += ["open to everybody"] if server.open else []
+    return [
+        ("listens on", f"{server.host}:{server.port}  ({', '.join(keys)})"),
+        ("state in", server.store),
+        ("time limits", _clocks(layout.clocks)),
+    ]
 
-    if not isinstance(price, Price):
-        return "no price known"
-    if price.free:
-        return "free"
-    return f"{price.input / 1e6:g} / {price.output / 1e6:g} USD per million tokens"
+
+def _provider_rows(layout: Layout) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for name, table in layout.settings.providers.items():
+        provider = layout.providers.get(name)
+        if provider is None:
+            rows.append((name, "left out: it is optional, and its url is empty"))
+            continue
+        key = f"key {shown(table.api_key)}" if table.api_key else ""
+        if provider.signing:
+            key = f"signed for {provider.region}"
+        where = f"{provider.origin}{provider.path}"
+        limits = _clocks(provider.clocks, layout.clocks) or "usual limits"
+        serves = _serves(table, provider)
+        rows.append((name, provider.dialect, provider.tier.value, where, key or "no key", limits, serves))
+    return rows
 
 
-def _daily(nanos: int | None) -> str:
-    return "no daily limit" if nanos is None else f"{nanos / 1e9:g} USD a day"
+def _serves(table: ProviderTable, provider: Provider) -> str:
+    serves = [f"{len(table.models)} of its models" if table.models else ""]
+    serves += ["all that the catalogue knows" if serves_catalogue(table) else ""]
+    serves += ["what it lists" if provider.lists else ""]
+    serves += [f"{prefix}*" for prefix in table.prefixes]
+    return ", ".join(filter(None, (*serves, *table.accepts)))
+
+
+def _lane_words(lane: Lane) -> str:
+    words = [
+        f'badge "{lane.badge}"' if lane.badge else "",
+        "" if lane.stage is Stage.ACTIVE else lane.stage.value,
+        "runs only" if lane.run_only else "",
+        "" if lane.rescue == "error" else f"rescue {lane.rescue}",
+        "sticky" if lane.sticky else "",
+        "" if lane.forces else "keeps the model that was asked for",
+        f"takes {', '.join(lane.claims)} from everybody" if lane.claims else "",
+    ]
+    return ", ".join(["", *filter(None, words)])
+
+
+def _lane_rows(layout: Layout, lane: Lane) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for number, target in enumerate(lane.targets, 1):
+        limits = _clocks(target.clocks, layout.clocks)
+        rows.append((f"{number}.", target.name, target.provider.tier.value, _price(target.price), limits))
+    return rows or [("no targets: it only names its traffic",)]
+
+
+def _model_rows(layout: Layout) -> list[tuple[str, ...]]:
+    """Every model once, by the name that is its own; the aliases of one's own models beside it."""
+    rows: list[tuple[str, ...]] = []
+    known = layout.names.models
+    named = [name for name, targets in known.items() if targets[0].model == name]
+    for name in dict.fromkeys((*layout.settings.models, *named)):
+        table = layout.settings.models.get(name)
+        places = [f"{target.name} ({_price(target.price)})" for target in known.get(name, ())]
+        aliases = f"also {', '.join(table.aliases)}" if table is not None and table.aliases else ""
+        rows.append((name, ", then ".join(places) or "left out, as its provider is", aliases))
+    return rows
+
+
+def _tenant_rows(layout: Layout) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for tenant in layout.tenants.values():
+        keys = [f"...{key.last4}" for key in layout.keys.values() if key.tenant == tenant.name]
+        rows.append(
+            (
+                tenant.name,
+                f"keys {', '.join(keys)}" if keys else "no keys in the file",
+                f"lanes {', '.join(sorted(tenant.lanes))}" if tenant.lanes is not None else "all lanes",
+                f"models {', '.join(tenant.models)}" if tenant.models is not None else "all models",
+                f"{tenant.daily_nanos / 1e9:g} USD a day" if tenant.daily_nanos is not None else "no daily limit",
+            )
+        )
+    return rows
+
+
+def _price(price: Price | None) -> str:
+    """USD per million tokens, in and out."""
+    if price is None:
+        return "price unknown"
+    return "free" if price.free else f"${_dollars(price.input)}/${_dollars(price.output)} per million"
+
+
+def _dollars(picos: int) -> str:
+    """At least two places, and as many as it takes."""
+    whole, _, part = f"{picos / 1e6:.6f}".partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def _clocks(clocks: Clocks, usual: Clocks | None = None) -> str:
+    """The time limits, or only those that are not the usual ones."""
+    return ", ".join(
+        f"{name.removesuffix('_s').replace('_', ' ')} {getattr(clocks, name):g} s"
+        for name in clocks.__struct_fields__
+        if usual is None or getattr(clocks, name) != getattr(usual, name)
+    )
+
+
+def _say_table(title: str, rows: list[tuple[str, ...]]) -> None:
+    if not rows:
+        return
+    widths = [max((len(row[column]) for row in rows if len(row) > column + 1), default=0) for column in range(8)]
+    _say(f"\n{title}")
+    for row in rows:
+        _say("  " + "  ".join(cell.ljust(widths[column]) for column, cell in enumerate(row)).rstrip())
 
 
 # --- keys --------------------------------------------------------------------------------------------------
@@ -295,6 +390,6 @@ def _error(text: str) -> None:
 
 def _say_problems(error: ConfigError) -> None:
     count = len(error.problems)
-    _error(f"the configuration has {count} problem{'s' if count != 1 else ''}:")
+    _error(f"{error.where or 'the configuration'} has {count} problem{'s' if count != 1 else ''}:")
     for problem in error.problems:
         print(f"  {problem}", file=sys.stderr, flush=True)
