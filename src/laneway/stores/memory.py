@@ -1,4 +1,4 @@
-"""The state ports held in memory: the default of a middleware mounted alone, and the slow-thinking twin in tests.
+"""The state ports held in memory: the default of a middleware mounted alone, and the plain twin in tests.
 
 Owns: keys, ledger, pins and journal of one process, bounded where callers choose the size.
 Refuses: surviving a restart, and sharing with another process.
@@ -7,15 +7,17 @@ Refuses: surviving a restart, and sharing with another process.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Mapping, Sequence
 
-from laneway.ports import Hold, Left, Pin
-from laneway.record import attributes
-from laneway.route import Key, Outcome
+import msgspec
 
-HOLD_S = 900.0
-"""How long a hold lives when nobody settles it: longer than any request may take."""
+from laneway.ports import Hold, Left, Pin
+from laneway.record import PREFIX, attributes
+from laneway.route import Key, Outcome
+from laneway.stores.schema import HOLD_S, PIN_S, PINS_PER_TENANT, StoreError, matches
+
+MOST_SETTLED = 100_000
 
 
 class MemoryKeys:
@@ -37,6 +39,8 @@ class MemoryKeys:
         return self._by_digest.get(digest)
 
     async def create(self, key: Key, digest: bytes) -> None:
+        if digest in self._by_digest or any(other.id == key.id for other in self._by_digest.values()):
+            raise StoreError(f"There is a key '{key.id}' already, or one with the same secret.")
         self._by_digest[digest] = key
 
     async def list(self) -> Sequence[Key]:
@@ -46,16 +50,32 @@ class MemoryKeys:
         for digest, key in self._by_digest.items():
             if key.id == key_id:
                 if key.revoked_s is None:
-                    self._by_digest[digest] = Key(
-                        id=key.id,
-                        tenant=key.tenant,
-                        name=key.name,
-                        last4=key.last4,
-                        created_s=key.created_s,
-                        revoked_s=now_s,
-                    )
+                    self._by_digest[digest] = msgspec.structs.replace(key, revoked_s=now_s)
                 return True
         return False
+
+
+class _Budget:
+    """What was spent and what is held under one name. Holds stand in the order in which they were made."""
+
+    __slots__ = ("held_nanos", "holds", "spent_nanos")
+
+    def __init__(self) -> None:
+        self.spent_nanos = 0
+        self.held_nanos = 0
+        self.holds: OrderedDict[str, Hold] = OrderedDict()
+
+    def end(self, request_id: str) -> None:
+        hold = self.holds.pop(request_id, None)
+        if hold is not None:
+            self.held_nanos -= hold.nanos
+
+    def expire(self, now_s: float) -> None:
+        while self.holds:
+            first = next(iter(self.holds.values()))
+            if first.expires_s > now_s:
+                return
+            self.end(first.request_id)
 
 
 class MemoryLedger:
@@ -63,88 +83,90 @@ class MemoryLedger:
 
     def __init__(self, *, hold_s: float = HOLD_S) -> None:
         self._hold_s = hold_s
-        self._spent: dict[str, int] = {}
-        self._holds: dict[tuple[str, str], Hold] = {}
+        self._budgets: defaultdict[str, _Budget] = defaultdict(_Budget)
         self._settled: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def left(self, budget: str, cap_nanos: int, now_s: float) -> Left:
         return self._left(budget, cap_nanos, now_s)
 
     async def hold(self, request_id: str, budget: str, nanos: int, cap_nanos: int, now_s: float) -> Hold | Left:
-        held = self._holds.get((budget, request_id))
-        if held is not None and held.expires_s > now_s:
-            return held
         left = self._left(budget, cap_nanos, now_s)
+        known = self._budgets[budget]
+        held = known.holds.get(request_id)
+        if held is not None:
+            return held
         if nanos > left.free_nanos:
             return left
         made = Hold(request_id=request_id, budget=budget, nanos=nanos, expires_s=now_s + self._hold_s)
-        self._holds[(budget, request_id)] = made
+        known.holds[request_id] = made
+        known.held_nanos += nanos
         return made
 
     async def settle(self, request_id: str, budget: str, nanos: int, now_s: float) -> None:
+        known = self._budgets[budget]
+        known.end(request_id)
         name = (budget, request_id)
-        self._holds.pop(name, None)
         if name in self._settled:
             return
         self._settled[name] = None
-        if len(self._settled) > 100_000:
+        if len(self._settled) > MOST_SETTLED:
             self._settled.popitem(last=False)
-        self._spent[budget] = self._spent.get(budget, 0) + nanos
+        known.spent_nanos += nanos
 
     async def release(self, request_id: str, budget: str, now_s: float) -> None:
-        self._holds.pop((budget, request_id), None)
+        self._budgets[budget].end(request_id)
 
     def _left(self, budget: str, cap_nanos: int, now_s: float) -> Left:
-        for name in [name for name, held in self._holds.items() if held.expires_s <= now_s]:
-            del self._holds[name]
-        held = sum(held.nanos for (of, _), held in self._holds.items() if of == budget)
-        return Left(budget=budget, cap_nanos=cap_nanos, spent_nanos=self._spent.get(budget, 0), held_nanos=held)
+        known = self._budgets[budget]
+        known.expire(now_s)
+        return Left(budget=budget, cap_nanos=cap_nanos, spent_nanos=known.spent_nanos, held_nanos=known.held_nanos)
 
 
 class MemoryPins:
-    """The last pins used, per tenant and trace."""
+    """The last pins of each tenant, by trace."""
 
-    def __init__(self, *, most: int = 10_000, ttl_s: float = 3600.0) -> None:
+    def __init__(self, *, most: int = PINS_PER_TENANT, ttl_s: float = PIN_S) -> None:
         self._most = most
         self._ttl_s = ttl_s
-        self._pins: OrderedDict[tuple[str, str], Pin] = OrderedDict()
+        self._tenants: defaultdict[str, OrderedDict[str, Pin]] = defaultdict(OrderedDict)
 
     async def get(self, tenant: str, trace: str, now_s: float) -> Pin | None:
-        name = (tenant, trace)
-        pin = self._pins.get(name)
+        pins = self._tenants[tenant]
+        pin = pins.get(trace)
         if pin is None:
             return None
         if pin.at_s + self._ttl_s <= now_s:
-            del self._pins[name]
+            del pins[trace]
             return None
-        self._pins.move_to_end(name)
+        pins.move_to_end(trace)
         return pin
 
     async def put(self, tenant: str, trace: str, pin: Pin) -> None:
-        self._pins[(tenant, trace)] = pin
-        self._pins.move_to_end((tenant, trace))
-        if len(self._pins) > self._most:
-            self._pins.popitem(last=False)
+        pins = self._tenants[tenant]
+        pins[trace] = pin
+        pins.move_to_end(trace)
+        if len(pins) > self._most:
+            pins.popitem(last=False)
 
 
 class MemoryJournal:
-    """The last outcomes."""
+    """The last outcomes. One that makes room for a newer one was kept its time: nothing is ever dropped here."""
 
-    def __init__(self, *, most: int = 1000) -> None:
+    dropped = 0
+
+    def __init__(self, *, most: int = 1000, prefix: str = PREFIX) -> None:
         self._outcomes: deque[Outcome] = deque(maxlen=most)
-        self.dropped = 0
+        self._prefix = prefix
 
     def record(self, outcome: Outcome) -> None:
-        if len(self._outcomes) == self._outcomes.maxlen:
-            self.dropped += 1
         self._outcomes.append(outcome)
 
     async def recent(self, limit: int, filters: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
         found: list[Mapping[str, object]] = []
         for outcome in reversed(self._outcomes):
-            row = attributes(outcome)
-            if all(str(row.get(name)) == value for name, value in filters.items()):
+            if len(found) >= limit:
+                break
+            row = attributes(outcome, self._prefix)
+            if matches(row, filters):
                 found.append(row)
-                if len(found) >= limit:
-                    break
         return found

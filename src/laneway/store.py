@@ -1,0 +1,106 @@
+"""Store: the state ports of one gateway, opened by URL.
+
+Owns: which adapters stand behind a URL, and starting and closing them together.
+Refuses: to be handed to a middleware, which takes the one port it asks; and to load SQLite before it is wanted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from laneway.ports import Journal, Keys, Ledger, Pins
+from laneway.record import PREFIX
+from laneway.stores.schema import StoreError as StoreError
+
+KEEP_DAYS = 30.0
+KEEP_ROWS = 1_000_000
+FORMS = "'sqlite:///relative/path', 'sqlite:////absolute/path' or 'memory:'"
+
+
+class Store(msgspec.Struct, frozen=True, kw_only=True):
+    """The ports, which work from `start()` to `close()`; `place` is where their rows rest, for a person to read."""
+
+    keys: Keys
+    ledger: Ledger
+    pins: Pins
+    journal: Journal
+    place: str
+    starting: Callable[[], Awaitable[None]]
+    closing: Callable[[], Awaitable[None]]
+
+    async def start(self) -> None:
+        """Opens what the URL named, on the running loop. Raises StoreError with a sentence for a person."""
+        await self.starting()
+
+    async def close(self) -> None:
+        """Writes what is still to be written, then lets go."""
+        await self.closing()
+
+
+def open_store(
+    url: str,
+    *,
+    keep_days: float = KEEP_DAYS,
+    keep_rows: int = KEEP_ROWS,
+    prefix: str = PREFIX,
+    clock: Callable[[], float] = time.time,
+) -> Store:
+    """The store a URL names; nothing is touched before `start()`. Raises StoreError for a URL that names none.
+
+    `keep_days` and `keep_rows` bound the journal; `prefix` is that of the records' own attributes; `clock` says what
+    is past its time.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "memory" and rest in ("", "//"):
+        return _memory(prefix)
+    if scheme == "sqlite" and rest.startswith("///") and len(rest) > 3 and "?" not in rest and ":memory:" not in rest:
+        return _sqlite(Path(rest[3:]).expanduser(), keep_days, keep_rows, prefix, clock)
+    # Only the scheme is shown: the rest of somebody's database URL may hold a password.
+    raise StoreError(f"No store is known for a URL that begins with '{scheme[:20]}:'. Write {FORMS}.")
+
+
+def _memory(prefix: str) -> Store:
+    from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryPins
+
+    return Store(
+        keys=MemoryKeys(),
+        ledger=MemoryLedger(),
+        pins=MemoryPins(),
+        journal=MemoryJournal(prefix=prefix),
+        place="memory (gone when it ends)",
+        starting=_nothing,
+        closing=_nothing,
+    )
+
+
+async def _nothing() -> None:
+    pass
+
+
+def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Callable[[], float]) -> Store:
+    from laneway.stores.sqlite.database import Database
+    from laneway.stores.sqlite.journal import SqliteJournal
+    from laneway.stores.sqlite.keys import SqliteKeys
+    from laneway.stores.sqlite.ledger import SqliteLedger
+    from laneway.stores.sqlite.pins import SqlitePins
+
+    database = Database(path, clock=clock)
+    journal = SqliteJournal(database, keep_days=keep_days, keep_rows=keep_rows, prefix=prefix)
+
+    async def close() -> None:
+        await journal.drain()
+        await database.close()
+
+    return Store(
+        keys=SqliteKeys(database),
+        ledger=SqliteLedger(database),
+        pins=SqlitePins(database),
+        journal=journal,
+        place=str(path),
+        starting=database.start,
+        closing=close,
+    )

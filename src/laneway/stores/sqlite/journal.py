@@ -1,0 +1,159 @@
+"""Outcomes in SQLite, written behind the answers.
+
+Owns: the queue between a request's end and the table, turning outcomes into rows a few at a time, reports over them,
+and forgetting what is past its time.
+Refuses: to make a request wait, and to hide a loss: what could not be kept is counted in `dropped`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+
+import msgspec
+
+from laneway.record import PREFIX, attributes
+from laneway.route import Outcome
+from laneway.stores.schema import StoreError, filter_texts
+from laneway.stores.sqlite.database import Database
+
+DELAY_S = 0.05
+"""How long an outcome may wait for others to be written with."""
+MOST_UNWRITTEN = 10_000
+BATCH = 256
+"""Outcomes in one job: a hold queued behind it waits for no more than these."""
+AT_ONCE = 32
+"""Outcomes in one statement. While it runs the interpreter is free, so the loop never waits for more than these."""
+STEP_ROWS = 500
+
+# The rows come as one JSON array: one call into SQLite then writes them all without the interpreter.
+_INSERT = """
+INSERT INTO outcomes (at_s, tenant, lane, status, model, record)
+SELECT value ->> '$.at_s', value ->> '$.tenant', value ->> ?, value ->> '$.status',
+    value ->> '$."gen_ai.request.model"', value
+FROM json_each(?)
+"""
+_FORGET_OLD = "DELETE FROM outcomes WHERE id IN (SELECT id FROM outcomes WHERE at_s <= ? ORDER BY at_s LIMIT ?)"
+# Numbers are given in order and never again, so the newest one says how many there can be.
+_FORGET_CROWD = (
+    "DELETE FROM outcomes WHERE id IN "
+    "(SELECT id FROM outcomes WHERE id <= (SELECT max(id) FROM outcomes) - ? ORDER BY id LIMIT ?)"
+)
+
+
+class SqliteJournal:
+    """The record of requests; `record` is called on the loop that started the database.
+
+    Records older than `keep_days` and all but the newest `keep_rows` are forgotten, a few at a time.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        keep_days: float,
+        keep_rows: int,
+        prefix: str = PREFIX,
+        most: int = MOST_UNWRITTEN,
+    ) -> None:
+        self.dropped = 0
+        self._database = database
+        self._keep_s = keep_days * 86_400
+        self._keep_rows = keep_rows
+        self._prefix = prefix
+        self._most = most
+        self._columns = {
+            "tenant": "tenant",
+            f"{prefix}.lane": "lane",
+            "status": "status",
+            "gen_ai.request.model": "model",
+        }
+        self._queue: deque[Outcome] = deque()
+        self._recorded = 0
+        self._written = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Future[int] | None = None
+        database.add_chore(self.prune)
+
+    def record(self, outcome: Outcome) -> None:
+        if self._recorded - self._written >= self._most:
+            self.dropped += 1
+            return
+        self._recorded += 1
+        self._queue.append(outcome)
+        if self._timer is None and self._writing is None:
+            # Without a running loop it waits for the next record, or for `drain`.
+            with suppress(RuntimeError):
+                self._timer = asyncio.get_running_loop().call_later(DELAY_S, self._write)
+
+    async def recent(self, limit: int, filters: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
+        if limit <= 0 or any('"' in name for name in filters):
+            return []
+        await self.drain()
+        conditions, parameters = ["true"], list[object]()
+        for name, value in filters.items():
+            if name in self._columns:
+                # The column only finds the rows faster; what a match is, the record says.
+                conditions.append(f"{self._columns[name]} = ?")
+                parameters.append(value)
+            texts = filter_texts(value)
+            conditions.append(f"record -> ? IN ({', '.join('?' * len(texts))})")
+            parameters += (f'$."{name}"', *texts)
+        sql = f"SELECT record FROM outcomes WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        parameters.append(limit)
+        decode = msgspec.json.Decoder(dict[str, object]).decode
+        return await self._database.read(lambda db: [decode(text) for (text,) in db.execute(sql, parameters)])
+
+    async def drain(self) -> None:
+        """Returns when everything recorded before is written, or counted as dropped."""
+        goal = self._recorded
+        while self._written < goal:
+            if self._writing is None:
+                self._write()
+            else:
+                await asyncio.wait([self._writing])
+
+    def _write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+        try:
+            self._writing = self._database.submit(partial(self._insert, batch))
+        except StoreError:
+            self._queue.clear()
+            self.dropped += self._recorded - self._written
+            self._written = self._recorded
+        else:
+            self._writing.add_done_callback(partial(self._ended, len(batch)))
+
+    def _ended(self, count: int, written: asyncio.Future[int]) -> None:
+        self._writing = None
+        self._written += count
+        lost = written.cancelled() or written.exception() is not None
+        self.dropped += count if lost else written.result()
+        if self._queue:
+            self._write()
+
+    def _insert(self, batch: Sequence[Outcome], db: sqlite3.Connection) -> int:
+        """In the writing thread; answers how many outcomes could not be put into words."""
+        lost = 0
+        for start in range(0, len(batch), AT_ONCE):
+            rows: list[bytes] = []
+            for outcome in batch[start : start + AT_ONCE]:
+                try:
+                    rows.append(msgspec.json.encode(attributes(outcome, self._prefix)))
+                except (TypeError, ValueError):  # it must not take its neighbours along
+                    lost += 1
+            db.execute(_INSERT, (f'$."{self._prefix}.lane"', (b"[" + b",".join(rows) + b"]").decode()))
+        return lost
+
+    def prune(self, db: sqlite3.Connection, now_s: float) -> bool:
+        """A step of forgetting: what is too old, and what is too much."""
+        gone = db.execute(_FORGET_OLD, (now_s - self._keep_s, STEP_ROWS)).rowcount
+        gone = max(gone, db.execute(_FORGET_CROWD, (self._keep_rows, STEP_ROWS)).rowcount)
+        return gone >= STEP_ROWS
