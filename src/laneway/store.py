@@ -57,10 +57,20 @@ def open_store(
     scheme, _, rest = url.partition(":")
     if scheme == "memory" and rest in ("", "//"):
         return _memory(prefix)
-    if scheme == "sqlite" and rest.startswith("///") and len(rest) > 3 and "?" not in rest and ":memory:" not in rest:
-        return _sqlite(Path(rest[3:]).expanduser(), keep_days, keep_rows, prefix, clock)
+    if scheme == "sqlite":
+        return _sqlite(_path(rest), keep_days, keep_rows, prefix, clock)
     # Only the scheme is shown: the rest of somebody's database URL may hold a password.
-    raise StoreError(f"No store is known for a URL that begins with '{scheme[:20]}:'. Write {FORMS}.")
+    raise StoreError(f"No store's URL begins with '{scheme[:20]}'. Write {FORMS}.")
+
+
+def _path(rest: str) -> Path:
+    name = rest[3:]
+    if not rest.startswith("///") or not name or any(odd in name for odd in ("?", "\0", ":memory:")):
+        raise StoreError(f"'sqlite:{rest}' names no file. Write {FORMS}.")
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        raise StoreError(f"'sqlite:{rest}' begins at a home that is not known. Write {FORMS}.") from None
 
 
 def _memory(prefix: str) -> Store:

@@ -299,9 +299,21 @@ async def test_a_store_says_where_its_rows_rest(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["postgres://ann:secret@db/x", "redis://localhost", "sqlite:", "sqlite://x.db", "sqlite:///", "sqlite:///x?mode=ro",
-     "sqlite:///:memory:", "laneway.db", "", "memory:x"],
-)  # fmt: skip
+    [
+        "postgres://ann:secret@db/x",
+        "redis://localhost",
+        "sqlite:",
+        "sqlite://x.db",
+        "sqlite:///",
+        "sqlite:///x?mode=ro",
+        "sqlite:///~nobody-of-that-name/x.db",
+        "sqlite:///x\0y",
+        "sqlite:///:memory:",
+        "laneway.db",
+        "",
+        "memory:x",
+    ],
+)
 def test_a_url_that_names_no_store_is_refused_with_the_forms_that_do(url: str) -> None:
     """The sentence says what to write, and shows no password."""
     with pytest.raises(StoreError, match="sqlite:///relative") as refused:

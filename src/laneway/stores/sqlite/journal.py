@@ -30,15 +30,10 @@ AT_ONCE = 32
 """Outcomes in one statement. While it runs the interpreter is free, so the loop never waits for more than these."""
 STEP_ROWS = 500
 
-# The rows come as one JSON array: one call into SQLite then writes them all without the interpreter.
-_INSERT = """
-INSERT INTO outcomes (at_s, tenant, lane, status, model, record)
-SELECT value ->> '$.at_s', value ->> '$.tenant', value ->> ?, value ->> '$.status',
-    value ->> '$."gen_ai.request.model"', value
-FROM json_each(?)
-"""
+_INSERT = "INSERT INTO outcomes (at_s, tenant, lane, status, model, record) VALUES "
+_ROW = "(?, ?, ?, ?, ?, ?)"
 _FORGET_OLD = "DELETE FROM outcomes WHERE id IN (SELECT id FROM outcomes WHERE at_s <= ? ORDER BY at_s LIMIT ?)"
-# Numbers are given in order and never again, so the newest one says how many there can be.
+# Numbers are given in order, so the newest one says how many there can be; nobody counts a million rows a minute.
 _FORGET_CROWD = (
     "DELETE FROM outcomes WHERE id IN "
     "(SELECT id FROM outcomes WHERE id <= (SELECT max(id) FROM outcomes) - ? ORDER BY id LIMIT ?)"
@@ -66,6 +61,7 @@ class SqliteJournal:
         self._keep_rows = keep_rows
         self._prefix = prefix
         self._most = most
+        # In the order of the table.
         self._columns = {
             "tenant": "tenant",
             f"{prefix}.lane": "lane",
@@ -143,13 +139,21 @@ class SqliteJournal:
         """In the writing thread; answers how many outcomes could not be put into words."""
         lost = 0
         for start in range(0, len(batch), AT_ONCE):
-            rows: list[bytes] = []
+            values: list[object] = []
+            rows = 0
             for outcome in batch[start : start + AT_ONCE]:
                 try:
-                    rows.append(msgspec.json.encode(attributes(outcome, self._prefix)))
+                    record = attributes(outcome, self._prefix)
+                    text = msgspec.json.encode(record).decode()
                 except (TypeError, ValueError):  # it must not take its neighbours along
                     lost += 1
-            db.execute(_INSERT, (f'$."{self._prefix}.lane"', (b"[" + b",".join(rows) + b"]").decode()))
+                    continue
+                values.append(outcome.at_s)
+                values += [record[name] for name in self._columns]
+                values.append(text)
+                rows += 1
+            if rows:
+                db.execute(_INSERT + ", ".join([_ROW] * rows), values)
         return lost
 
     def prune(self, db: sqlite3.Connection, now_s: float) -> bool:

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -151,5 +152,5 @@ class Writer:
 
     def _tell(self, answers: Sequence[Answer]) -> None:
         # A loop that was closed without closing the store has nobody left who waits.
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._answer, answers)
