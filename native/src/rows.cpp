@@ -19,6 +19,8 @@ constexpr std::size_t kMaxColumns = 4096;
 constexpr std::size_t kMaxRows = std::size_t{1} << 31;
 constexpr double kUnitTolerance = 1e-3;
 constexpr std::size_t kWorthCompacting = 64;
+// What rounding floats may do to a score, where codes do nothing because all rows are the same.
+constexpr float kFloatError = 1e-6f;
 // From so many rows on the centre stays: it would hardly move, and coding all rows anew would be felt.
 constexpr std::size_t kLastCentre = 4096;
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
@@ -343,7 +345,8 @@ std::span<const std::uint32_t> Rows::shortlist(std::span<const float> query, std
                       per_score,
                       tag,
                       tag_pull_ / tagged_norm_ * per_score};
-  return list.find(*kernel_, task, blocks_of(used_), count, coder_.error() * std::sqrt(square) * spread_ * per_score);
+  const float error = coder_.error() * std::sqrt(square) * spread_ + kFloatError;
+  return list.find(*kernel_, task, blocks_of(used_), count, error * per_score);
 }
 
 void Rows::search(std::span<const float> query, std::uint16_t tag, std::size_t count, Neighbours& out) const {

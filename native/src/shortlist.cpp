@@ -24,7 +24,7 @@ constexpr std::size_t kSampleShare = 32;
 }  // namespace
 
 // At most the score of the given rank (1 is the best), and close to it: the lower edge of its bin among 256 equal ones.
-float Shortlist::floor_of(std::size_t rank) {
+float Shortlist::floor_of(std::size_t rank) const {
   if (size_ < rank) return kNone;
   const auto [least, most] = std::minmax_element(scores_.begin(), scores_.begin() + static_cast<std::ptrdiff_t>(size_));
   const float low = *least;
@@ -40,6 +40,9 @@ float Shortlist::floor_of(std::size_t rank) {
   // Rounding may have put a score into the bin above its own: one step of slack.
   return std::max(low, low + step * (static_cast<float>(bin) - 1));
 }
+
+// The threshold that a score passes which rounding may have brought down from here; a score passes its own.
+float Shortlist::below(float score) const { return std::nextafter(score - margin_, kNone); }
 
 void Shortlist::keep_above(float threshold) {
   std::size_t kept = 0;
@@ -74,8 +77,8 @@ void Shortlist::trim() {
 void Shortlist::tighten() {
   const float last = floor_of(count_);
   if (last > kNone) {
-    threshold_ = std::max(threshold_, last - margin_);
-    keep_above(threshold_);
+    keep_above(below(last));
+    threshold_ = std::max(threshold_, below(last));
   }
   trim();
 }
@@ -104,7 +107,7 @@ float Shortlist::guess(const NamedKernel& kernel, const ScanTask& task, std::siz
   }
   const float last = floor_of(rank);
   size_ = 0;
-  return last - margin_;
+  return below(last);
 }
 
 std::span<const std::uint32_t> Shortlist::find(const NamedKernel& kernel, const ScanTask& task, std::size_t blocks,
@@ -119,7 +122,7 @@ std::span<const std::uint32_t> Shortlist::find(const NamedKernel& kernel, const 
   const float guessed = guess(kernel, task, blocks);
   threshold_ = guessed;
   sweep(kernel, task, 0, blocks);
-  float needed = floor_of(count_) - margin_;
+  const float needed = below(floor_of(count_));
   if (needed < guessed) {
     size_ = 0;
     threshold_ = needed;

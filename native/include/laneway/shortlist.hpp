@@ -24,7 +24,8 @@ class Shortlist {
  private:
   void sweep(const NamedKernel& kernel, const ScanTask& task, std::size_t first, std::size_t last);
   float guess(const NamedKernel& kernel, const ScanTask& task, std::size_t blocks);
-  float floor_of(std::size_t rank);
+  float floor_of(std::size_t rank) const;
+  float below(float score) const;
   void keep_above(float threshold);
   void tighten();
   void trim();
