@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from laneway.failure import Failure as Failure
     from laneway.failure import Kind as Kind
     from laneway.forward import Forward as Forward
+    from laneway.gateway import Gateway as Gateway
     from laneway.gateway import build as build
     from laneway.middleware.auth import AuthMiddleware as AuthMiddleware
     from laneway.middleware.budget import BudgetMiddleware as BudgetMiddleware
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from laneway.middleware.router import RouterMiddleware as RouterMiddleware
     from laneway.middleware.shadow import ShadowMiddleware as ShadowMiddleware
     from laneway.middleware.sticky import StickyMiddleware as StickyMiddleware
+    from laneway.policy.names import Names as Names
     from laneway.route import Decision as Decision
     from laneway.route import Lane as Lane
     from laneway.route import Price as Price
@@ -45,6 +47,7 @@ PUBLIC = {
     "Failure": "laneway.failure",
     "FallbackMiddleware": "laneway.middleware.fallback",
     "Forward": "laneway.forward",
+    "Gateway": "laneway.gateway",
     "Kind": "laneway.failure",
     "Lane": "laneway.route",
     "LaneMiddleware": "laneway.middleware.lane",
@@ -52,6 +55,7 @@ PUBLIC = {
     "MemoryKeys": "laneway.stores.memory",
     "MemoryLedger": "laneway.stores.memory",
     "MemoryPins": "laneway.stores.memory",
+    "Names": "laneway.policy.names",
     "ObserveMiddleware": "laneway.middleware.observe",
     "Price": "laneway.route",
     "Provider": "laneway.route",

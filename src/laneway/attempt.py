@@ -7,10 +7,12 @@ Refuses: calling anything.
 
 from __future__ import annotations
 
-from laneway.chat import Finish, Usage
-from laneway.dialects import View
-from laneway.failure import Failure
-from laneway.policy.price import cost_nanos, counted_tokens
+from collections.abc import Sequence
+
+from laneway.chat import Finish, Op, Part, Text, Thinking, ToolCall, Usage
+from laneway.dialects import Dialect, View
+from laneway.failure import Failure, FailureError
+from laneway.policy.price import cost_nanos, filled
 from laneway.ports import Reply
 from laneway.route import Attempt, Target
 
@@ -72,12 +74,27 @@ class Running:
 
     def _used(self, view: View | None, failure: Failure | None) -> tuple[Usage, bool]:
         """What the provider reported; where it did not and something was served, what was counted as it passed."""
-        usage = self.usage
-        served = failure is None or self.chars > 0
-        if not served or (usage.input is not None and usage.output is not None):
-            return usage, False
-        guess = Usage(
-            input=counted_tokens(view.text_chars) if view is not None else None,
-            output=counted_tokens(self.chars),
-        )
-        return guess.merged(usage), True
+        if not self.sent or (view is not None and view.op is Op.COUNT):
+            # Nothing was asked of a model: a count of tokens costs none.
+            return Usage(), False
+        if failure is not None and not self.chars:
+            return self.usage, False
+        prompt_chars = view.text_chars if view is not None else 0
+        return filled(self.usage, prompt_chars=prompt_chars, answer_chars=self.chars, whole=failure is None)
+
+
+def parts_chars(parts: Sequence[Part]) -> int:
+    """How much a whole answer says, where its provider counted no tokens."""
+    return sum(
+        len(part.arguments) if isinstance(part, ToolCall) else len(part.text)
+        for part in parts
+        if isinstance(part, Text | Thinking | ToolCall)
+    )
+
+
+def body_chars(speaks: Dialect, op: Op, body: bytes) -> int:
+    """The same of a body; all of it where it has no neutral form."""
+    try:
+        return parts_chars(speaks.read_answer(op, body).parts)
+    except FailureError:
+        return len(body)

@@ -28,8 +28,12 @@ WATCH = "laneway.watch"
 """Scope key of a cheaper way to learn that the caller left: a function that takes a callback (None: stop)."""
 
 
+LEFT = Failure(kind=Kind.CALLER_GONE, message="The caller left before the answer was complete.")
+_MOST_DIGITS = 18
+
+
 class CallerGoneError(Exception):
-    """The caller left before the whole body had arrived; there is nobody to answer."""
+    """The caller left before the whole body had arrived; there is nobody to answer, and the Exchange says so."""
 
 
 async def ingest(
@@ -40,7 +44,11 @@ async def ingest(
     Raises FailureError (TOO_LARGE, BODY_TIMEOUT, MALFORMED_REQUEST) and CallerGoneError.
     """
     if exchange.body is None:
-        body = await _read(exchange, receive, limit_bytes, limit_s)
+        try:
+            body = await _read(exchange, receive, limit_bytes, limit_s)
+        except CallerGoneError:
+            left(exchange)
+            raise
         exchange.body = body
         receive = replay(body, receive)
     if exchange.view is None:
@@ -50,7 +58,7 @@ async def ingest(
 
 async def _read(exchange: Exchange, receive: Receive, limit_bytes: int, limit_s: float) -> bytes:
     declared = exchange.headers.get(b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
+    if declared is not None and declared.isdigit() and _number(declared) > limit_bytes:
         raise _too_large(limit_bytes)
     try:
         async with asyncio.timeout(limit_s):
@@ -79,8 +87,21 @@ async def _read(exchange: Exchange, receive: Receive, limit_bytes: int, limit_s:
         raise fail(Kind.BODY_TIMEOUT, f"The request body did not arrive whole within {limit_s:g} seconds.") from None
 
 
+def _number(digits: bytes) -> int:
+    # Python refuses to read thousands of digits; whoever sends them means to send too much.
+    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
+
+
 def _too_large(limit_bytes: int) -> FailureError:
     return fail(Kind.TOO_LARGE, f"The request body is larger than the limit of {limit_bytes} bytes.")
+
+
+def left(exchange: Exchange) -> None:
+    """Notes that the caller left; a status that went out before stays."""
+    exchange.gone = True
+    exchange.failure = LEFT
+    if not exchange.status:
+        exchange.status = LEFT.status
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
@@ -89,43 +110,54 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
     async def again() -> Message:
         nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        # What is asked behind the body may be an outer room's replay that was never read: no app gets a body twice.
+        while (message := await receive())["type"] == "http.request":
+            pass
+        return message
 
     return again
 
 
 class Watch:
-    """While entered, cancels the current task when the caller leaves, and says so in `gone`.
+    """While entered, ends what is inside when the caller leaves: the block is left quietly, and `gone` says so.
 
-    Our own server tells by a callback, which costs nothing; under any other server a task reads `receive`.
+    Our own server tells by a callback, which costs nothing; under any other server a task reads `receive`. A
+    cancellation that comes from elsewhere goes through.
     """
 
-    __slots__ = ("_hook", "_reader", "_receive", "_task", "gone")
+    __slots__ = ("_asked", "_cancelled", "_hook", "_reader", "_receive", "_task", "gone")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._hook: Callable[[Callable[[], None] | None], None] | None = scope.get(WATCH)
         self._receive = receive
         self._reader: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._asked = 0
+        self._cancelled = False
         self.gone = False
 
     def __enter__(self) -> Self:
-        self._task = asyncio.current_task()
+        self._task = task = asyncio.current_task()
+        self._asked = task.cancelling() if task is not None else 0
         if self._hook is not None:
             self._hook(self._left)
         else:
             self._reader = asyncio.ensure_future(self._read())
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         if self._hook is not None:
             self._hook(None)
         elif self._reader is not None:
             self._reader.cancel()
-        self._task = None
+        task, self._task = self._task, None
+        if task is None or not self._cancelled:
+            return False
+        # Only what this watch asked for is taken back: who cancelled the task as well still finds it cancelled.
+        return task.uncancel() <= self._asked and kind is not None and issubclass(kind, asyncio.CancelledError)
 
     async def _read(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -133,26 +165,29 @@ class Watch:
         self._left()
 
     def _left(self) -> None:
-        task = self._task
-        if task is not None and not self.gone:
+        if self._task is not None and not self.gone:
             self.gone = True
-            task.cancel()
+            # A server may tell while the task itself runs (in a send): it is cancelled where it waits, or not at all.
+            self._task.get_loop().call_soon(self._cancel)
 
-    def absorb(self) -> bool:
-        """True when a CancelledError just caught was ours: the caller left, and the task itself goes on."""
-        if not self.gone:
-            return False
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
-        return True
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._cancelled = True
+            self._task.cancel()
 
 
 async def answer(
     exchange: Exchange, send: Send, written: Written, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
-    """Sends a whole response."""
+    """Answers the caller with a whole response."""
     exchange.status = written.status
+    await deliver(exchange, send, written, headers)
+
+
+async def deliver(
+    exchange: Exchange, send: Send, written: Written, headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    """Sends a whole response that an outer room may still hold back, so that nothing is noted of it."""
     await send(
         {
             "type": "http.response.start",
@@ -182,6 +217,27 @@ async def refuse(
     await answer(exchange, send, written, headers)
 
 
+def is_ours(app: object) -> bool:
+    """Whether only rooms of ours are inside, down to the innermost: they note on the Exchange how they answered."""
+    while type(app).__module__.startswith("laneway."):
+        inner = getattr(app, "app", None)
+        if inner is None:
+            return True
+        app = inner
+    return False
+
+
+def noting(exchange: Exchange, send: Send) -> Send:
+    """A `send` that notes the status of an app which is not ours."""
+
+    async def noted(message: Message) -> None:
+        if message["type"] == "http.response.start" and not exchange.status:
+            exchange.status = message["status"]
+        await send(message)
+
+    return noted
+
+
 _marks: dict[tuple[int, int, str], tuple[tuple[object, object], list[tuple[bytes, bytes]]]] = {}
 
 
@@ -198,8 +254,13 @@ def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None
     return [
         *found[1],
         (b"x-laneway-request-id", exchange.request_id.encode()),
-        (b"x-laneway-attempts", str(len(exchange.attempts) if calls is None else calls).encode()),
+        (b"x-laneway-attempts", str(made(exchange) if calls is None else calls).encode()),
     ]
+
+
+def made(exchange: Exchange) -> int:
+    """How many calls of providers this request has led to."""
+    return sum(attempt.called for attempt in exchange.attempts)
 
 
 def _fixed_marks(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]]:

@@ -111,8 +111,8 @@ class Exchange:
         if scope["type"] != "http" or scope["method"] != "POST":
             return None
         path: str = scope["path"]
-        root: str = scope.get("root_path", "")
-        if root and path.startswith(root):
+        root: str = scope.get("root_path", "").rstrip("/")
+        if root and path.startswith(root + "/"):
             path = path[len(root) :]
         front = FRONTS.get(path)
         if front is None:
@@ -129,6 +129,14 @@ class Exchange:
         """A request header's value as text, None when absent or empty."""
         value = self.headers.get(name)
         return value.decode("latin-1").strip() or None if value else None
+
+    def remaining(self) -> tuple[Target, ...]:
+        """The candidates that no room has dropped, for rooms that work without a decision."""
+        candidates = self.candidates or ()
+        if not self.dropped:
+            return candidates
+        dropped = {dropped.target.name for dropped in self.dropped}
+        return tuple(target for target in candidates if target.name not in dropped)
 
     def cost_nanos(self) -> int:
         return sum(attempt.cost_nanos for attempt in self.attempts)

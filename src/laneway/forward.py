@@ -13,10 +13,23 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from laneway.attempt import Running
+from laneway.attempt import Running, body_chars, parts_chars
 from laneway.chat import Answer, ChatRequest, Embedding, EmbedRequest, Op
 from laneway.dialects import Dialect, Stamp, View, Written, dialect
-from laneway.edge import CallerGoneError, Receive, Send, Watch, answer, ingest, marks, refuse
+from laneway.edge import (
+    LEFT,
+    CallerGoneError,
+    Receive,
+    Send,
+    Watch,
+    answer,
+    deliver,
+    ingest,
+    left,
+    made,
+    marks,
+    refuse,
+)
 from laneway.exchange import TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind, fail
 from laneway.ports import Call, Clocks, Reply, Upstream
@@ -63,47 +76,67 @@ class Forward:
         exchange = Exchange.of(scope)
         target = _target(scope, exchange, self.target)
         if exchange is None or target is None:
-            await _nothing_here(exchange, send)
+            await _nothing_here(exchange, scope, receive, send)
             return
+        if exchange.view is None:
+            try:
+                receive = await ingest(exchange, receive)
+            except FailureError as error:
+                await refuse(exchange, send, error.failure)
+                return
+            except CallerGoneError:
+                return
         running = Running(target, self.clock())
         try:
-            if exchange.view is None:
-                receive = await ingest(exchange, receive)
-            with Watch(scope, receive) as watch:
-                failure = await self._attempt(exchange, running, send, watch)
-        except CallerGoneError:
-            exchange.gone = True
-            return
-        except FailureError as error:
-            failure = error.failure
-            self._record(exchange, running, failure)
-            await refuse(exchange, send, failure, marks(exchange, None))
-            return
-        self._record(exchange, running, failure)
-
-    async def _attempt(self, exchange: Exchange, running: Running, send: Send, watch: Watch) -> Failure | None:
-        """Serves, raises what happened before the first byte, or returns what happened after it."""
-        try:
-            view = exchange.view
-            written = self._local(exchange, running)
-            if written is None:
-                if view is not None and view.stream:
-                    return await self._stream(exchange, running, view, send)
-                written = await self._whole(exchange, running)
-            self._record(exchange, running, None)
-            await answer(exchange, send, written, _served(exchange, running))
-            return None
-        except asyncio.CancelledError:
-            gone = watch.absorb()
-            exchange.gone = gone
-            self._record(exchange, running, _LEFT if gone else _STOPPED)
-            if not gone:
-                raise
-            exchange.status = exchange.status or 499
-            return _LEFT
+            failure = await self._attempt(exchange, running, Watch(scope, receive), send)
         finally:
             if running.reply is not None:
                 await running.reply.close()
+        if failure is None:
+            return
+        if TARGET in scope:
+            # An outer room holds this answer back, and it alone knows what the caller is told in the end.
+            await deliver(exchange, send, exchange.dialect.write_failure(failure, exchange.request_id))
+        else:
+            await refuse(exchange, send, failure)
+
+    async def _attempt(self, exchange: Exchange, running: Running, watch: Watch, send: Send) -> Failure | None:
+        """Makes the attempt and records it. What is returned has still to be told to the caller."""
+        fault: Failure | None = LEFT
+        try:
+            with watch:
+                fault = await self._serve(exchange, running, send)
+        except FailureError as error:
+            # Before the first byte: who left meanwhile is told nothing, and nothing else is tried for them.
+            if not watch.gone:
+                self._record(exchange, running, error.failure)
+                return error.failure
+        except asyncio.CancelledError:
+            self._record(exchange, running, _STOPPED)
+            raise
+        except Exception as error:
+            # ASGI's HTTP specification, "Disconnected Client": a server's `send` may raise an OSError then.
+            if not (isinstance(error, OSError) and exchange.status):
+                self._record(exchange, running, _BROKEN)
+                raise
+        if fault is LEFT:
+            left(exchange)
+        elif fault is not None:
+            exchange.failure = fault
+        self._record(exchange, running, fault)
+        return None
+
+    async def _serve(self, exchange: Exchange, running: Running, send: Send) -> Failure | None:
+        """Answers, and returns the fault that ended a stream; raises whatever happens before the first byte."""
+        view = exchange.view
+        written = self._local(exchange, running)
+        if written is None:
+            if view is not None and view.stream:
+                return await self._stream(exchange, running, view, send)
+            written = await self._whole(exchange, running)
+        self._record(exchange, running, None)
+        await answer(exchange, send, written, _served(exchange, running))
+        return None
 
     def _record(self, exchange: Exchange, running: Running, failure: Failure | None) -> None:
         if not running.recorded:
@@ -124,8 +157,8 @@ class Forward:
     async def _whole(self, exchange: Exchange, running: Running) -> Written:
         line = self._line(exchange, running.target)
         reply = await self._open(exchange, running, line, running.target.clocks)
-        body = await _read(reply, running.target.clocks.between_chunks_s)
         running.status = reply.status
+        body = await _read(reply, running.target.clocks.between_chunks_s)
         if not 200 <= reply.status < 300:
             raise FailureError(line.speaks.read_failure(reply.status, reply.headers, body))
         if _passes(exchange, line):
@@ -133,6 +166,8 @@ class Forward:
             if seen.failure is not None:
                 raise FailureError(seen.failure)
             running.usage, running.finish = seen.usage, seen.finish
+            if seen.usage.output is None and exchange.op in (Op.CHAT, Op.COMPLETE):
+                running.chars = body_chars(line.speaks, exchange.op, body)
             return Written(200, body, _content_type(reply, b"application/json"))
         stamp = _stamp(exchange, running, self.clock())
         if exchange.op is Op.EMBED:
@@ -141,6 +176,8 @@ class Forward:
             return exchange.dialect.write_embedding(embedding, stamp)
         whole: Answer = line.speaks.read_answer(Op.CHAT, body)
         running.usage, running.finish = whole.usage, whole.finish
+        if whole.usage.output is None:
+            running.chars = parts_chars(whole.parts)
         return exchange.dialect.write_answer(exchange.op, whole, stamp)
 
     # --- a stream ------------------------------------------------------------------------------------------
@@ -228,8 +265,8 @@ class Forward:
         return line
 
 
-_LEFT = Failure(kind=Kind.CALLER_GONE, message="The caller left before the answer was complete.")
 _STOPPED = Failure(kind=Kind.STOPPING, message="The gateway was stopped while it served this request.")
+_BROKEN = Failure(kind=Kind.INTERNAL, message="The gateway failed to serve this request; its log says why.")
 
 
 def _target(scope: Scope, exchange: Exchange | None, own: Target | None) -> Target | None:
@@ -238,17 +275,24 @@ def _target(scope: Scope, exchange: Exchange | None, own: Target | None) -> Targ
         return chosen
     if exchange.decision is not None and exchange.decision.ranked:
         return exchange.decision.ranked[0]
-    return exchange.candidates[0] if exchange.candidates else own
+    return next(iter(exchange.remaining()), own)
 
 
-async def _nothing_here(exchange: Exchange | None, send: Send) -> None:
+async def _nothing_here(exchange: Exchange | None, scope: Scope, receive: Receive, send: Send) -> None:
     """Innermost and not ours: say so, for a stack that is mounted with nothing else inside."""
     if exchange is not None:
         await refuse(exchange, send, Failure(kind=Kind.NO_TARGET, message="No target is configured."))
-        return
-    body = b'{"error":{"message":"There is nothing at this path.","type":"not_found_error"}}'
-    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-type", b"application/json")]})
-    await send({"type": "http.response.body", "body": body})
+    elif scope["type"] == "lifespan":
+        # Nobody further inside is left to say that there is nothing to start and nothing to stop.
+        for _ in ("startup", "shutdown"):
+            await send({"type": f"{(await receive())['type']}.complete"})
+    elif scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+    else:
+        body = b'{"error":{"message":"There is nothing at this path.","type":"not_found_error"}}'
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": body})
 
 
 def _passes(exchange: Exchange, line: Line) -> bool:
@@ -282,7 +326,7 @@ def _stamp(exchange: Exchange, running: Running, now_s: float) -> Stamp:
 
 
 def _served(exchange: Exchange, running: Running) -> list[tuple[bytes, bytes]]:
-    headers = marks(exchange, running.target, calls=len(exchange.attempts) + (not running.recorded))
+    headers = marks(exchange, running.target, calls=made(exchange) + (running.sent and not running.recorded))
     if running.omitted:
         headers.append((b"x-laneway-omitted", ", ".join(running.omitted).encode("latin-1", "replace")))
     return headers

@@ -30,6 +30,9 @@ from laneway.edge import Send
 from laneway.failure import Failure, FailureError, Kind
 from laneway.ports import Reply
 
+MOST_HELD = 1 << 20
+"""So much may come before the first content: comments and lifecycle frames, never megabytes."""
+
 
 class Relay:
     """Made per attempt. Call `hold` until it returns, then send the response head, then `run`."""
@@ -72,7 +75,8 @@ class Relay:
     async def hold(self, first_by_s: float, first_content_s: float) -> bytes:
         """Reads until there is content, and returns what is to be sent first. Raises any fault before that."""
         held: list[bytes] = []
-        while not self._committed and not self._over:
+        size = 0
+        while not self._over:
             left_s = first_by_s - self._clock()
             try:
                 if left_s <= 0:
@@ -82,9 +86,14 @@ class Relay:
                 if error.failure.kind is Kind.TIMEOUT:
                     raise FailureError(_too_late(first_content_s)) from None
                 raise
+            size += len(data)
             held.append(self._take(data))
-            if self._fault is not None and not self._committed:
+            if self._committed:
+                break
+            if self._fault is not None:
                 raise FailureError(self._fault)
+            if size > MOST_HELD:
+                raise FailureError(_NO_CONTENT)
         self._running.first_content_at_s = self._clock()
         return b"".join(held)
 
@@ -171,6 +180,11 @@ class Relay:
             running.skipped += 1
             return False
         return True
+
+
+_NO_CONTENT = Failure(
+    kind=Kind.MALFORMED_ANSWER, message=f"The provider sent more than {MOST_HELD} bytes and no content among them."
+)
 
 
 def _too_late(first_content_s: float) -> Failure:

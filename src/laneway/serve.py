@@ -1,120 +1,259 @@
-"""Serving: the gateway behind uvicorn, with a protocol that bounds slow request heads and tells who left.
+"""Serving: the gateway behind uvicorn, with a protocol that bounds what a connection may cost and tells who left.
 
-Owns: the server's settings, the protocol class, signals for reload, and refusing to listen openly by accident.
+Owns: the listening sockets, the protocol class, worker processes, signals for reload, and how all of that is logged.
 Refuses: routing, and configuration beyond what it needs to listen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import multiprocessing
 import os
+import re
 import signal
-from collections.abc import Callable
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.supervisors import Multiprocess
 
+from laneway.config import ConfigError
 from laneway.edge import WATCH
 from laneway.gateway import Gateway, build
 from laneway.middleware.auth import is_loopback
 
 HEAD_S = 20.0
 """How long a request's head may take to arrive, from the first byte or the connection on."""
+MOST_HEAD = 64 * 1024
+"""Bytes of a request's head; what came in one read with its end is not counted."""
+SURPLUS_S = 30.0
+"""How long a caller may go on sending a body that has been answered already."""
+IDLE_S = 75
+"""How long a connection is kept for a next request: longer than clients keep theirs, so that they end it."""
+DRAIN_S = 30
+"""How long answers under way may take once the gateway was told to stop."""
+BACKLOG = 4096
+
+_UPGRADE = re.compile(rb"(?i)(?<=\n)upgrade(?=[ \t]*:)")
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message says why, for a person."""
 
 
 class Listening(NamedTuple):
-    """Where to listen."""
+    """Sockets that listen, the port they share, and how many processes serve them."""
 
-    host: str
+    sockets: tuple[socket.socket, ...]
     port: int
     workers: int = 1
 
 
-class FrontProtocol(HttpToolsProtocol):
-    """uvicorn's own protocol, plus a clock on request heads and a callback for callers who leave."""
+def listen(host: str, port: int, workers: int = 1) -> Listening:
+    """Listens on every address of a host; port 0 takes one that is free. Raises ListenError."""
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise ListenError(f"There is no address '{host}' to listen on.") from None
+    sockets: list[socket.socket] = []
+    failed: OSError | None = None
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        where = (address[0], sockets[0].getsockname()[1] if sockets else port, *address[2:])
+        try:
+            sockets.append(_listener(family, kind, protocol, where))
+        except OSError as error:
+            failed = error
+            if error.errno == errno.EADDRINUSE:
+                break
+    if failed is not None and (failed.errno == errno.EADDRINUSE or not sockets):
+        for each in sockets:
+            each.close()
+        raise ListenError(_refused(failed, host, port))
+    return Listening(tuple(sockets), sockets[0].getsockname()[1], workers)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+
+def _listener(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> socket.socket:
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # One socket per family: otherwise "::" would take the port from "0.0.0.0" on some systems only.
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _refused(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is taken by another program. End that one, or choose a port with --port."
+    if error.errno == errno.EACCES:
+        return f"This user may not listen on port {port}. Choose one above 1023 with --port."
+    return f"Cannot listen on {host}, port {port}: {error.strerror}."
+
+
+class FrontProtocol(HttpToolsProtocol):
+    """uvicorn's own protocol, plus clocks and bounds on what arrives and a callback for callers who leave."""
+
+    def __init__(self, *args: Any, scale: float = 1.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._scale = scale
         self._in_head = True
-        self._head_clock: asyncio.TimerHandle | None = None
+        self._in_body = False
+        self._head_bytes = 0
+        self._clock: asyncio.TimerHandle | None = None
+        self._lost = False
         self._gone: Callable[[], None] | None = None
         self._watch = self._set_gone
 
     def _set_gone(self, callback: Callable[[], None] | None) -> None:
         self._gone = callback
+        if callback is not None and self._lost:
+            callback()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head_clock = self.loop.call_later(HEAD_S, self._too_slow)
+        self._start_clock(HEAD_S)
 
     def data_received(self, data: bytes) -> None:
+        if not self._in_body and b"pgrade" in data:
+            data = _kept_plain(data)
         super().data_received(data)
         # One timer per slow head, none for a head that came in one piece.
         if self._in_head:
-            if self._head_clock is None and not self.transport.is_closing():
-                self._head_clock = self.loop.call_later(HEAD_S, self._too_slow)
-        elif self._head_clock is not None:
-            self._head_clock.cancel()
-            self._head_clock = None
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD:
+                self._hang_up(_TOO_LONG)
+            elif self._clock is None and not self.transport.is_closing():
+                self._start_clock(HEAD_S)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        if self._clock is not None:
+            self._stop_clock()
         self._in_head = True
+        self._head_bytes = 0
         self.scope[WATCH] = self._watch  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._in_body = True
+        if self._clock is not None:
+            self._stop_clock()
         super().on_headers_complete()
+        # Trailers may be discarded (RFC 9110, section 6.5.1), and must not grow a request that is being served.
+        self.headers = _NOWHERE
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            # The surplus of a body answered early has come to its end; uvicorn's own clock was stopped by it.
+            self._start_clock(IDLE_S)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_body and not self.transport.is_closing():
+            # Answered early. Closing now would take the answer away from a caller who is still sending.
+            self._start_clock(SURPLUS_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
         super().connection_lost(exc)
-        if self._head_clock is not None:
-            self._head_clock.cancel()
-            self._head_clock = None
+        self._stop_clock()
         if self._gone is not None:
             self._gone()
 
+    def _start_clock(self, limit_s: float) -> None:
+        self._stop_clock()
+        self._clock = self.loop.call_later(limit_s * self._scale, self._too_slow)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
     def _too_slow(self) -> None:
-        self._head_clock = None
-        if self._in_head and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        self._clock = None
+        self._hang_up(_TOO_SLOW if self._in_head else b"")
+
+    def _hang_up(self, words: bytes) -> None:
+        if not self.transport.is_closing():
+            if words and (self.cycle is None or self.cycle.response_complete):
+                self.transport.write(words)
             self.transport.close()
 
 
-def app() -> Gateway:
-    """For worker processes: they find the configuration where the first process left its path."""
-    return build(
-        os.environ.get("LANEWAY_CONFIG") or None,
-        variables=os.environ,
-        loopback=is_loopback(os.environ.get("LANEWAY_LISTEN_HOST", "127.0.0.1")),
-    )
+class _Nowhere(list[tuple[bytes, bytes]]):
+    """Takes headers that nobody will read."""
+
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        pass
 
 
-def serve(gateway: Gateway, listening: Listening, on_start: Callable[[], None]) -> None:
-    """Serves until told to stop. `on_start` is called when the socket listens."""
-    proxies = gateway.desk.loaded.layout.settings.server.trusted_proxies
+_NOWHERE = _Nowhere()
+
+
+def _kept_plain(data: bytes) -> bytes:
+    """A head without its offer to speak another protocol, which a server may ignore (RFC 9110, section 7.8).
+
+    The parser would take such a request's body for the other protocol's first bytes, and Java's client offers h2c
+    with everything it posts.
+    """
+    head, end, body = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"x-upgrade", head) + end + body
+
+
+# --- one process, or several -------------------------------------------------------------------------------
+
+
+def serve(gateway: Gateway, listening: Listening, on_start: Callable[[], None]) -> int:
+    """Serves until told to stop, and returns an exit code. `on_start` is called when callers are answered."""
+    settings = gateway.desk.loaded
+    proxies = settings.layout.settings.server.trusted_proxies
     common: dict[str, Any] = {
-        "host": listening.host,
-        "port": listening.port,
-        "http": FrontProtocol,
+        "http": partial(FrontProtocol, scale=settings.scale),
         "ws": "none",
         "log_config": None,
         "access_log": False,
         "server_header": False,
         "proxy_headers": bool(proxies),
         "forwarded_allow_ips": list(proxies) or None,
-        "timeout_graceful_shutdown": 30,
-        "backlog": 4096,
+        "timeout_keep_alive": IDLE_S,
+        "timeout_graceful_shutdown": DRAIN_S,
+        "backlog": BACKLOG,
     }
+    sockets = list(listening.sockets)
     if listening.workers > 1:
-        os.environ["LANEWAY_LISTEN_HOST"] = listening.host
-        if gateway.desk.loaded.path is not None:
-            os.environ["LANEWAY_CONFIG"] = str(gateway.desk.loaded.path)
+        os.environ["LANEWAY_LOOPBACK"] = "1" if gateway.loopback else ""
+        if settings.path is not None:
+            os.environ["LANEWAY_CONFIG"] = str(settings.path)
+        workers = _Workers(
+            uvicorn.Config("laneway.serve:app", factory=True, workers=listening.workers, **common), sockets
+        )
         on_start()
-        uvicorn.run("laneway.serve:app", factory=True, workers=listening.workers, **common)
-        return
-    _Server(uvicorn.Config(gateway, **common), gateway, on_start).run()
+        workers.run()
+        return 1 if workers.failed else 0
+    server = _Server(uvicorn.Config(gateway, **common), gateway, on_start)
+    server.run(sockets)
+    return 0 if server.started else 1
+
+
+def start_logging() -> None:
+    """One line per event, on the standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 class _Server(uvicorn.Server):
@@ -125,10 +264,50 @@ class _Server(uvicorn.Server):
         self._gateway = gateway
         self._on_start = on_start
 
-    async def startup(self, sockets: list[Any] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.should_exit:
-            return
-        if hasattr(signal, "SIGHUP"):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._gateway.reload_soon)
-        self._on_start()
+        if not self.should_exit:
+            _reload_on_hangup(self._gateway)
+            self._on_start()
+
+
+class _Workers(Multiprocess):
+    """Several processes: each reloads for itself, so that a bad file ends none of them."""
+
+    @property
+    def failed(self) -> bool:
+        return any(process.exitcode not in (0, None, -signal.SIGTERM) for process in self.processes)
+
+    def handle_hup(self) -> None:
+        for process in self.processes:
+            if process.pid is not None and process.exitcode is None:
+                os.kill(process.pid, signal.SIGHUP)
+
+
+def app() -> Gateway:
+    """One worker's gateway: it finds the configuration where the first process left its path."""
+    start_logging()
+    try:
+        gateway = build(
+            os.environ.get("LANEWAY_CONFIG") or None,
+            variables=os.environ,
+            loopback=bool(os.environ.get("LANEWAY_LOOPBACK")),
+            on_reload=_tell_parent,
+        )
+    except ConfigError as error:
+        # Only a worker that follows on one which died comes here: the others serve on, by the configuration before.
+        logging.getLogger("laneway").error("a worker could not start, the configuration is bad:\n%s", error)
+        raise SystemExit(1) from None
+    _reload_on_hangup(gateway)
+    return gateway
+
+
+def _reload_on_hangup(gateway: Gateway) -> None:
+    if hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_soon)
+
+
+def _tell_parent() -> None:
+    """What one worker was asked to take in, all of them take in."""
+    if multiprocessing.parent_process() is not None:
+        os.kill(os.getppid(), signal.SIGHUP)

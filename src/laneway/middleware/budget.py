@@ -20,12 +20,13 @@ from laneway.edge import App, CallerGoneError, Receive, Send, ingest, refuse
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
 from laneway.meter import Meter
-from laneway.policy.price import NANOS_PER_USD, ceiling_nanos, cost_nanos, nanos_to_usd
+from laneway.policy.price import ceiling_nanos, cost_nanos, nanos_to_usd, usd_to_nanos
 from laneway.ports import Hold, Ledger, Left
 from laneway.route import Dropped, Price, Target, Tenant
 from laneway.stores.memory import MemoryLedger
 
 SETTLE_S = 10.0
+UNPRICED = "has no price, and this budget cannot be exceeded"
 RACES = 4
 """How often a plan is narrowed again because another request took the money in between."""
 
@@ -67,32 +68,34 @@ class BudgetMiddleware:
         cap = exchange.tenant.daily_nanos
         if cap is None:
             cap = self.cap_nanos
-        if cap is None or exchange.op is Op.COUNT or (exchange.candidates is None and self.prices is None):
+        if cap is None or exchange.op is Op.COUNT:
             await self.app(scope, receive, send)
             return
         exchange.holding = True
         try:
-            receive = await ingest(exchange, receive)
+            if exchange.candidates or self.prices is not None:
+                receive = await ingest(exchange, receive)
             hold = await self._hold(exchange, cap)
         except FailureError as error:
             await refuse(exchange, send, error.failure)
             return
         except CallerGoneError:
-            exchange.gone = True
             return
-        meter = Meter(exchange, send) if exchange.candidates is None else None
+        meter = Meter(exchange, send) if self.prices is not None else None
         try:
             await self.app(scope, receive, meter.send if meter is not None else send)
         finally:
-            spent = exchange.cost_nanos() if meter is None else self._metered(exchange, meter)
+            # An app of ours that is metered all the same knows better what it used.
+            metered = meter is not None and not exchange.attempts
+            spent = self._metered(exchange, meter) if meter is not None and metered else exchange.cost_nanos()
             await _shielded(self._settle(exchange, hold, spent))
 
-    async def _hold(self, exchange: Exchange, cap: int) -> Hold | None:
-        """Sets the dearest affordable ceiling aside; None when everything left is free."""
+    async def _hold(self, exchange: Exchange, cap: int) -> Hold:
+        """Sets the dearest affordable ceiling aside; a hold of nothing when all that is left is free."""
         now = self.clock()
         budget = day_of(exchange.tenant, now)
         ceilings, unpriced = self._ceilings(exchange)
-        exchange.dropped.extend(unpriced)
+        exchange.dropped.extend(Dropped(target, UNPRICED) for target in unpriced)
         left = await self.ledger.left(budget, cap, now)
         for _ in range(RACES):
             fitting = [ceiling for ceiling in ceilings if ceiling.nanos <= left.free_nanos]
@@ -105,26 +108,26 @@ class BudgetMiddleware:
                 exchange.dropped.extend(_unaffordable(ceilings, left))
                 return answer
             left = answer
-        raise FailureError(_over(exchange.tenant, left, now, unpriced))
+        names = [target.model for target in unpriced]
+        if not ceilings and not names and exchange.view is not None:
+            names = [exchange.view.model[:120]]
+        raise FailureError(_over(exchange.tenant, left, now, names))
 
-    def _ceilings(self, exchange: Exchange) -> tuple[list[Ceiling], list[Dropped]]:
-        view = exchange.view
-        if view is None:
-            return [], []
-        if exchange.candidates is None:
+    def _ceilings(self, exchange: Exchange) -> tuple[list[Ceiling], list[Target]]:
+        """The most that each candidate may cost, and the candidates of which nobody knows it."""
+        view, candidates = exchange.view, exchange.candidates
+        if candidates and view is not None:
+            priced = [
+                Ceiling(target, _ceiling(target.price, view, target.output))
+                for target in candidates
+                if target.price is not None
+            ]
+            return priced, [target for target in candidates if target.price is None]
+        if self.prices is not None and view is not None:
             price = self._price_of(view.model)
             return ([Ceiling(None, _ceiling(price, view, None))] if price is not None else []), []
-        priced = [
-            Ceiling(target, _ceiling(target.price, view, target.output))
-            for target in exchange.candidates
-            if target.price is not None
-        ]
-        unpriced = [
-            Dropped(target, "has no price, and this budget cannot be exceeded")
-            for target in exchange.candidates
-            if target.price is None
-        ]
-        return priced, unpriced
+        # What it will cost is decided further inside: something must be left, and what was spent is settled.
+        return [Ceiling(None, 1)], []
 
     def _price_of(self, model: str) -> Price | None:
         prices = self.prices or {}
@@ -134,9 +137,7 @@ class BudgetMiddleware:
         price = self._price_of(exchange.view.model) if exchange.view is not None else None
         return cost_nanos(meter.usage(), price) if price is not None else 0
 
-    async def _settle(self, exchange: Exchange, hold: Hold | None, spent: int) -> None:
-        if hold is None:
-            return
+    async def _settle(self, exchange: Exchange, hold: Hold, spent: int) -> None:
         now = self.clock()
         if spent:
             await self.ledger.settle(exchange.request_id, hold.budget, spent, now)
@@ -172,16 +173,15 @@ def _unaffordable(ceilings: Sequence[Ceiling], left: Left) -> list[Dropped]:
     ]
 
 
-def _over(tenant: Tenant, left: Left, now_s: float, unpriced: Sequence[Dropped]) -> Failure:
+def _over(tenant: Tenant, left: Left, now_s: float, unpriced: Sequence[str]) -> Failure:
     until_s = 86_400 - now_s % 86_400
     message = (
-        f"The daily budget of '{tenant.name}' does not allow this request: cap {nanos_to_usd(left.cap_nanos)} USD, "
-        f"spent {nanos_to_usd(left.spent_nanos)} USD, held {nanos_to_usd(left.held_nanos)} USD; "
-        f"it resets in {until_s:.0f} seconds (00:00 UTC)."
+        f"The daily budget of '{tenant.name}' does not allow this request: "
+        f"cap {nanos_to_usd(left.cap_nanos)} USD, spent {nanos_to_usd(left.spent_nanos)} USD, "
+        f"held {nanos_to_usd(left.held_nanos)} USD; it resets in {until_s:.0f} seconds (00:00 UTC)."
     )
     if unpriced:
-        names = ", ".join(dropped.target.model for dropped in unpriced[:4])
-        message += f" Not considered, because they have no price: {names}."
+        message += f" Not considered, because they have no price: {', '.join(unpriced[:4])}."
     return Failure(kind=Kind.OVER_BUDGET, message=message)
 
 
@@ -197,4 +197,4 @@ async def _shielded(settling: Coroutine[None, None, None]) -> None:
 
 def usd(amount: float | str) -> int:
     """Nano-USD of an amount in USD, for `cap_nanos`."""
-    return round(float(amount) * NANOS_PER_USD)
+    return usd_to_nanos(amount)

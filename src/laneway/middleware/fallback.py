@@ -7,6 +7,8 @@ Refuses: ranking, and touching an answer once its first byte has gone to the cal
 
 from __future__ import annotations
 
+import logging
+
 from laneway.edge import App, CallerGoneError, Message, Receive, Send, ingest, refuse, replay
 from laneway.exchange import TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
@@ -15,7 +17,15 @@ from laneway.route import Target
 
 FOREIGN_FAILURES = frozenset({408, 429, 500, 502, 503, 504, 529})
 """Statuses of an app that is not ours after which the next target is tried."""
+FOREIGN_KINDS = {
+    408: Kind.TIMEOUT,
+    429: Kind.RATE_LIMITED,
+    503: Kind.OVERLOADED,
+    504: Kind.TIMEOUT,
+    529: Kind.OVERLOADED,
+}
 MOST_HELD = 1 << 20
+log = logging.getLogger("laneway")
 
 
 class FallbackMiddleware:
@@ -33,7 +43,7 @@ class FallbackMiddleware:
             await self.app(scope, receive, send)
             return
         decision = exchange.decision
-        targets = decision.ranked if decision is not None else exchange.candidates or self.targets
+        targets = decision.ranked if decision is not None else exchange.remaining() or self.targets
         if not targets:
             await self.app(scope, receive, send)
             return
@@ -44,7 +54,6 @@ class FallbackMiddleware:
                 await refuse(exchange, send, error.failure)
                 return
             except CallerGoneError:
-                exchange.gone = True
                 return
         await self._try(exchange, targets, scope, receive, send)
 
@@ -58,11 +67,11 @@ class FallbackMiddleware:
         while left:
             inner = dict(scope)
             inner[TARGET] = left[0]
-            calls += 1
-            await self._attempt(guard, inner, replay(exchange.body or b"", receive))
+            await self._attempt(guard, inner, guard.hearing(replay(exchange.body or b"", receive)))
             if guard.passed or exchange.gone:
                 return
             failure = guard.failure()
+            calls += guard.called()
             if calls >= self.most_calls:
                 break
             if not repeated and _worth_repeating(failure):
@@ -94,7 +103,7 @@ def _worth_repeating(failure: Failure) -> bool:
 class Guard:
     """The `send` of all attempts of one request: failures stay here, the first success passes for good."""
 
-    __slots__ = ("_attempts", "_exchange", "_held", "_held_bytes", "_send", "_typed", "passed", "raised")
+    __slots__ = ("_attempts", "_exchange", "_held", "_held_bytes", "_send", "_whole", "passed", "raised")
 
     def __init__(self, exchange: Exchange, send: Send) -> None:
         self._exchange = exchange
@@ -102,62 +111,84 @@ class Guard:
         self._attempts = 0
         self._held: list[Message] = []
         self._held_bytes = 0
-        self._typed: Failure | None = None
+        self._whole = False
         self.passed = False
         self.raised: Exception | None = None
 
     def begin(self) -> None:
+        if self.raised is not None:
+            # The next target may serve, and then nobody else would ever tell of this error.
+            log.warning("request %s: an attempt raised", self._exchange.request_id, exc_info=self.raised)
         self._attempts = len(self._exchange.attempts)
         self._held.clear()
         self._held_bytes = 0
-        self._typed = None
+        self._whole = False
         self.raised = None
+
+    def hearing(self, receive: Receive) -> Receive:
+        """The `receive` of one attempt: behind a whole answer nothing more comes, though the caller still waits."""
+
+        async def heard() -> Message:
+            return {"type": "http.disconnect"} if self._whole else await receive()
+
+        return heard
 
     async def send(self, message: Message) -> None:
         if self.passed:
             await self._send(message)
             return
-        if message["type"] == "http.response.start" and not self._failing(message["status"]):
-            self.passed = True
-            await self._send(message)
-            return
         self._held.append(message)
         self._held_bytes += len(message.get("body", b""))
+        if message["type"] == "http.response.start":
+            if not self._failing(message["status"]):
+                await self._release()
+            return
+        self._whole = not message.get("more_body", False)
         if self._held_bytes > MOST_HELD:
             # Too much to keep for later: this failure is the answer.
-            self.passed = True
-            for held in self._held:
-                await self._send(held)
-            self._held.clear()
+            self._exchange.failure = self.failure()
+            await self._release()
+
+    async def _release(self) -> None:
+        """From here on, this attempt's answer is the caller's."""
+        self.passed = True
+        for message in self._held:
+            if message["type"] == "http.response.start" and not self._exchange.status:
+                self._exchange.status = message["status"]
+            await self._send(message)
+        self._held.clear()
 
     def _failing(self, status: int) -> bool:
         attempts = self._exchange.attempts
         if len(attempts) > self._attempts:
-            self._typed = attempts[-1].failure
-            return self._typed is not None
+            return attempts[-1].failure is not None
         return status in FOREIGN_FAILURES
+
+    def called(self) -> bool:
+        """Whether the attempt just made reached a provider; of an app that is not ours nothing else is known."""
+        attempts = self._exchange.attempts
+        return len(attempts) == self._attempts or attempts[-1].called
 
     def failure(self) -> Failure:
         """What the attempt just made failed of; never absent."""
-        if self._typed is None and len(self._exchange.attempts) > self._attempts:
-            self._typed = self._exchange.attempts[-1].failure
-        if self._typed is not None:
-            return self._typed
-        status = self._held[0].get("status", 500) if self._held else 500
-        kind = {429: Kind.RATE_LIMITED, 503: Kind.OVERLOADED, 504: Kind.TIMEOUT}.get(status, Kind.UPSTREAM_ERROR)
+        attempts = self._exchange.attempts
+        typed = attempts[-1].failure if len(attempts) > self._attempts else None
+        if typed is not None and self.raised is None:
+            return typed
+        status = next((message["status"] for message in self._held if "status" in message), 500)
+        kind = FOREIGN_KINDS.get(status, Kind.UPSTREAM_ERROR)
         return Failure(kind=kind, message=f"The app answered {status}.", provider_status=status)
 
     async def give_up(self, failure: Failure) -> None:
         """Answers with the last failure: ours in the caller's dialect, a foreign app's own words as they came."""
-        if self._exchange.attempts:
-            await refuse(self._exchange, self._send, _with_attempts(failure, self._exchange))
-        elif self.raised is not None:
+        ours = len(self._exchange.attempts) > self._attempts
+        if self._held and not ours:
+            self._exchange.failure = failure
+            await self._release()
+        if self.raised is not None:
             raise self.raised
-        elif self._held:
-            for message in self._held:
-                await self._send(message)
-        else:
-            await refuse(self._exchange, self._send, failure)
+        if not self.passed:
+            await refuse(self._exchange, self._send, _with_attempts(failure, self._exchange))
 
 
 def _with_attempts(failure: Failure, exchange: Exchange) -> Failure:

@@ -8,6 +8,7 @@ Refuses: ranking the candidates, and any knowledge of whether they are well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 from laneway.edge import BODY_LIMIT, BODY_LIMIT_S, App, CallerGoneError, Receive, Send, ingest, refuse
@@ -15,9 +16,10 @@ from laneway.exchange import Exchange, Scope
 from laneway.failure import FailureError, Kind, fail
 from laneway.policy.names import Meaning, Names
 from laneway.policy.permit import permitted
-from laneway.route import Lane, Target
+from laneway.route import Lane, Target, Tenant
 
 HEADER_PREFIXES = ("x-laneway-", "x-awooop-")
+_HEX = b"0123456789abcdef"
 ANY_MODEL = ("auto", "default", "")
 """Model names that mean "whatever the lane serves"."""
 
@@ -75,7 +77,6 @@ class LaneMiddleware:
             await refuse(exchange, send, error.failure)
             return
         except CallerGoneError:
-            exchange.gone = True
             return
         await self.app(scope, receive, send)
 
@@ -89,25 +90,20 @@ class LaneMiddleware:
         model = exchange.view.model if exchange.view is not None else ""
         meaning = names.meaning(model)
         lane = self._lane(exchange, names, meaning)
-        if lane is None:
-            if tenant.lanes is not None and tenant.models is None and meaning is not None:
-                allowed = ", ".join(sorted(tenant.lanes))
-                raise fail(Kind.FORBIDDEN, f"This key may use lanes only: {allowed}.", field="model")
-        else:
-            if tenant.lanes is not None and lane.name not in tenant.lanes:
-                raise fail(Kind.FORBIDDEN, f"This key may not use the lane '{lane.name}'.", field="lane")
-            if lane.run_only:
-                raise fail(
-                    Kind.RUN_ONLY,
-                    f"The lane '{lane.name}' takes runs only: send this request to POST /v1/runs.",
-                    field="lane",
-                )
+        if lane is not None:
+            _let_into(tenant, lane)
             exchange.lane = lane
         candidates = _candidates(lane, meaning, model)
         if candidates is not None:
-            exchange.candidates = _allowed(exchange, model, candidates)
+            if tenant.lanes is not None and tenant.models is None:
+                candidates = _within(tenant.lanes, lane, meaning, candidates)
+            exchange.candidates = permitted(tenant, candidates)
+            if candidates and not exchange.candidates:
+                raise _forbidden_model(model)
         elif self.strict:
             raise _unknown_model(model, names, lane)
+        elif not _may_name(tenant, lane, model):
+            raise _forbidden_model(model)
 
     def _lane(self, exchange: Exchange, names: Names, meaning: Meaning | None) -> Lane | None:
         """The lane by header, else by what the model name means or who claims it, else the tenant's own."""
@@ -124,11 +120,40 @@ class LaneMiddleware:
         return names.lanes.get(own) if own is not None else None
 
 
-def _allowed(exchange: Exchange, model: str, candidates: tuple[Target, ...]) -> tuple[Target, ...]:
-    kept = permitted(exchange.tenant, candidates)
-    if candidates and not kept:
-        raise fail(Kind.FORBIDDEN, f"This key may not use the model '{model[:120]}'.", field="model")
+def _let_into(tenant: Tenant, lane: Lane) -> None:
+    if tenant.lanes is not None and lane.name not in tenant.lanes:
+        raise fail(Kind.FORBIDDEN, f"This key may not use the lane '{lane.name}'.", field="lane")
+    if lane.run_only:
+        raise fail(
+            Kind.RUN_ONLY,
+            f"The lane '{lane.name}' takes runs only: send this request to POST /v1/runs.",
+            field="lane",
+        )
+
+
+def _within(
+    lanes: frozenset[str], lane: Lane | None, meaning: Meaning | None, candidates: tuple[Target, ...]
+) -> tuple[Target, ...]:
+    """For a tenant who is given lanes and no models: a name beside the lane reaches what the lane itself holds."""
+    if lane is None:
+        raise fail(Kind.FORBIDDEN, f"This key may use lanes only: {', '.join(sorted(lanes))}.", field="model")
+    if meaning is None or meaning.lane is lane:
+        return candidates
+    kept = tuple(target for target in candidates if target in lane.targets)
+    if not kept:
+        raise fail(Kind.FORBIDDEN, f"This key may use in the lane '{lane.name}' only what it holds.", field="model")
     return kept
+
+
+def _may_name(tenant: Tenant, lane: Lane | None, model: str) -> bool:
+    """The same of a name that only the app inside knows."""
+    if tenant.models is None:
+        return tenant.lanes is None or lane is not None
+    return any(fnmatchcase(model, pattern) for pattern in tenant.models)
+
+
+def _forbidden_model(model: str) -> FailureError:
+    return fail(Kind.FORBIDDEN, f"This key may not use the model '{model[:120]}'.", field="model")
 
 
 def _candidates(lane: Lane | None, meaning: Meaning | None, model: str) -> tuple[Target, ...] | None:
@@ -157,8 +182,8 @@ def _spelled(prefixes: Sequence[str], *names: str) -> tuple[bytes, ...]:
 def _first(headers: dict[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
     for name in names:
         value = headers.get(name)
-        if value:
-            return value.decode("latin-1").strip() or None
+        if value and (text := value.decode("latin-1").strip()):
+            return text
     return None
 
 
@@ -168,6 +193,6 @@ def _trace_of(headers: dict[bytes, bytes]) -> str | None:
     if value is None:
         return None
     pieces = value.split(b"-")
-    if len(pieces) < 4 or len(pieces[1]) != 32 or pieces[1] == b"0" * 32:
+    if len(pieces) < 4 or len(pieces[1]) != 32 or pieces[1] == b"0" * 32 or pieces[1].strip(_HEX):
         return None
     return pieces[1].decode("latin-1")

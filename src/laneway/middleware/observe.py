@@ -1,7 +1,8 @@
 """Observe: the outermost room. Whatever happened inside, one record leaves.
 
-Owns: the version a request is served under, the last net under everything inside (an unexpected error becomes a 500
-in the caller's dialect), and handing the Outcome to the journal and the metrics.
+Owns: the version a request is served under, the last net under a stack that is all ours (an unexpected error becomes
+a 500 in the caller's dialect), and handing the Outcome to the journal and the metrics. It looks at what passes only
+where the app inside is not ours, which tells nobody how it answered; errors of such an app are its own, and pass.
 Refuses: logging prompts, keys or provider texts; one line is logged for each failure, none for a success.
 """
 
@@ -9,9 +10,9 @@ from __future__ import annotations
 
 import logging
 
-from laneway.edge import App, Receive, Send, refuse
+from laneway.edge import App, Receive, Send, is_ours, noting, refuse
 from laneway.exchange import Exchange, Scope
-from laneway.failure import Failure, Kind
+from laneway.failure import Blame, Failure, Kind
 from laneway.metrics import Metrics
 from laneway.ports import Journal
 from laneway.route import Outcome
@@ -27,6 +28,7 @@ class ObserveMiddleware:
         self, app: App, *, journal: Journal | None = None, metrics: Metrics | None = None, version: str = ""
     ) -> None:
         self.app = app
+        self._ours = is_ours(app)
         self.journal: Journal = journal if journal is not None else MemoryJournal()
         self.metrics = metrics if metrics is not None else Metrics()
         self.version = version or "unversioned"
@@ -39,20 +41,27 @@ class ObserveMiddleware:
         exchange.version = self.version
         metrics = self.metrics
         metrics.in_flight += 1
+        logged = False
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, send if self._ours else noting(exchange, send))
         except Exception as error:
-            log.error("request %s failed inside the gateway", exchange.request_id, exc_info=error)
-            if exchange.status:
-                # Part of an answer is out: only breaking the connection tells the caller that it is not whole.
-                raise
-            await refuse(exchange, send, _INTERNAL)
+            if self._ours:
+                logged = True
+                log.error("request %s failed inside the gateway", exchange.request_id, exc_info=error)
+                if not exchange.status:
+                    await refuse(exchange, send, _INTERNAL)
+                    return
+            # Either part of an answer is out, and only breaking the connection tells the caller that it is not whole,
+            # or the error is another app's, whose server answers it.
+            exchange.failure = exchange.failure or _INTERNAL
+            exchange.status = exchange.status or _INTERNAL.status
+            raise
         finally:
             metrics.in_flight -= 1
             outcome = exchange.outcome()
             metrics.add(outcome)
             self.journal.record(outcome)
-            if outcome.status >= 400:
+            if not logged and (outcome.failure is not None or outcome.status >= 400):
                 _log(outcome)
 
 
@@ -61,7 +70,8 @@ _INTERNAL = Failure(kind=Kind.INTERNAL, message="The gateway failed to serve thi
 
 def _log(outcome: Outcome) -> None:
     failure = outcome.failure
-    level = logging.WARNING if outcome.status >= 500 else logging.INFO
+    ours = outcome.status >= 500 or (failure is not None and failure.rule.blame is not Blame.CALLER)
+    level = logging.WARNING if ours else logging.INFO
     log.log(
         level,
         "%s %s %s lane=%s tenant=%s attempts=%d failure=%s",

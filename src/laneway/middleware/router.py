@@ -34,7 +34,6 @@ class RouterMiddleware:
                     await refuse(exchange, send, error.failure)
                     return
                 except CallerGoneError:
-                    exchange.gone = True
                     return
             decision = plan(candidates, exchange.view, exchange.dropped)
             exchange.decision = decision

@@ -43,7 +43,9 @@ class StickyMiddleware:
         tenant = exchange.tenant.name
         pin = await self.pins.get(tenant, trace, self.clock())
         if pin is not None and exchange.decision is None and exchange.candidates:
-            exchange.decision = _kept(pin, exchange, exchange.candidates)
+            kept = _kept(pin, exchange, exchange.candidates)
+            if kept is not None:
+                exchange.decision = kept
         await self.app(scope, receive, send)
         served = exchange.attempts[-1] if exchange.attempts else None
         if served is not None and served.failure is None and not exchange.gone:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from laneway.chat import Usage
 from laneway.route import Price
 
@@ -85,3 +87,18 @@ def ceiling_nanos(
 def counted_tokens(chars: int) -> int:
     """Tokens in text that nobody counted: about four characters each, at least one for any text at all."""
     return -(-chars // 4)
+
+
+def filled(reported: Usage, *, prompt_chars: int, answer_chars: int, whole: bool) -> tuple[Usage, bool]:
+    """What was used: as reported, and counted where a figure is missing; says whether anything was counted.
+
+    An answer that broke off may have reported only how it began, so that the count stands where it is higher.
+    """
+    total_input, output = reported.input, reported.output
+    if total_input is None:
+        total_input = counted_tokens(prompt_chars)
+    if answer_chars and (output is None or not whole):
+        output = max(output or 0, counted_tokens(answer_chars))
+    if (total_input, output) == (reported.input, reported.output):
+        return reported, False
+    return msgspec.structs.replace(reported, input=total_input, output=output), True
