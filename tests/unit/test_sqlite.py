@@ -644,7 +644,7 @@ def test_a_chore_in_trouble_ends_nothing(path: Path) -> None:
     def chore(db: sqlite3.Connection, now_s: float) -> bool:
         db.execute("INSERT INTO budgets VALUES ('half', 0, 0)")
         tried.append(now_s)
-        raise sqlite3.OperationalError("made up")
+        raise LookupError("made up")
 
     async def scene() -> None:
         db = Database(path, clock=lambda: NOW)

@@ -1,4 +1,4 @@
-"""Money in SQLite: exact across processes, because every verb is one statement inside a write transaction.
+"""Money in SQLite: exact across processes, because every verb looks and acts inside one write transaction.
 
 Owns: the condition under which a hold begins, what ends it, and forgetting what nobody can ask for any more. The sums
 of a budget are kept by the tables' triggers.
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from functools import partial
 
 from laneway.ports import Hold, Left
-from laneway.stores.schema import HOLD_S
+from laneway.stores.schema import HOLD_S, StoreError
 from laneway.stores.sqlite.database import Database
 
 SETTLED_S = 90 * 86_400.0
@@ -63,7 +64,8 @@ class SqliteLedger:
             return await self._database.write(partial(_hold, wanted, cap_nanos, now_s))
         except asyncio.CancelledError:
             # Nobody will settle a hold whose caller left while it was queued: it would stand until it expires.
-            self._database.submit(partial(_release, request_id, budget)).add_done_callback(_ignored)
+            with suppress(StoreError):
+                self._database.submit(partial(_release, request_id, budget)).add_done_callback(_ignored)
             raise
 
     async def settle(self, request_id: str, budget: str, nanos: int, now_s: float) -> None:

@@ -141,14 +141,16 @@ class Writer:
                 self._db.execute("BEGIN IMMEDIATE")
                 more = chore(self._db, self._clock()) or more
                 self._db.execute("COMMIT")
-            except sqlite3.Error:
+            except Exception:  # noqa: BLE001 - the thread outlives this too
                 # Tidying can wait; a job that meets the same trouble tells its caller.
                 self._undo()
         return more
 
     def _undo(self) -> None:
         if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+            # Where even this fails, the next BEGIN does too, and its caller is told.
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
 
     def _tell(self, answers: Sequence[Answer]) -> None:
         # A loop that was closed without closing the store has nobody left who waits.
