@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,8 +13,9 @@ import pytest
 from laneway.failure import FailureError, Kind
 from laneway.ports import Call, Clocks
 from laneway.upstream import pool as pool_module
-from laneway.upstream.connection import HEAD_LIMIT
+from laneway.upstream.connection import HEAD_LIMIT, Connection
 from laneway.upstream.engine import Engine
+from tests.fakes.line import Line
 from tests.fakes.stage import LOOPS, PATIENT, SHORT_S, call_to, drain, failing, fetch, loop_of_kind, run, stage
 from tests.fakes.upstream import (
     FakeUpstream,
@@ -305,6 +306,32 @@ def test_a_connection_handed_over_and_lost_in_the_same_moment_is_replaced() -> N
     run(scene())
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["connection", "place"])
+def test_what_is_handed_to_a_caller_who_just_left_goes_to_the_next(whole: bool) -> None:
+    """The holder lets go and the first in line is cancelled before he has noticed."""
+
+    async def script(wire: Wire) -> None:
+        while True:
+            await wire.request()
+            await wire.send(response(b"ok"))
+
+    async def scene() -> None:
+        async with stage(FakeUpstream(script), Engine(per_host=1)) as (fake, engine):
+            held = await engine.open(call_to(fake), PATIENT)
+            first, second = (asyncio.create_task(fetch(engine, call_to(fake))) for _ in range(2))
+            await asyncio.sleep(0)
+            if whole:
+                assert await drain(held) == b"ok"
+            else:
+                await held.close()
+            first.cancel()
+            assert await second == (200, b"ok")
+            assert first.cancelled()
+            assert engine.places == 1
+
+    run(scene())
+
+
 def test_two_readers_of_one_answer_are_told_apart() -> None:
     async def scene() -> None:
         async with stage(FakeUpstream(holding(*chunked(b"first")[:2])), Engine()) as (fake, engine):
@@ -439,6 +466,72 @@ def test_a_race_that_is_called_off_leaves_no_runner(monkeypatch: pytest.MonkeyPa
                 assert engine.places == 0
                 await engine.close()
                 assert engine.connections == 0
+
+    run(scene())
+
+
+def _connecting(monkeypatch: pytest.MonkeyPatch, *waits: Callable[[], Awaitable[None]]) -> list[Connection]:
+    """Each connection is made after its own wait; the list holds them in the order in which they were."""
+    made: list[Connection] = []
+    turns = iter(waits)
+
+    async def connect(self: pool_module.Pool, address: str) -> Connection:
+        await next(turns)()
+        connection = Connection(asyncio.get_running_loop(), self)
+        Line(connection)
+        self.connections.add(connection)
+        made.append(connection)
+        return connection
+
+    monkeypatch.setattr(pool_module.Pool, "_connect", connect)
+    monkeypatch.setattr(pool_module, "RACE_DELAY_S", 0.0)
+    return made
+
+
+def test_a_race_with_two_winners_keeps_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        start = asyncio.Event()
+
+        async def ready() -> None:
+            await start.wait()
+
+        made = _connecting(monkeypatch, ready, ready)
+        _resolving_to(monkeypatch, "127.0.0.2", "127.0.0.1")
+        engine = Engine()
+        opening = asyncio.create_task(engine.open(Call("GET", "http://localhost", "/", ()), PATIENT))
+        await asyncio.sleep(0.01)
+        start.set()
+        await asyncio.sleep(0.01)
+        assert [connection.aborted for connection in made] == [False, True]
+        opening.cancel()
+        await asyncio.wait([opening])
+        await engine.close()
+        assert (engine.places, engine.connections) == (0, 0)
+
+    run(scene())
+
+
+def test_a_race_called_off_after_it_was_won_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loser is slow to stop, and the clock rings meanwhile."""
+
+    async def at_once() -> None:
+        await asyncio.sleep(0.01)
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.2)
+
+    async def scene() -> None:
+        made = _connecting(monkeypatch, at_once, stubborn)
+        _resolving_to(monkeypatch, "127.0.0.2", "127.0.0.1")
+        engine = Engine()
+        call = Call("GET", "http://localhost", "/", ())
+        assert (await failing(engine.open(call, Clocks(connect_s=0.05)))).clock == "connect"
+        assert [connection.aborted for connection in made] == [True]
+        await engine.close()
+        assert (engine.places, engine.connections) == (0, 0)
 
     run(scene())
 

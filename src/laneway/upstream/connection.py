@@ -290,7 +290,7 @@ class Connection(asyncio.Protocol):
             self.usable = False
             return
         if not reply.status and len(data) > HEAD_LIMIT:
-            # One read may bring more than a whole head may hold; in pieces the limit is exact.
+            # One read may bring more than a whole head may hold: the first part must have ended it.
             self.data_received(data[:HEAD_LIMIT])
             self.data_received(data[HEAD_LIMIT:])
             return
@@ -300,7 +300,8 @@ class Connection(asyncio.Protocol):
         except (HttpParserError, HttpParserUpgrade) as error:
             self._refuse(reply, str(error.__context__ if isinstance(error, HttpParserCallbackError) else error))
             return
-        if self._unfruitful > HEAD_LIMIT:
+        # A head that has not ended needs one byte more at least.
+        if self._unfruitful + (not reply.status) > HEAD_LIMIT:
             self._refuse(reply, f"more than {HEAD_LIMIT} bytes of head, chunk extensions or trailers")
 
     def _refuse(self, reply: EngineReply, detail: str) -> None:
