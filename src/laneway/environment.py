@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from laneway.config import Problem, visible
-from laneway.places import faults
+from laneway.places import faults, region_in
 from laneway.settings import LaneTable, ProviderTable, Settings, Timeouts
 
 Tier = Literal["local", "balanced", "premium"]
@@ -42,7 +42,7 @@ ALASKA_LANES = (
 """Nothing leads into premium silently."""
 CLOUDS = {
     "openai": "https://api.openai.com/v1",
-    "anthropic": "https://api.anthropic.com/v1",
+    "anthropic": "https://api.anthropic.com",
     "openrouter": "https://openrouter.ai/api/v1",
 }
 """Where a provider is when only its name is given."""
@@ -93,7 +93,7 @@ def timeout_scale(environment: Mapping[str, str], problems: list[Problem]) -> fl
 
 def region_of(environment: Mapping[str, str]) -> str:
     """The AWS region of providers that name none."""
-    return environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return environment.get("AWS_REGION", "").strip() or environment.get("AWS_DEFAULT_REGION", "").strip() or "us-east-1"
 
 
 def offered(environment: Mapping[str, str]) -> Found:
@@ -140,19 +140,13 @@ def _clouds(search: _Search) -> None:
         dialect: Dialect = "anthropic" if name == "anthropic" else "openai"
         table = ProviderTable(
             dialect=dialect,
-            url=_based(base or usual, dialect),
+            url=base.rstrip("/") or usual,
             api_key=key,
             family=name,
             accepts=accepts.get(name, ()),
         )
         search.add(name, table, {"url": base_variable, "api_key": variable})
         search.lines.append(f"{variable} ({shown(key)}) -> provider {name}{f' at {table.url}' if base else ''}")
-
-
-def _based(url: str, dialect: Dialect) -> str:
-    """Anthropic's own variable has no version in it, everybody else's has."""
-    bare = url.rstrip("/")
-    return f"{bare}/v1" if dialect == "anthropic" and not re.search(r"/v\d+[a-z0-9]*$", bare) else bare
 
 
 def _ollamas(search: _Search) -> None:
@@ -203,7 +197,7 @@ def _bedrock(search: _Search) -> None:
     if not credentials or any(table.dialect == "converse" for table in search.providers.values()):
         return
     region = region_of(search.environment)
-    search.add("bedrock", ProviderTable(dialect="converse", region=region), {})
+    search.add("bedrock", ProviderTable(dialect="converse", region=region), {"region": "AWS_REGION"})
     search.lines.append(f"{credentials} -> provider bedrock in {region}")
 
 
@@ -220,9 +214,11 @@ def _alaska(search: _Search) -> dict[str, LaneTable]:
                 search.lines.append(f"ALASKA_OPENAI_*_{lane.suffix} -> no lane: {variables['MODEL']} is not set")
             continue
         table = _alaska_provider(search, lane, values)
-        name = _unique(_slug(values["PROVIDER"]) or lane.name, lane.name, table, search.providers)
-        sources = {"url": variables["BASE_URL"], "api_key": variables["API_KEY"]}
-        if name not in search.providers and not search.add(name, table, sources):
+        name = _slug(values["PROVIDER"]) or lane.name
+        if name in search.providers:
+            name = f"{name}-{lane.name}"
+        sources = {"url": variables["BASE_URL"], "api_key": variables["API_KEY"], "region": "AWS_REGION"}
+        if not search.add(name, table, sources):
             continue
         targets[lane.name] = f"{name}/{values['MODEL']}"
         key = f"key {shown(table.api_key)}" if table.api_key else _aws(search) if table.dialect == "converse" else ""
@@ -247,9 +243,11 @@ def _alaska_provider(search: _Search, lane: AlaskaLane, values: Mapping[str, str
     if "bedrock" in kind or (not kind and values["MODEL"].startswith("bedrock/")):
         # A key left over from a sidecar is no Bedrock key: where there are AWS credentials, those sign.
         own = key.startswith(BEDROCK_KEYS) or not _aws(search)
+        url = re.sub(r"/v\d+$", "", url)
         return ProviderTable(
             dialect="converse",
-            url=re.sub(r"/v\d+$", "", url),
+            url=url,
+            region=region_in(url) or region_of(search.environment),
             api_key=key if own else "",
             tier=lane.tier,
             models=(values["MODEL"],),
@@ -258,18 +256,11 @@ def _alaska_provider(search: _Search, lane: AlaskaLane, values: Mapping[str, str
     if "ollama" in kind and not re.search(r"/v\d+$", url):
         dialect, url = "ollama", _ollama_url(url)
     url = url or CLOUDS.get(_slug(kind), "")
-    url = _based(url, dialect) if url else ""
     return ProviderTable(dialect=dialect, url=url, api_key=key, tier=lane.tier, models=(values["MODEL"],))
 
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _unique(name: str, lane: str, table: ProviderTable, taken: Mapping[str, ProviderTable]) -> str:
-    if name not in taken or taken[name] == table:
-        return name
-    return f"{name}-{lane}"
 
 
 def _simulated(search: _Search) -> None:

@@ -26,7 +26,8 @@ OWN_HOSTS = (".local", ".lan", ".internal", ".localhost", ".home.arpa")
 """Ends of names that are never public (RFC 6762, 6761, 8375, and what routers and clouds use)."""
 MOST_USD_PER_MILLION = 1_000_000
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_BEDROCK_HOST = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
+_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_BEDROCK_HOST = re.compile(r"//bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 
 
 class Places:
@@ -158,6 +159,8 @@ def faults(table: ProviderTable) -> Iterator[tuple[str, str]]:
         wrong = address_fault(table.url)
         if wrong:
             yield "url", wrong
+    if table.region and not _REGION.fullmatch(table.region):
+        yield "region", 'is no region; they look like "eu-central-1"'
     if table.family and table.family not in FAMILIES:
         yield "family", f"is no family of the catalogue{nearest(table.family, FAMILIES)}"
     if not _sendable(table.api_key):
@@ -199,7 +202,7 @@ def bedrock_url(region: str) -> str:
 
 def region_in(url: str) -> str:
     """The AWS region that an address of Bedrock names; a signature for another one would be refused."""
-    found = _BEDROCK_HOST.match(urlsplit(url).hostname or "")
+    found = _BEDROCK_HOST.search(url)
     return found.group(1) if found is not None else ""
 
 
