@@ -15,8 +15,7 @@ ARGS ?=
 .PHONY: help run test test-ui bench lint format lock wheel clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
-		printf '  make %-9s %s\n' "$$name" "$$does"; done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 	@echo '  More words for a command go into ARGS, as in: make run ARGS="--port 9000"'
 
 run: ## install what is missing, then serve on 127.0.0.1:8080
