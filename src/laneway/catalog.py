@@ -94,6 +94,9 @@ class Catalog:
                 self._by_name.setdefault(spelling(name).removeprefix(SIDECAR), model)
         for row in self._rows.values():
             self._by_name.setdefault(spelling(row.id), row.model)
+        profiles = [(entry.names["bedrock"], model) for model, entry in models.items() if "bedrock" in entry.names]
+        profiles += [(row.id, row.model) for row in self._rows.values() if row.family == "bedrock"]
+        self._by_profile = {_without_region(spelling(profile)): model for profile, model in profiles}
 
     @classmethod
     def read(cls, text: str) -> Catalog:
@@ -108,7 +111,7 @@ class Catalog:
     def model_of(self, name: str) -> str | None:
         """The canonical id behind any name, `bedrock/` and region prefixes included."""
         bare = spelling(name).removeprefix(SIDECAR)
-        return self._by_name.get(bare) or self._by_name.get(_without_region(bare))
+        return self._by_name.get(bare) or self._by_profile.get(_without_region(bare))
 
     def known(self, name: str, family: str) -> Known | None:
         """A model as this family serves it: an id of the family stays that id, other names are turned into one."""
