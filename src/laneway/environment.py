@@ -131,7 +131,7 @@ class _Search:
 
 
 def _clouds(search: _Search) -> None:
-    accepts = {"openrouter": ("*/*",)}
+    accepts = {"openrouter": ("?*/?*",)}
     for name, usual in CLOUDS.items():
         variable, base_variable = f"{name.upper()}_API_KEY", f"{name.upper()}_BASE_URL"
         key, base = search.value(variable), search.value(base_variable)
