@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from laneway import __version__
 from laneway.config import ConfigError, Problem
@@ -23,6 +23,8 @@ from laneway.loaded import Loaded, load
 from laneway.route import Clocks, Lane, Price, Provider, Stage
 from laneway.settings import ProviderTable
 from laneway.store import Store, StoreError, open_store
+
+T = TypeVar("T")
 
 EPILOG = """\
 With no configuration at all, `laneway serve` uses what the environment offers: OPENAI_API_KEY, ANTHROPIC_API_KEY,
@@ -38,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = parsed.run(parsed)
     except ConfigError as error:
         _say_problems(error)
+        return 2
+    except StoreError as error:
+        _error(str(error))
         return 2
     except BrokenPipeError:
         # Whoever read has seen enough (`laneway check | head`); nothing more is to be written, not even at exit.
@@ -61,8 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="start the gateway", description="Start the gateway.")
     _config_argument(serve)
     serve.add_argument("--host", help="address to listen on (default: server.host, else 127.0.0.1)")
-    serve.add_argument("--port", type=int, help="port to listen on (default: server.port, else 8080)")
-    serve.add_argument("--workers", type=int, default=1, help="processes that share the port (default: 1)")
+    serve.add_argument(
+        "--port", type=_number(0, 65_535), metavar="PORT", help="port to listen on (default: server.port, else 8080)"
+    )
+    serve.add_argument(
+        "--workers", type=_number(1, 256), metavar="N", default=1, help="processes that share the port (default: 1)"
+    )
     serve.set_defaults(run=_serve)
 
     check = commands.add_parser(
@@ -90,6 +99,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text[:9]) <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {text[:40]!r}")
+        return int(text)
+
+    return read
+
+
 def _config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file (TOML)")
 
@@ -100,69 +118,35 @@ def _config_argument(parser: argparse.ArgumentParser) -> None:
 def _serve(parsed: argparse.Namespace) -> int:
     from laneway.gateway import Gateway
     from laneway.middleware.auth import is_loopback
-    from laneway.serve import Listening, serve
+    from laneway.serve import ListenError, listen, say_what_runs, serve, start_logging
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    start_logging()
     loaded = load(parsed.config, os.environ)
     server = loaded.layout.settings.server
     host, port = parsed.host or server.host, parsed.port if parsed.port is not None else server.port
     loopback = is_loopback(host)
+    # The store is opened here once before anybody listens: what is wrong with it is said in one sentence.
+    has_keys = _with_store(loaded, _has_keys) or bool(loaded.layout.keys)
+    if not (loopback or server.open or has_keys):
+        _error(
+            f"Listening on {host} without any key would let everybody who reaches it spend your money. Make one "
+            "with `laneway keys create`, or set open = true in [server]."
+        )
+        return 2
+    if parsed.workers > 1 and server.store.startswith("memory:"):
+        _error("A store in memory is not shared between processes: use --workers 1, or a store in a file.")
+        return 2
     try:
-        if not (loopback or server.open or loaded.layout.keys or _has_keys(loaded)):
-            _error(
-                f"Listening on {host} without any key would let everybody who reaches it spend your money. Make one "
-                "with `laneway keys create`, or set open = true in [server]."
-            )
-            return 2
-        gateway = Gateway(loaded, variables=os.environ, loopback=loopback)
-    except StoreError as error:
+        listening = listen(host, port, parsed.workers)
+    except ListenError as error:
         _error(str(error))
         return 2
-    serve(gateway, Listening(host, port, parsed.workers), lambda: _banner(loaded, host, port))
-    return 0
+    gateway = Gateway(loaded, variables=os.environ, loopback=loopback)
+    return serve(gateway, listening, lambda: say_what_runs(loaded, host, listening.port, has_keys=has_keys))
 
 
-def _has_keys(loaded: Loaded) -> bool:
-    found: list[bool] = []
-
-    async def ask(store: Store) -> None:
-        found.append(any(key.revoked_s is None for key in await store.keys.list()))
-
-    return _with_store(loaded, ask) == 0 and found[0]
-
-
-def _banner(loaded: Loaded, host: str, port: int) -> None:
-    layout = loaded.layout
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{port}"  # noqa: S104 - only shown
-    model = _example_model(loaded)
-    store = layout.settings.server.store
-    _say(f"laneway {__version__} listens on {url}  (configuration {layout.version}, store {store})")
-    _say(f"  from: {loaded.path or 'the environment'}")
-    for line in loaded.found:
-        _say(f"  found: {line}")
-    _say(f"  providers: {', '.join(layout.providers) or 'none'}   lanes: {', '.join(layout.lanes) or 'none'}")
-    key = "YOUR_KEY" if layout.keys else "none"
-    _say("Try:")
-    _say(
-        f"  curl {url}/v1/chat/completions -H 'content-type: application/json'"
-        + (f" -H 'authorization: Bearer {key}'" if layout.keys else "")
-        + f""" -d '{{"model":"{model}","messages":[{{"role":"user","content":"What is 17*23?"}}]}}'"""
-    )
-    _say(
-        f'  python -c \'from openai import OpenAI; print(OpenAI(base_url="{url}/v1", api_key="{key}").chat.completions'
-        f'.create(model="{model}", messages=[{{"role": "user", "content": "hello"}}]).choices[0].message.content)\''
-    )
-    _say(f"  open {url}/ui in a browser")
-
-
-def _example_model(loaded: Loaded) -> str:
-    layout = loaded.layout
-    if layout.lanes:
-        return next(iter(layout.lanes))
-    chats = [name for name, targets in layout.names.models.items() if targets and targets[0].kind == "chat"]
-    return chats[0] if chats else "MODEL"
+async def _has_keys(store: Store) -> bool:
+    return any(key.revoked_s is None for key in await store.keys.list())
 
 
 # --- check -------------------------------------------------------------------------------------------------
@@ -314,31 +298,25 @@ def _create_key(parsed: argparse.Namespace) -> int:
     loaded = load(parsed.config, os.environ)
     made = issue(parsed.tenant, parsed.name, int(time.time()), secrets.token_urlsafe(32))
 
-    async def create(store: Store) -> None:
-        await store.keys.create(made.key, made.digest)
-
-    code = _with_store(loaded, create)
-    if code == 0:
-        _say(made.secret)
-        print(f"This is the only time the key is shown. Id {made.key.id}, tenant {made.key.tenant}.", file=sys.stderr)
-        if loaded.layout.settings.tenants and made.key.tenant not in loaded.layout.settings.tenants:
-            print(f'Note: the configuration has no tenant "{made.key.tenant}".', file=sys.stderr)
-    return code
+    _with_store(loaded, lambda store: store.keys.create(made.key, made.digest))
+    _say(made.secret)
+    print(f"This is the only time the key is shown. Id {made.key.id}, tenant {made.key.tenant}.", file=sys.stderr)
+    if loaded.layout.settings.tenants and made.key.tenant not in loaded.layout.settings.tenants:
+        print(f'Note: the configuration has no tenant "{made.key.tenant}".', file=sys.stderr)
+    return 0
 
 
 def _list_keys(parsed: argparse.Namespace) -> int:
     loaded = load(parsed.config, os.environ)
 
-    async def show(store: Store) -> None:
-        rows = [*loaded.layout.keys.values(), *await store.keys.list()]
-        for key in rows:
-            made = time.strftime("%Y-%m-%d %H:%M", time.gmtime(key.created_s)) if key.created_s else "in the file"
-            state = "revoked" if key.revoked_s is not None else "active"
-            _say(f"{key.id:<18} {key.tenant:<14} ...{key.last4:<6} {made:<18} {state:<8} {key.name}")
-        if not rows:
-            _say("There are no keys yet: laneway keys create")
-
-    return _with_store(loaded, show)
+    rows = [*loaded.layout.keys.values(), *_with_store(loaded, lambda store: store.keys.list())]
+    for key in rows:
+        made = time.strftime("%Y-%m-%d %H:%M", time.gmtime(key.created_s)) if key.created_s else "in the file"
+        state = "revoked" if key.revoked_s is not None else "active"
+        _say(f"{key.id:<18} {key.tenant:<14} ...{key.last4:<6} {made:<18} {state:<8} {key.name}")
+    if not rows:
+        _say("There are no keys yet: laneway keys create")
+    return 0
 
 
 def _revoke_key(parsed: argparse.Namespace) -> int:
@@ -346,35 +324,25 @@ def _revoke_key(parsed: argparse.Namespace) -> int:
     if any(key.id == parsed.id for key in loaded.layout.keys.values()):
         _error(f"The key {parsed.id} stands in the configuration file: take it out there and reload.")
         return 2
-    found: list[bool] = []
-
-    async def revoke(store: Store) -> None:
-        found.append(await store.keys.revoke(parsed.id, int(time.time())))
-
-    code = _with_store(loaded, revoke)
-    if code == 0 and not found[0]:
+    if not _with_store(loaded, lambda store: store.keys.revoke(parsed.id, int(time.time()))):
         _error(f"There is no key {parsed.id}; `laneway keys list` shows them.")
         return 2
-    if code == 0:
-        _say(f"{parsed.id} is revoked.")
-    return code
+    _say(f"{parsed.id} is revoked.")
+    return 0
 
 
-def _with_store(loaded: Loaded, work: Callable[[Store], Awaitable[None]]) -> int:
-    async def run() -> None:
-        store = open_store(loaded.layout.settings.server.store)
+def _with_store(loaded: Loaded, work: Callable[[Store], Awaitable[T]]) -> T:
+    server = loaded.layout.settings.server
+
+    async def run() -> T:
+        store = open_store(server.store, keep_days=server.keep_records_days, prefix=server.record_prefix)
         await store.start()
         try:
-            await work(store)
+            return await work(store)
         finally:
             await store.close()
 
-    try:
-        asyncio.run(run())
-    except StoreError as error:
-        _error(str(error))
-        return 2
-    return 0
+    return asyncio.run(run())
 
 
 # --- words -------------------------------------------------------------------------------------------------

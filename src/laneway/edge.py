@@ -209,8 +209,9 @@ async def refuse(
     """Answers with a failure, in the caller's own dialect."""
     exchange.failure = failure
     written = exchange.dialect.write_failure(failure, exchange.request_id)
-    if failure.kind in (Kind.TOO_LARGE, Kind.BODY_TIMEOUT):
-        # The rest of the body is not read, so the connection cannot carry another request.
+    if failure.kind is Kind.BODY_TIMEOUT:
+        # The rest of the body is not waited for, so the connection cannot carry another request. Of a body that is
+        # too large the server lets the rest pass unread: closing would take the answer from a caller still sending.
         written = Written(
             written.status, written.body, written.content_type, (*written.headers, (b"connection", b"close"))
         )

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from laneway import __version__
 from laneway.api import routes
-from laneway.api.desk import Desk
+from laneway.api.desk import Desk, Reloaded
 from laneway.config import ConfigError
 from laneway.dialects import FRONTS
 from laneway.edge import App, Receive, Send
@@ -41,7 +41,7 @@ from laneway.ports import Upstream
 from laneway.roster import Roster
 from laneway.route import Key
 from laneway.settings import ServerTable
-from laneway.store import Store, open_store
+from laneway.store import Store, StoreError, open_store
 from laneway.stores.memory import MemoryKeys
 from laneway.upstream.signers import signers_of
 from laneway.upstream.switch import Switch
@@ -49,6 +49,10 @@ from laneway.upstream.switch import Switch
 FIRST_LOOK_S = 0.7
 """How long the start waits for the first model lists; slower providers are listed when they have answered."""
 WATCH_S = 1.0
+KEYS_S = 2.0
+"""How soon an open gateway learns that a first key was made by another process."""
+FIXED = ("host", "port", "store", "engine", "trusted_proxies", "record_prefix", "keep_records_days")
+"""Settings of the server that are read once, when it starts."""
 log = logging.getLogger("laneway")
 
 
@@ -63,10 +67,13 @@ class Gateway:
         store: Store | None = None,
         upstream: Upstream | None = None,
         loopback: bool = True,
+        on_reload: Callable[[], None] | None = None,
     ) -> None:
         server = loaded.layout.settings.server
         self.variables = variables
         self.loopback = loopback
+        self._on_reload = on_reload
+        self._started_with = server
         self.store = store if store is not None else _opened(server)
         self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
         self.metrics = Metrics()
@@ -74,6 +81,7 @@ class Gateway:
         self._plain = routes.app()
         self._tasks: set[asyncio.Task[None]] = set()
         self._refresh: asyncio.Task[None] | None = None
+        self._reloading = asyncio.Lock()
         self._has_keys = False
         self._swap(loaded)
 
@@ -87,8 +95,12 @@ class Gateway:
             roster.inherit(before)
         gate = self._gate(layout)
         signers = signers_of(layout.providers.values(), self.variables)
-        stack: App = self._stack(layout, gate, signers)
-        self.desk = Desk(
+        stack: App = self._stack(layout, gate, signers, loaded.scale)
+        plain: App = self._plain
+        origins = layout.settings.server.cors
+        if origins:
+            stack, plain = _shared(stack, origins), _shared(plain, origins)
+        desk = Desk(
             loaded=loaded,
             gate=gate,
             admin=_admin_gate(layout),
@@ -96,16 +108,12 @@ class Gateway:
             store=self.store,
             upstream=self.upstream,
             metrics=self.metrics,
-            reload=self.reload,
+            reload=self._reload_asked,
             started_s=self.started_s,
         )
-        origins = layout.settings.server.cors
-        plain: App = self._plain
-        if origins:
-            stack, plain = _shared(stack, origins), _shared(plain, origins)
-        self.stack, self.plain = stack, plain
+        self.desk, self.stack, self.plain = desk, stack, plain
 
-    def _stack(self, layout: Layout, gate: Gate, signers: Mapping[str, Sign]) -> App:
+    def _stack(self, layout: Layout, gate: Gate, signers: Mapping[str, Sign], scale: float) -> App:
         server = layout.settings.server
         app: App = Forward(self.upstream, signers=signers, agent=f"laneway/{__version__}")
         app = FallbackMiddleware(app)
@@ -118,7 +126,7 @@ class Gateway:
             directory=layout,
             header_prefixes=server.header_prefixes,
             body_limit=int(server.body_limit_mb * 1024 * 1024),
-            body_limit_s=server.body_timeout,
+            body_limit_s=server.body_timeout * scale,
         )
         app = AuthMiddleware(app, gate=gate)
         return ObserveMiddleware(app, journal=self.store.journal, metrics=self.metrics, version=layout.version)
@@ -133,15 +141,30 @@ class Gateway:
             origins=frozenset(server.cors),
         )
 
-    async def reload(self) -> str:
+    async def reload(self) -> Reloaded:
         """Reads the configuration again. Raises ConfigError, and then nothing has changed."""
-        before = self.desk
-        loaded = await asyncio.to_thread(load, before.loaded.path, self.variables)
-        await self._learn_keys()
-        self._swap(loaded, before.roster)
+        async with self._reloading:
+            before = self.desk
+            loaded = await asyncio.to_thread(load, before.loaded.path, self.variables)
+            await self._learn_keys()
+            self._put_in_force(loaded)
+        version, server = loaded.layout.version, loaded.layout.settings.server
+        later = tuple(name for name in FIXED if getattr(server, name) != getattr(self._started_with, name))
+        log.info("configuration %s is in force (was %s)", version, before.loaded.layout.version)
+        if later:
+            log.warning("these settings of [server] wait for the next start: %s", ", ".join(later))
+        return Reloaded(version, later)
+
+    async def _reload_asked(self) -> Reloaded:
+        """As `reload`, for who asks one process and means all of them."""
+        made = await self.reload()
+        if self._on_reload is not None:
+            self._on_reload()
+        return made
+
+    def _put_in_force(self, loaded: Loaded) -> None:
+        self._swap(loaded, self.desk.roster)
         self._start_refresh()
-        log.info("configuration %s is in force (was %s)", loaded.layout.version, before.loaded.layout.version)
-        return loaded.layout.version
 
     def reload_soon(self) -> None:
         """From a signal handler."""
@@ -159,7 +182,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            if scope["path"] in FRONTS and scope["method"] in ("POST", "OPTIONS"):
+            if scope["method"] == "POST" and scope["path"] in FRONTS:
                 await self.stack(scope, receive, send)
                 return
             scope["laneway.desk"] = self.desk
@@ -175,7 +198,9 @@ class Gateway:
         try:
             await self.start()
         except Exception as error:
-            log.error("the gateway could not start", exc_info=error)
+            if not isinstance(error, StoreError):
+                log.error("the gateway could not start", exc_info=error)
+            await self.stop()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
@@ -188,10 +213,10 @@ class Gateway:
         await self._learn_keys()
         if self._has_keys:
             self._swap(self.desk.loaded, self.desk.roster)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.desk.roster.look(), FIRST_LOOK_S)
         self._start_refresh()
-        if self.desk.loaded.layout.settings.server.watch and self.desk.loaded.path is not None:
+        await self.desk.roster.first_look(FIRST_LOOK_S)
+        self._begin(self._watch_keys())
+        if self.desk.loaded.path is not None:
             self._begin(self._watch(self.desk.loaded.path))
 
     async def stop(self) -> None:
@@ -203,8 +228,18 @@ class Gateway:
         await self.store.close()
 
     async def _learn_keys(self) -> None:
-        """Once keys exist in the store, nobody gets in without one."""
-        self._has_keys = any(key.revoked_s is None for key in await self.store.keys.list())
+        """Once a key exists in the store, nobody gets in without one; revoking the last opens no running gateway."""
+        if not self._has_keys:
+            self._has_keys = any(key.revoked_s is None for key in await self.store.keys.list())
+
+    async def _watch_keys(self) -> None:
+        """A first key made elsewhere shuts the door here, too."""
+        while not self._has_keys:
+            await asyncio.sleep(KEYS_S)
+            with suppress(StoreError):
+                await self._learn_keys()
+        async with self._reloading:
+            self._put_in_force(self.desk.loaded)
 
     def _start_refresh(self) -> None:
         if self._refresh is not None:
@@ -222,9 +257,11 @@ class Gateway:
         while True:
             await asyncio.sleep(WATCH_S)
             now = _stamp(path)
-            if now != last:
+            # An editor may take a file away for a moment: what counts is the next one.
+            if now not in (None, last):
                 last = now
-                await self.try_reload()
+                if self.desk.loaded.layout.settings.server.watch:
+                    await self.try_reload()
 
 
 def build(
@@ -234,10 +271,11 @@ def build(
     store: Store | None = None,
     upstream: Upstream | None = None,
     loopback: bool = True,
+    on_reload: Callable[[], None] | None = None,
 ) -> Gateway:
     """The whole gateway from a configuration file, or from the environment alone."""
     loaded = load(Path(path) if path is not None else None, variables)
-    return Gateway(loaded, variables=variables, store=store, upstream=upstream, loopback=loopback)
+    return Gateway(loaded, variables=variables, store=store, upstream=upstream, loopback=loopback, on_reload=on_reload)
 
 
 def _opened(server: ServerTable) -> Store:
@@ -267,9 +305,9 @@ def _shared(app: App, origins: tuple[str, ...]) -> App:
     return wrapped
 
 
-def _stamp(path: Path) -> tuple[float, int]:
+def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         stat = path.stat()
     except OSError:
-        return (0.0, 0)
-    return (stat.st_mtime, stat.st_size)
+        return None
+    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)

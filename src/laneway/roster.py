@@ -1,7 +1,8 @@
 """The roster: which models each provider says it has right now.
 
 Owns: asking every provider for its list, now and then and in the background, and remembering who is awake. A
-provider that does not answer drops out of the lists, and its models come last in routing, until it answers again.
+provider that does not answer drops out of the lists, and its models come last in routing, until it answers again;
+one that answers anything at all is awake, for a list may be refused where a model is served.
 Refuses: delaying a request, and failing a list because one provider is asleep.
 """
 
@@ -10,19 +11,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from laneway.chat import Card
 from laneway.dialects import dialect
-from laneway.failure import FailureError
+from laneway.failure import FailureError, Kind
 from laneway.layout import Layout
 from laneway.ports import Call, Clocks, Upstream
 from laneway.route import Provider
 
 ASK = Clocks(connect_s=1.5, headers_s=4.0, first_content_s=4.0, between_chunks_s=4.0)
 MOST_LIST = 8 << 20
+AWAY = frozenset({Kind.CONNECT, Kind.RESET, Kind.TIMEOUT, Kind.CUT, Kind.OVERLOADED, Kind.UPSTREAM_ERROR})
+"""What a host that is off looks like, or a proxy in front of one."""
 log = logging.getLogger("laneway")
 
 
@@ -59,6 +63,7 @@ class Roster:
             between_chunks_s=ASK.between_chunks_s * scale,
         )
         self.seen: dict[str, Seen] = {name: Seen() for name in layout.providers}
+        self._looked = asyncio.Event()
 
     def inherit(self, other: Roster) -> None:
         """Takes over what an earlier configuration knew of providers that are still the same."""
@@ -70,19 +75,18 @@ class Roster:
     async def look(self) -> None:
         """Asks every provider that has a list; each in its own time, none waiting for another."""
         asked = [provider for provider in self.layout.providers.values() if provider.lists]
-        before = self._state()
         await asyncio.gather(*(self._ask(provider) for provider in asked))
-        if self._state() != before:
-            self._tell()
+        self._looked.set()
+
+    async def first_look(self, limit_s: float) -> None:
+        """Waits until every provider has been asked once, while `run` asks them, but not longer than that."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._looked.wait(), limit_s)
 
     async def run(self, every_s: float) -> None:
         """Looks for ever. Cancel it to stop."""
         while True:
-            try:
-                await self.look()
-            except Exception:
-                # One odd list must not end the looking.
-                log.warning("model lists could not be read", exc_info=True)
+            await self.look()
             await asyncio.sleep(every_s)
 
     def cards(self) -> list[Card]:
@@ -92,26 +96,28 @@ class Roster:
     def asleep(self) -> frozenset[str]:
         return frozenset(name for name, seen in self.seen.items() if seen.awake is False)
 
-    def _state(self) -> Mapping[str, tuple[bool | None, tuple[Card, ...]]]:
-        return {name: (seen.awake, seen.cards) for name, seen in self.seen.items()}
-
     def _tell(self) -> None:
         listed: dict[str, Sequence[Card]] = {name: seen.cards for name, seen in self.seen.items()}
         self.layout.hear(listed, self.asleep())
 
     async def _ask(self, provider: Provider) -> None:
         seen = self.seen[provider.name]
+        awake, cards, reason = True, seen.cards, ""
         try:
             cards = await self._list(provider)
         except FailureError as error:
-            if seen.awake is not False:
-                log.info("provider %s is asleep: %s", provider.name, error.failure.kind.value)
-            seen.awake, seen.reason = False, error.failure.message
-        else:
-            if seen.awake is False:
-                log.info("provider %s is awake again", provider.name)
-            seen.awake, seen.reason, seen.cards = True, "", cards
-        seen.asked_s = self._clock()
+            awake, reason = error.failure.kind not in AWAY, error.failure.message
+        except Exception:
+            # One odd list must not end the looking.
+            log.warning("the model list of provider %s could not be read", provider.name, exc_info=True)
+            reason = "Its model list could not be read."
+        if awake is not (seen.awake is not False):
+            log.info("provider %s is %s", provider.name, "awake again" if awake else f"asleep: {reason}")
+        changed = awake is not seen.awake or cards != seen.cards
+        seen.awake, seen.cards, seen.reason, seen.asked_s = awake, cards, reason, self._clock()
+        if changed:
+            # At once: one host that hangs keeps nobody else's models out of the lists.
+            self._tell()
 
     async def _list(self, provider: Provider) -> tuple[Card, ...]:
         speaks = dialect(provider.dialect)

@@ -1,6 +1,7 @@
 """Serving: the gateway behind uvicorn, with a protocol that bounds what a connection may cost and tells who left.
 
-Owns: the listening sockets, the protocol class, worker processes, signals for reload, and how all of that is logged.
+Owns: the listening sockets, the protocol class, worker processes, signals for reload, the log, and what the person
+who started it reads.
 Refuses: routing, and configuration beyond what it needs to listen.
 """
 
@@ -15,7 +16,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,10 +24,11 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
+from laneway import __version__
 from laneway.config import ConfigError
 from laneway.edge import WATCH
 from laneway.gateway import Gateway, build
-from laneway.middleware.auth import is_loopback
+from laneway.loaded import Loaded
 
 HEAD_S = 20.0
 """How long a request's head may take to arrive, from the first byte or the connection on."""
@@ -190,7 +192,8 @@ class FrontProtocol(HttpToolsProtocol):
 
     def _hang_up(self, words: bytes) -> None:
         if not self.transport.is_closing():
-            if words and (self.cycle is None or self.cycle.response_complete):
+            cycle: Any = self.cycle
+            if words and (cycle is None or cycle.response_complete):
                 self.transport.write(words)
             self.transport.close()
 
@@ -311,3 +314,40 @@ def _tell_parent() -> None:
     """What one worker was asked to take in, all of them take in."""
     if multiprocessing.parent_process() is not None:
         os.kill(os.getppid(), signal.SIGHUP)
+
+
+# --- what a person reads -----------------------------------------------------------------------------------
+
+
+def say_what_runs(loaded: Loaded, host: str, port: int, *, has_keys: bool) -> None:
+    """What is running, what was found, and three things to try."""
+    layout = loaded.layout
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '::') else shown}:{port}"  # noqa: S104 - only shown
+    model = _example_model(loaded)
+    key = "YOUR_KEY" if has_keys else "none"
+    header = f" -H 'authorization: Bearer {key}'" if has_keys else ""
+    store = layout.settings.server.store
+    body = f'{{"model":"{model}","messages":[{{"role":"user","content":"What is 17*23?"}}]}}'
+    curl = f"curl {url}/v1/chat/completions -H 'content-type: application/json'{header} -d '{body}'"
+    made = f'OpenAI(base_url="{url}/v1", api_key="{key}").chat.completions.create(model="{model}", '
+    asked = f'{made}messages=[{{"role": "user", "content": "hello"}}]).choices[0].message.content'
+    lines = [
+        f"laneway {__version__} listens on {url}  (configuration {layout.version}, store {store})",
+        f"  from: {loaded.path or 'the environment'}",
+        *(f"  found: {line}" for line in loaded.found),
+        f"  providers: {', '.join(layout.providers) or 'none'}   lanes: {', '.join(layout.lanes) or 'none'}",
+        "Try:",
+        f"  {curl}",
+        f"  python -c 'from openai import OpenAI; print({asked})'",
+        f"  open {url}/ui in a browser",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+def _example_model(loaded: Loaded) -> str:
+    layout = loaded.layout
+    if layout.lanes:
+        return next(iter(layout.lanes))
+    chats = [name for name, targets in layout.names.models.items() if targets and targets[0].kind == "chat"]
+    return chats[0] if chats else "MODEL"

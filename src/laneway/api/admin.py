@@ -12,7 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from laneway.api.desk import desk_of, endpoint, json, require_admin
+from laneway.api.desk import body_of, desk_of, endpoint, json, require_admin
 from laneway.config import ConfigError
 from laneway.failure import Kind, fail
 from laneway.policy.keys import issue
@@ -30,11 +30,11 @@ async def reload(request: Request) -> Response:
     """POST /admin/v1/reload: validated whole, swapped at once; a bad file changes nothing."""
     await require_admin(request)
     try:
-        version = await desk_of(request).reload()
+        made = await desk_of(request).reload()
     except ConfigError as error:
         problems = [{"path": problem.path, "message": problem.message} for problem in error.problems]
         return json({"reloaded": False, "problems": problems}, 400)
-    return json({"reloaded": True, "config": version})
+    return json({"reloaded": True, "config": made.version, "at_next_start": made.later})
 
 
 @endpoint
@@ -61,7 +61,7 @@ async def create_key(request: Request) -> Response:
     """POST /admin/v1/keys {"tenant", "name"}: the key is in this answer and nowhere else."""
     await require_admin(request)
     try:
-        asked = msgspec.json.decode(await request.body() or b"{}", type=NewKey)
+        asked = msgspec.json.decode(await body_of(request) or b"{}", type=NewKey)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise fail(Kind.MALFORMED_REQUEST, f"The body is not a key to make: {error}") from None
     made = issue(asked.tenant, asked.name, int(time.time()), secrets.token_urlsafe(32))

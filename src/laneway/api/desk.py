@@ -7,16 +7,18 @@ Refuses: any endpoint of its own.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from laneway.dialects import Dialect, Written, dialect
-from laneway.failure import Failure, FailureError, Kind
+from laneway.edge import LEFT
+from laneway.failure import Failure, FailureError, Kind, fail
 from laneway.loaded import Loaded
 from laneway.metrics import Metrics
 from laneway.middleware.auth import Gate
@@ -27,7 +29,17 @@ from laneway.store import Store
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
+MOST_BODY = 1 << 20
+BODY_S = 20.0
+
 encode = msgspec.json.Encoder().encode
+
+
+class Reloaded(NamedTuple):
+    """A configuration that was put in force, and the settings in it that wait for the next start."""
+
+    version: str
+    later: tuple[str, ...]
 
 
 class Desk(NamedTuple):
@@ -40,7 +52,7 @@ class Desk(NamedTuple):
     store: Store
     upstream: Upstream
     metrics: Metrics
-    reload: Callable[[], Awaitable[str]]
+    reload: Callable[[], Awaitable[Reloaded]]
     started_s: float
 
 
@@ -72,6 +84,24 @@ def refused(request: Request, failure: Failure) -> Response:
 
 def json(value: Any, status: int = 200) -> Response:
     return Response(encode(value), status_code=status, media_type="application/json")
+
+
+async def body_of(request: Request) -> bytes:
+    """A small body, within bounds. Raises FailureError."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > MOST_BODY:
+                    raise fail(Kind.TOO_LARGE, f"A body for this path has at most {MOST_BODY} bytes.")
+                pieces.append(piece)
+    except TimeoutError:
+        raise fail(Kind.BODY_TIMEOUT, f"The request body did not arrive whole within {BODY_S:g} seconds.") from None
+    except ClientDisconnect:
+        raise FailureError(LEFT) from None
+    return b"".join(pieces)
 
 
 async def tenant_of(request: Request) -> Tenant:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from laneway import __version__
-from laneway.api.desk import Desk, desk_of, endpoint, respond, spoken, tenant_of
+from laneway.api.desk import Desk, body_of, desk_of, endpoint, respond, spoken, tenant_of
 from laneway.chat import Card
 from laneway.dialects import dialect, ollama
 from laneway.failure import FailureError, Kind, fail
@@ -136,7 +136,7 @@ async def show(request: Request) -> Response:
     """POST /api/show: asked of the host where it is an Ollama, told from what is known elsewhere."""
     tenant = await tenant_of(request)
     desk = desk_of(request)
-    body = await request.body()
+    body = await body_of(request)
     card = _find(desk, tenant, ollama.read_show(body))
     meaning = desk.loaded.layout.names.meaning(card.id)
     target = meaning.targets[0] if meaning is not None and not meaning.is_lane else None

@@ -46,7 +46,7 @@ def app() -> Starlette:
     """The plain endpoints as one app."""
     return Starlette(
         routes=[Route(path, function, methods=list(methods)) for path, methods, function in ROUTES],  # type: ignore[arg-type]
-        exception_handlers={404: _nowhere, 405: _wrong_method},
+        exception_handlers={404: _nowhere, 405: _wrong_method, 500: _broken},
     )
 
 
@@ -56,6 +56,11 @@ async def _nowhere(request: Request, _: Exception) -> Response:
         return _only(request, "POST")
     message = f"There is nothing at {request.method} {path[:120]}. Fronts: {', '.join(FRONTS)}."
     return refused(request, Failure(kind=Kind.UNKNOWN_PATH, message=message))
+
+
+async def _broken(request: Request, _: Exception) -> Response:
+    message = "The gateway failed to serve this request; its log says why."
+    return refused(request, Failure(kind=Kind.INTERNAL, message=message))
 
 
 async def _wrong_method(request: Request, _: Exception) -> Response:
