@@ -408,13 +408,13 @@ def test_a_name_is_asked_for_once_while_the_answer_is_fresh(monkeypatch: pytest.
 
 def test_a_stale_or_useless_address_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> None:
-        closing = FakeUpstream(answering(response(b"ok", b"connection: close")))
-        async with stage(closing, Engine(dns_s=0.0)) as (fake, engine):
+        script = answering(response(b"ok", b"connection: close"))
+        async with stage(FakeUpstream(script), Engine(dns_s=0.0)) as (fake, engine):
             asked = _resolving_to(monkeypatch, "127.0.0.1")
             for _ in range(2):
                 await fetch(engine, _named(fake))
             assert len(asked) == 2
-        async with stage(closing, Engine()) as (fake, engine):
+        async with stage(FakeUpstream(script), Engine()) as (fake, engine):
             asked = _resolving_to(monkeypatch, "127.0.0.2")
             assert (await failing(engine.open(_named(fake), PATIENT))).kind is Kind.CONNECT
             _resolving_to(monkeypatch, "127.0.0.1")
