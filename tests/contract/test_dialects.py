@@ -254,7 +254,22 @@ def test_a_wrong_type_is_named_by_its_place(speaks: Dialect) -> None:
     body["messages"][1]["role"] = 7
     failure = refusal(speaks.view, Op.CHAT, json.dumps(body).encode())
     assert failure.field == "messages[1].role"
-    assert "messages[1].role" in failure.message
+    assert failure.message == "Wrong type: expected text, got a number at messages[1].role."
+
+
+def test_every_dialect_says_the_same_of_the_same_mistake(speaks: Dialect) -> None:
+    body = json.loads(speaks.write_request(HELLO, MODEL).body)
+    for value, got in (("hi", "text"), (3, "a number"), ({"a": 1}, "an object"), (True, "true or false")):
+        failure = refusal(speaks.view, Op.CHAT, json.dumps(body | {"messages": value}).encode())
+        assert failure.message == f"Wrong type: expected a list, got {got} at messages."
+    del body["messages"][1]["role"]
+    failure = refusal(speaks.view, Op.CHAT, json.dumps(body).encode())
+    assert (failure.field, failure.message) == ("messages[1].role", "Missing `messages[1].role`.")
+    assert refusal(speaks.view, Op.CHAT, b"").message == "The body is empty; send a JSON object."
+    assert refusal(speaks.view, Op.CHAT, b"[]").message == "Wrong type: expected an object, got a list as the body."
+    assert refusal(speaks.view, Op.CHAT, b"{").message == "The body is not valid JSON: it ends too early, at byte 1."
+    deep = b'{"x":' * 100_000
+    assert refusal(speaks.view, Op.CHAT, deep).message == "The body is not valid JSON: it is nested too deeply."
 
 
 @given(
@@ -542,6 +557,34 @@ def test_a_providers_own_words_stay_in_the_record(speaks: Dialect, status: int) 
         failure = speaks.read_failure(status, (), json.dumps(body).encode())
         assert "acme-internal" not in failure.message
         assert SECRET not in failure.message + (failure.detail or "")
+
+
+KEYS = ("sk-live-abcdefgh", "AKIAIOSFODNN7EXAMPLE", "Bearer abc.def-123", "gsk_abc12345", "arn:aws:iam::123456789012:u")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_no_dialect_shows_or_records_a_key(speaks: Dialect, key: str) -> None:
+    for body in ({"error": {"message": f"bad field near {key} here"}}, {"message": f"bad field near {key} here"}):
+        failure = speaks.read_failure(400, (), json.dumps(body).encode())
+        assert failure.kind is Kind.BAD_REQUEST
+        assert key.removeprefix("Bearer ") not in failure.message + (failure.detail or "")
+    told = speaks.read_failure(400, (), f"bad field near {key} here".encode())
+    assert told.message == "The provider refused the request: bad field near [removed] here"
+
+
+WORDS = ("the input length exceeds the context length", "prompt is too long", "m does not support tools")
+
+
+@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("status", [200, 301, 401, 403, 404, 429, 500, 502, 503, 529])
+def test_words_are_shown_only_where_they_explain_a_refused_request(speaks: Dialect, status: int, words: str) -> None:
+    """Some servers say with a 5xx that a prompt is too long; what else stands there is nobody's to read."""
+    said = f"{words}, /srv/acme-internal"
+    for body in (json.dumps({"error": {"message": said}}), json.dumps({"error": said}), said):
+        failure = speaks.read_failure(status, (), body.encode())
+        if "acme-internal" in failure.message:
+            assert failure.status == 400
+            assert 400 <= status < 500
 
 
 @given(status=st.integers(300, 599), body=st.binary(max_size=60))

@@ -27,8 +27,8 @@ from laneway.chat import (
     ToolResult,
 )
 from laneway.dialects import Outgoing, dialect
-from laneway.dialects.converse.family import ANSWER_TOKENS, EFFORT_BUDGETS
 from laneway.failure import Failure, FailureError, Kind
+from laneway.thinking import ANSWER_TOKENS, BUDGETS
 
 CONVERSE = dialect("converse")
 PNG = "iVBORw0KGgoAAAANSUhEUg=="
@@ -535,7 +535,7 @@ def test_newer_claude_is_given_an_effort() -> None:
 
 def test_older_claude_is_given_a_budget() -> None:
     said = sent(asks(reasoning=Reasoning(effort="high")), OLDER_CLAUDE)
-    budget = EFFORT_BUDGETS["high"]
+    budget = BUDGETS["high"]
     assert said["additionalModelRequestFields"] == {"thinking": {"type": "enabled", "budget_tokens": budget}}
     assert said["inferenceConfig"] == {"maxTokens": budget + ANSWER_TOKENS}
     assert "outputConfig" not in said

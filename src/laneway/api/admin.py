@@ -16,6 +16,7 @@ from laneway.api.desk import body_of, desk_of, endpoint, json, require_admin
 from laneway.config import ConfigError
 from laneway.failure import Kind, fail
 from laneway.policy.keys import issue
+from laneway.wire.json import decode
 
 MOST_RECORDS = 1000
 
@@ -23,6 +24,9 @@ MOST_RECORDS = 1000
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
     tenant: str = "default"
     name: str = ""
+
+
+_new_key = msgspec.json.Decoder(NewKey)
 
 
 @endpoint
@@ -60,10 +64,7 @@ async def keys(request: Request) -> Response:
 async def create_key(request: Request) -> Response:
     """POST /admin/v1/keys {"tenant", "name"}: the key is in this answer and nowhere else."""
     await require_admin(request)
-    try:
-        asked = msgspec.json.decode(await body_of(request) or b"{}", type=NewKey)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise fail(Kind.MALFORMED_REQUEST, f"The body is not a key to make: {error}") from None
+    asked = decode(_new_key, await body_of(request) or b"{}")
     made = issue(asked.tenant, asked.name, int(time.time()), secrets.token_urlsafe(32))
     await desk_of(request).store.keys.create(made.key, made.digest)
     return json({"key": made.secret, "id": made.key.id, "tenant": made.key.tenant, "name": made.key.name}, 201)

@@ -1,9 +1,10 @@
-"""Framing without I/O: where one event ends and the next begins, in the three framings that providers stream in.
+"""The wire without I/O: framing, and what every format's bytes have in common.
 
-Owns: server-sent events (`sse`), newline-delimited JSON (`ndjson`) and the AWS binary event stream (`eventstream`),
-each fed with whatever pieces the socket gave. One law holds in all three: the `raw` of every frame handed out, in
-order, followed by `rest()`, is the input, byte for byte, wherever the pieces were cut.
-Refuses: to know what a frame's payload means, and to hold a frame that never ends.
+Owns: where one event ends and the next begins in server-sent events (`sse`), newline-delimited JSON (`ndjson`) and the
+AWS binary event stream (`eventstream`), each fed with whatever pieces the socket gave. One law holds in all three: the
+`raw` of every frame handed out, in order, followed by `rest()`, is the input, byte for byte, wherever it was cut. And
+the nouns that formats share: `json`, `malformed`, `strangers`, `fault`, `redact`, `retry`, `logprobs`, `instant`.
+Refuses: to know any one format: what a frame's payload means is its dialect's; and to hold a frame that never ends.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 Owns: the message object, its usage, its stop reasons, the answer of /v1/messages/count_tokens (an `Answer` without
 parts whose usage is the count), and the pages of /v1/models.
-Refuses: to count cached tokens by Anthropic's convention anywhere but here. There `input_tokens` leaves out what the
-cache served and stored (https://platform.claude.com/docs/en/build-with-claude/prompt-caching); in `Usage` it does not.
+Refuses: to let Anthropic's convention of counting cached tokens (`tokens`) out of here.
 """
 
 from __future__ import annotations
@@ -14,18 +13,15 @@ from typing import Any
 
 import msgspec
 
+from laneway.calls import answer_arguments
 from laneway.chat import Answer, Card, Finish, Glance, Op, Part, Text, Thinking, ToolCall, Usage
 from laneway.dialects import Stamp, Written
 from laneway.dialects.anthropic import fault
-from laneway.dialects.anthropic.schema import NONE
-from laneway.failure import Failure, FailureError, Kind, fail
-
-BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Everything decoding a provider's bytes may raise."""
-
-_encode = msgspec.json.Encoder().encode
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
+from laneway.failure import Failure, FailureError
+from laneway.tokens import count_fresh, gather, sum_stored
+from laneway.wire.fault import UNFINISHED, misfit
+from laneway.wire.instant import read_instant
+from laneway.wire.json import NONE, UNREADABLE, encode
 
 # --- usage and stop reasons --------------------------------------------------------------------------------
 
@@ -53,27 +49,16 @@ def read_usage(said: WireUsage) -> Usage:
     hour = split.ephemeral_1h_input_tokens if split else None
     if stored is None and split is not None:
         stored = split.ephemeral_5m_input_tokens + split.ephemeral_1h_input_tokens
-    total = said.input_tokens
-    if total is not None:
-        total += (said.cache_read_input_tokens or 0) + (stored or 0)
-    return Usage(
-        input=total,
-        output=said.output_tokens,
-        cache_read=said.cache_read_input_tokens,
-        # Without a split all of it has the default time of five minutes.
-        cache_write_5m=None if stored is None else max(stored - (hour or 0), 0),
-        cache_write_1h=hour,
-        reasoning=details.thinking_tokens if details else None,
-    )
+    reasoning = details.thinking_tokens if details else None
+    return gather(said.input_tokens, said.output_tokens, said.cache_read_input_tokens, stored, hour, reasoning)
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
     """`input_tokens` and `output_tokens` are always there, because Anthropic's clients read them unasked."""
-    stored = [count for count in (usage.cache_write_5m, usage.cache_write_1h) if count is not None]
-    fresh = (usage.input or 0) - (usage.cache_read or 0) - sum(stored)
-    wire: dict[str, Any] = {"input_tokens": max(fresh, 0)}
-    if stored:
-        wire["cache_creation_input_tokens"] = sum(stored)
+    stored = sum_stored(usage)
+    wire: dict[str, Any] = {"input_tokens": count_fresh(usage)}
+    if stored is not None:
+        wire["cache_creation_input_tokens"] = stored
     if usage.cache_read is not None:
         wire["cache_read_input_tokens"] = usage.cache_read
     if usage.cache_write_1h is not None:
@@ -160,7 +145,7 @@ def read_answer(op: Op, body: bytes) -> Answer:
     try:
         said = _message.decode(body)
         parts = tuple(part for block in said.content or () if (part := _read_block(block)) is not None)
-    except BROKEN as error:
+    except UNREADABLE as error:
         raise FailureError(_no_message(str(error))) from None
     failure = _judge(said.type, said.stop_reason, said.error)
     if failure is not None:
@@ -189,7 +174,7 @@ def _read_block(block: _Block) -> Part | None:
 def _read_count(body: bytes) -> int:
     try:
         said = _glimpse.decode(body)
-    except BROKEN as error:
+    except UNREADABLE as error:
         raise FailureError(_no_message(str(error))) from None
     if said.input_tokens is None:
         raise FailureError(fault.build_failure(said.error, 0) if said.error else _no_message("no input_tokens"))
@@ -203,22 +188,18 @@ def _judge(kind: str, stop_reason: str | None, error: fault.Said | None) -> Fail
     if kind != "message":
         return _no_message(f"type {kind!r}")
     if stop_reason is None:
-        return Failure(kind=Kind.CUT, message="The provider's answer does not say that it is finished.")
+        return UNFINISHED
     return None
 
 
 def _no_message(detail: str) -> Failure:
-    return Failure(
-        kind=Kind.MALFORMED_ANSWER,
-        message="The provider's answer is not a message in Anthropic's format.",
-        detail=fault.redact(detail),
-    )
+    return misfit("a message in Anthropic's format", detail)
 
 
 def glance(op: Op, body: bytes) -> Glance:
     try:
         said = _glimpse.decode(body)
-    except BROKEN as error:
+    except UNREADABLE as error:
         return Glance(failure=_no_message(str(error)))
     if op is Op.COUNT:
         if said.input_tokens is not None:
@@ -233,12 +214,12 @@ def glance(op: Op, body: bytes) -> Glance:
 
 def write_answer(op: Op, answer: Answer, stamp: Stamp) -> Written:
     if op is Op.COUNT:
-        return Written(200, _encode({"input_tokens": answer.usage.input or 0}))
+        return Written(200, encode({"input_tokens": answer.usage.input or 0}))
     content = [block for part in answer.parts if (block := _write_part(part)) is not None]
     called = any(type(part) is ToolCall for part in answer.parts)
     return Written(
         200,
-        _encode(
+        encode(
             {
                 "id": write_id(answer.id, stamp),
                 "type": "message",
@@ -268,21 +249,8 @@ def _write_part(part: Part) -> dict[str, Any] | None:
             return {"type": "redacted_thinking", "data": part.redacted}
         return {"type": "thinking", "thinking": part.text, "signature": part.signature or ""}
     if type(part) is ToolCall:
-        return {"type": "tool_use", "id": part.id, "name": part.name, "input": _write_input(part)}
+        return {"type": "tool_use", "id": part.id, "name": part.name, "input": answer_arguments(part)}
     return None
-
-
-def _write_input(part: ToolCall) -> msgspec.Raw | dict[str, Any]:
-    if not part.arguments.strip():
-        return {}
-    try:
-        _object(part.arguments)
-    except BROKEN:
-        raise fail(
-            Kind.MALFORMED_ANSWER,
-            f"The model called the tool {part.name!r} with arguments that are no JSON object.",
-        ) from None
-    return msgspec.Raw(part.arguments.encode())
 
 
 # --- model lists -------------------------------------------------------------------------------------------
@@ -324,16 +292,12 @@ _ABILITIES = {
 def read_models(body: bytes) -> list[Card]:
     try:
         page = _page.decode(body)
-    except BROKEN as error:
-        raise fail(
-            Kind.MALFORMED_ANSWER,
-            "The provider's model list is not in Anthropic's format.",
-            detail=fault.redact(str(error)),
-        ) from None
+    except UNREADABLE as error:
+        raise FailureError(misfit("a model list in Anthropic's format", str(error))) from None
     return [
         Card(
             id=model.id,
-            created_s=_read_time(model.created_at),
+            created_s=read_instant(model.created_at),
             modified=model.created_at,
             display=model.display_name,
             window=model.max_input_tokens,
@@ -348,13 +312,6 @@ def _read_abilities(said: _Capabilities | None) -> tuple[str, ...]:
     """Every model of the Messages API takes tools; the list has no word for that."""
     found = [word for name, word in _ABILITIES.items() if said and (can := getattr(said, name)) and can.supported]
     return ("tools", *found)
-
-
-def _read_time(said: str | None) -> int | None:
-    try:
-        return int(datetime.fromisoformat(said).timestamp()) if said else None
-    except ValueError:
-        return None
 
 
 def write_models(cards: Sequence[Card]) -> Written:
@@ -376,4 +333,4 @@ def write_models(cards: Sequence[Card]) -> Written:
             }
         )
     first, last = (cards[0].id, cards[-1].id) if cards else (None, None)
-    return Written(200, _encode({"data": data, "has_more": False, "first_id": first, "last_id": last}))
+    return Written(200, encode({"data": data, "has_more": False, "first_id": first, "last_id": last}))

@@ -1,8 +1,7 @@
 """The neutral conversation written as a request to Anthropic.
 
 Owns: what Messages cannot say, which is either UNSUPPORTED with the field's name in OpenAI's words, or harmless and
-listed in `Outgoing.omitted`; the shape it wants of turns (user and assistant in alternation, results before words);
-and how much thinking an effort stands for.
+listed in `Outgoing.omitted`; and the shape it wants of turns (user and assistant in alternation, results before words).
 Refuses: to invent. JSON without a schema is not imitated with a forced tool, and words are moved (system messages
 after the first turn go into `system`) but never dropped.
 """
@@ -12,19 +11,17 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Sequence
-from hashlib import blake2s
 from typing import Any
 
-import msgspec
-
+from laneway.calls import fit_id, replay_arguments
 from laneway.chat import (
     ChatRequest,
     Document,
+    Format,
     Image,
     Json,
     Op,
     Part,
-    Reasoning,
     Role,
     Text,
     Thinking,
@@ -34,35 +31,22 @@ from laneway.chat import (
     ToolResult,
 )
 from laneway.dialects import Outgoing
-from laneway.failure import FailureError, Kind, fail
+from laneway.failure import Kind, fail
+from laneway.pictures import sniff_type
+from laneway.thinking import ANSWER_TOKENS, BUDGETS, USUAL, fit_budget, map_efforts, takes_budget_only
+from laneway.unsayable import refuse_settings, unsayable
+from laneway.wire.json import encode
 
-DEFAULT_MAX_TOKENS = 4096
-"""Messages must say how long an answer may be; this is said for a caller who did not."""
-
-EFFORT_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 24576}
-"""Tokens of thinking that a named effort stands for, where a model takes a budget and not an effort. The most, with
-the default answer behind it, stays below the smallest output limit of those models (32,000)."""
-
-MIN_BUDGET = 1024
-"""The smallest `budget_tokens` that Anthropic takes."""
-
-_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
-
-# Claude up to 4.5 takes a budget only; from 4.6 on `adaptive` with an effort, and from 4.7 on nothing else
-# (https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking).
-_BUDGET_ONLY = re.compile(r"claude-(?:[23][-.]|instant|(?:opus|sonnet|haiku)-4(?:$|[-.@:](?:\d{6,}|[015](?!\d)|v\d)))")
-
+_EFFORTS = map_efforts("low", "medium", "high", "xhigh", "max")
 _SERVICE_TIERS = frozenset(("auto", "standard_only"))
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
-_PICTURES = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
-
-_encode = msgspec.json.Encoder().encode
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def write_request(request: ChatRequest, model: str) -> Outgoing:
     omitted: list[str] = []
-    refuse(request, omitted)
+    refuse_settings(request)
+    # Best effort by its own definition, and a window is the provider's to choose: neither changes what was asked.
+    omitted += [name for name, said in (("seed", request.seed), ("num_ctx", request.window)) if said is not None]
     writer = _Turns(omitted)
     for part in request.system:
         writer.add_system(part)
@@ -74,44 +58,19 @@ def write_request(request: ChatRequest, model: str) -> Outgoing:
         raise fail(Kind.UNSUPPORTED, "This provider needs a user turn; the request has none.", field="messages")
     said: dict[str, Any] = {"model": model}
     if request.op is not Op.COUNT:
-        said["max_tokens"] = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
+        # Messages must say how long an answer may be.
+        said["max_tokens"] = ANSWER_TOKENS if request.max_tokens is None else request.max_tokens
     said["messages"] = [{"role": role, "content": _shorten(blocks)} for role, blocks in writer.turns]
     if writer.system:
         said["system"] = _shorten(writer.system)
     _write_tools(request, said)
     _write_thinking(request, model, said, omitted)
     if request.format is not None:
-        _write_format(request, said, omitted)
+        _write_format(request.format, said, omitted)
     if request.op is Op.COUNT:
-        return Outgoing("/v1/messages/count_tokens", _encode(said), omitted=tuple(dict.fromkeys(omitted)))
+        return Outgoing("/v1/messages/count_tokens", encode(said), omitted=tuple(dict.fromkeys(omitted)))
     _write_settings(request, said, omitted)
-    return Outgoing("/v1/messages", _encode(said), omitted=tuple(dict.fromkeys(omitted)))
-
-
-def refuse(request: ChatRequest, omitted: list[str]) -> None:
-    """What this format has no word for. A value that asks for what happens anyway is not refused."""
-    if request.unknown:
-        raise _unsupported(request.unknown[0])
-    wanted = {
-        "logprobs": request.logprobs is not None,
-        "presence_penalty": request.presence_penalty,
-        "frequency_penalty": request.frequency_penalty,
-        "repeat_penalty": request.repeat_penalty not in (None, 1),
-        "min_p": request.min_p,
-        "logit_bias": request.logit_bias,
-        "n": request.choices not in (None, 1),
-    }
-    for field, said in wanted.items():
-        if said:
-            raise _unsupported(field)
-    if request.temperature is not None and request.temperature > 1:
-        raise fail(Kind.UNSUPPORTED, "This provider takes temperatures from 0 to 1 only.", field="temperature")
-    # Best effort by its own definition, and a window is the provider's to choose: neither changes what was asked.
-    omitted += [name for name, said in (("seed", request.seed), ("num_ctx", request.window)) if said is not None]
-
-
-def _unsupported(field: str) -> FailureError:
-    return fail(Kind.UNSUPPORTED, f"This provider's format has no word for `{field}`.", field=field)
+    return Outgoing("/v1/messages", encode(said), omitted=tuple(dict.fromkeys(omitted)))
 
 
 # --- turns -------------------------------------------------------------------------------------------------
@@ -138,7 +97,7 @@ class _Turns:
             self._omitted.append(f"messages[{index}].role")
             for at, part in enumerate(parts):
                 if type(part) is not Text:
-                    raise _unsupported(f"messages[{index}].content[{at}]")
+                    raise unsayable(f"messages[{index}].content[{at}]")
                 self.add_system(part)
             return
         blocks = self._write_parts(f"messages[{index}]", parts)
@@ -186,9 +145,7 @@ class _Turns:
         if part.data is None:
             source: Wire = {"type": "url", "url": part.url}
         else:
-            media_type = part.media_type or next(
-                (t for head, t in _PICTURES.items() if part.data.startswith(head)), None
-            )
+            media_type = part.media_type or sniff_type(part.data)
             if media_type is None:
                 raise fail(Kind.UNSUPPORTED, f"{path}: the picture's format is not known.", field=path)
             source = {"type": "base64", "media_type": media_type, "data": part.data}
@@ -223,27 +180,14 @@ def _shorten(blocks: list[Wire]) -> str | list[Wire]:
 
 
 def _write_call(part: ToolCall, path: str) -> Wire:
-    block = {"type": "tool_use", "id": _write_id(part.id), "name": part.name, "input": read_arguments(part, path)}
+    arguments = replay_arguments(part, f"{path}.function.arguments")
+    block = {"type": "tool_use", "id": _write_id(part.id), "name": part.name, "input": arguments}
     return _cached(block, part.cache)
-
-
-def read_arguments(part: ToolCall, path: str) -> msgspec.Raw | dict[str, msgspec.Raw]:
-    """A call's arguments with their bytes as the model wrote them; UNSUPPORTED where they are no JSON object."""
-    if not part.arguments.strip():
-        return {}
-    try:
-        _object(part.arguments)
-    except (msgspec.DecodeError, RecursionError):
-        field = f"{path}.function.arguments"
-        raise fail(Kind.UNSUPPORTED, f"{field}: this provider takes only a JSON object here.", field=field) from None
-    return msgspec.Raw(part.arguments.encode())
 
 
 def _write_id(call_id: str) -> str:
     """Ids of other providers' calls may hold characters, or none at all, that Anthropic's pattern refuses."""
-    if _ID.fullmatch(call_id):
-        return call_id
-    return "toolu_" + blake2s(call_id.encode(), digest_size=12).hexdigest()
+    return fit_id(call_id, _ID, "toolu_")
 
 
 def _write_document(part: Document, path: str) -> Wire:
@@ -276,8 +220,6 @@ def _write_tools(request: ChatRequest, said: Wire) -> None:
     choice = request.tool_choice
     mode = choice.mode if choice else None
     if not request.tools:
-        if mode in (ToolMode.ANY, ToolMode.ONE):
-            raise fail(Kind.UNSUPPORTED, "A tool must be called, but none is offered.", field="tool_choice")
         return
     if mode is ToolMode.NONE:
         said["tool_choice"] = {"type": "none"}
@@ -315,13 +257,13 @@ def _write_thinking(request: ChatRequest, model: str, said: Wire, omitted: list[
             f"This provider knows the efforts {', '.join(_EFFORTS)}, not this one.",
             field="reasoning_effort",
         )
-    budget_only = _BUDGET_ONLY.search(model) is not None
+    budget_only = takes_budget_only(model)
     if reasoning.budget is not None:
         said["thinking"] = {"type": "enabled", "budget_tokens": reasoning.budget}
         if budget_only and effort is not None:
             omitted.append("reasoning_effort")
     elif budget_only:
-        budget = _fit_budget(reasoning, request.max_tokens)
+        budget = fit_budget(effort, request.max_tokens)
         if budget is None:
             omitted.append("reasoning_effort")
             return
@@ -332,28 +274,13 @@ def _write_thinking(request: ChatRequest, model: str, said: Wire, omitted: list[
         said["output_config"] = {"effort": _EFFORTS[effort]}
     if request.max_tokens is None and "max_tokens" in said:
         # Thinking counts towards `max_tokens`; a default must leave room for the answer.
-        said["max_tokens"] += said["thinking"].get("budget_tokens", EFFORT_BUDGETS[effort or "medium"])
+        said["max_tokens"] += said["thinking"].get("budget_tokens", BUDGETS[effort or USUAL])
     display = request.hints.get("thinking.display")
     if display is not None:
         said["thinking"]["display"] = display
 
 
-def _fit_budget(reasoning: Reasoning, max_tokens: int | None) -> int | None:
-    """The budget for an effort, below what the caller allows in all; None where there is no room to think."""
-    budget = EFFORT_BUDGETS[reasoning.effort or "medium"]
-    if max_tokens is None:
-        return budget
-    return min(budget, max(MIN_BUDGET, max_tokens // 2)) if max_tokens > MIN_BUDGET else None
-
-
-def _write_format(request: ChatRequest, said: Wire, omitted: list[str]) -> None:
-    shape = request.format
-    if shape is None or shape.schema is None:
-        raise fail(
-            Kind.UNSUPPORTED,
-            "This provider answers in JSON only for a JSON Schema; `json_object` has no word in its format.",
-            field="response_format",
-        )
+def _write_format(shape: Format, said: Wire, omitted: list[str]) -> None:
     # https://platform.claude.com/docs/en/build-with-claude/structured-outputs
     said.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": shape.schema}
     # A label only, and the schema is always kept to.

@@ -11,8 +11,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from laneway.chat import (
     ChatRequest,
     Document,
@@ -34,11 +32,9 @@ from laneway.chat import (
 )
 from laneway.dialects import View
 from laneway.dialects.anthropic import schema
-from laneway.dialects.anthropic.schema import Block, Body, Source, lacks
-from laneway.failure import Kind, fail
-
-_encode = msgspec.json.Encoder().encode
-_read_object = msgspec.json.Decoder(dict[str, Any])
+from laneway.dialects.anthropic.schema import Block, Body, Source
+from laneway.wire import json
+from laneway.wire.malformed import missing
 
 # What each block type cannot be without. Types that are not here are not ours to judge.
 _NEEDS = {
@@ -62,8 +58,8 @@ _TOOLS, _VISION, _DOCUMENTS, _SCHEMA, _THINKING = (1 << bit for bit in range(len
 
 def decode(op: Op, body: bytes) -> Body:
     if op is Op.CHAT:
-        return schema.decode(schema.chat_body, body)
-    return schema.decode(schema.count_body, body)
+        return json.decode(schema.chat_body, body)
+    return json.decode(schema.count_body, body)
 
 
 def view(op: Op, body: bytes) -> View:
@@ -114,7 +110,7 @@ def _weigh(blocks: list[Block], field: str, turn: int = -1) -> tuple[int, int, i
         kind = block.type
         if kind == "text":
             if block.text is None:
-                raise lacks(_place(field, turn, index), "text")
+                raise missing(f"{_place(field, turn, index)}.text")
             chars += len(block.text)
             continue
         check(block, field, turn, index)
@@ -140,15 +136,15 @@ def check(block: Block, field: str, turn: int, index: int) -> None:
     for name in _NEEDS.get(block.type, ()):
         value = getattr(block, name)
         if value is None or (name == "input" and not value):
-            raise lacks(_place(field, turn, index), name)
+            raise missing(f"{_place(field, turn, index)}.{name}")
     if block.type in ("image", "document"):
         source = block.source
         if type(source) is not Source:
-            raise lacks(_place(field, turn, index), "source.type")
+            raise missing(f"{_place(field, turn, index)}.source.type")
         needed = {"base64": ("media_type", "data"), "text": ("data",), "url": ("url",)}.get(source.type, ())
         for name in needed:
             if getattr(source, name) is None:
-                raise lacks(f"{_place(field, turn, index)}.source", name)
+                raise missing(f"{_place(field, turn, index)}.source.{name}")
 
 
 def check_tools(tools: list[schema.Tool]) -> None:
@@ -156,7 +152,7 @@ def check_tools(tools: list[schema.Tool]) -> None:
         if tool.type is None or tool.type == "custom":
             for name in ("name", "input_schema"):
                 if not getattr(tool, name):
-                    raise lacks(f"tools[{index}]", name)
+                    raise missing(f"tools[{index}].{name}")
 
 
 def _place(field: str, turn: int, index: int) -> str:
@@ -165,11 +161,7 @@ def _place(field: str, turn: int, index: int) -> str:
 
 def patch(body: bytes, model: str | None) -> bytes:
     """Usage needs no asking in this format."""
-    if model is None:
-        return body
-    fields = schema.members(body)
-    fields["model"] = msgspec.Raw(_encode(model))
-    return _encode(fields)
+    return body if model is None else json.patch(body, "model", model)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -185,12 +177,12 @@ def read_request(op: Op, body: bytes) -> ChatRequest:
     choice = said.tool_choice
     mode = {"auto": ToolMode.AUTO, "any": ToolMode.ANY, "tool": ToolMode.ONE, "none": ToolMode.NONE}
     if choice and choice.type == "tool" and choice.name is None:
-        raise lacks("tool_choice", "name")
+        raise missing("tool_choice.name")
     disabled = choice.disable_parallel_tool_use if choice else None
     config = said.output_config
     shape = (config.format if config else None) or said.output_format
     stream = bool(said.stream)
-    tree = schema.read_tree(body)
+    tree = json.read_tree(body)
     return ChatRequest(
         model=said.model,
         messages=messages,
@@ -206,7 +198,7 @@ def read_request(op: Op, body: bytes) -> ChatRequest:
         tools=tuple(_read_tools(said.tools or [])),
         tool_choice=ToolChoice(mode[choice.type], choice.name if choice.type == "tool" else None) if choice else None,
         parallel_tools=None if disabled is None else not disabled,
-        format=Format(schema=_read_schema(shape.schema, "output_config.format.schema")) if shape else None,
+        format=Format(schema=json.read_schema(shape.schema, "output_config.format.schema")) if shape else None,
         reasoning=_read_reasoning(said),
         user=said.metadata.user_id if said.metadata else None,
         hints=_read_hints(said, tree),
@@ -260,15 +252,8 @@ def _read_tools(tools: list[schema.Tool]) -> Iterator[Tool]:
     for index, tool in enumerate(tools):
         if tool.name is not None and tool.input_schema:
             cache = tool.cache_control.ttl if tool.cache_control else None
-            shape = _read_schema(tool.input_schema, f"tools[{index}].input_schema")
+            shape = json.read_schema(tool.input_schema, f"tools[{index}].input_schema")
             yield Tool(tool.name, tool.description, shape, tool.strict, cache)
-
-
-def _read_schema(raw: msgspec.Raw, path: str) -> dict[str, Json]:
-    try:
-        return _read_object.decode(raw)
-    except msgspec.ValidationError:
-        raise fail(Kind.MALFORMED_REQUEST, f"{path}: expected a JSON Schema object.", field=path) from None
 
 
 def _read_reasoning(said: Body) -> Reasoning | None:

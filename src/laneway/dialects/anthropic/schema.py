@@ -1,7 +1,7 @@
 """Anthropic's Messages format as types, and the reading of a request body into them.
 
-Owns: the structs a request is decoded into, which are the schema, the message for a body that does not fit, and the
-list of fields the neutral conversation has no word for (https://docs.claude.com/en/api/messages).
+Owns: the structs a request is decoded into, which are the schema, and the list of fields the neutral conversation has
+no word for (https://docs.claude.com/en/api/messages).
 Refuses: to reject what it does not know. A same-format target receives unknown fields as they came; only a
 translation needs the list that `strangers` gives.
 """
@@ -9,15 +9,12 @@ translation needs the list that `strangers` gives.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from laneway.failure import FailureError, Kind, fail
-
-T = TypeVar("T")
-
-NONE = msgspec.Raw(b"")
+from laneway.wire.json import NONE
+from laneway.wire.strangers import list_beyond
 
 
 class Cache(msgspec.Struct, gc=False):
@@ -120,44 +117,6 @@ class ChatBody(Body, kw_only=True, gc=False):
 
 count_body = msgspec.json.Decoder(Body)
 chat_body = msgspec.json.Decoder(ChatBody)
-_tree = msgspec.json.Decoder(dict[str, Any])
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """The body as the decoder's type, or MALFORMED_REQUEST naming the place."""
-    try:
-        # Decoding does not look into what it skips or keeps raw, and a provider would be handed it.
-        if not body.isascii():
-            str(body, "utf-8")
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _misfit(str(error)) from None
-    except UnicodeDecodeError:
-        raise fail(Kind.MALFORMED_REQUEST, "The body is not valid UTF-8.") from None
-    except msgspec.DecodeError as error:
-        raise fail(Kind.MALFORMED_REQUEST, f"The body is not valid JSON: {error}.") from None
-    except RecursionError:
-        raise fail(Kind.MALFORMED_REQUEST, "The body is nested too deeply.") from None
-
-
-def members(body: bytes) -> dict[str, msgspec.Raw]:
-    """The top-level fields, each with its bytes as they came."""
-    return decode(_members, body)
-
-
-def lacks(path: str, name: str) -> FailureError:
-    place = f"{path}.{name}" if path else name
-    return fail(Kind.MALFORMED_REQUEST, f"{place}: this field is required.", field=place)
-
-
-def _misfit(error: str) -> FailureError:
-    what, _, at = error.partition(" - at `")
-    path = at.removesuffix("`").removeprefix("$").removeprefix(".")
-    if what.startswith("Object missing required field `"):
-        return lacks(path, what.split("`")[1])
-    place = path or "body"
-    return fail(Kind.MALFORMED_REQUEST, f"{place}: {what[:1].lower()}{what[1:]}.", field=path or None)
 
 
 # --- what a translation cannot carry -----------------------------------------------------------------------
@@ -187,20 +146,13 @@ _THINKING_TYPES = frozenset(("enabled", "disabled", "adaptive"))
 _IDLE: tuple[object, ...] = (None, {"enabled": False}, {"type": "direct"}, [])
 
 
-def read_tree(body: bytes) -> dict[str, Any]:
-    """Everything a body says, known or not."""
-    return decode(_tree, body)
-
-
 def strangers(tree: Mapping[str, Any]) -> tuple[str, ...]:
     """The paths of everything said in a well-formed body that the neutral conversation has no word for."""
     return tuple(_strangers(tree))
 
 
 def _beyond(said: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[str]:
-    for name, value in said.items():
-        if name not in known and value not in _IDLE:
-            yield f"{path}{name}"
+    return list_beyond(said, known, path, _IDLE)
 
 
 def _strangers(tree: Mapping[str, Any]) -> Iterator[str]:

@@ -26,7 +26,6 @@ from laneway.chat import (
 from laneway.dialects import Frame, Stamp
 from laneway.dialects.anthropic import fault
 from laneway.dialects.anthropic.answer import (
-    BROKEN,
     WireUsage,
     read_finish,
     read_usage,
@@ -34,9 +33,10 @@ from laneway.dialects.anthropic.answer import (
     write_id,
     write_usage,
 )
-from laneway.dialects.anthropic.schema import NONE
-from laneway.failure import Failure, FailureError, Kind
+from laneway.failure import Failure, FailureError
 from laneway.wire import sse
+from laneway.wire.fault import CUT
+from laneway.wire.json import NONE, UNREADABLE, encode
 
 # --- reading -----------------------------------------------------------------------------------------------
 
@@ -104,8 +104,6 @@ _message_delta = msgspec.json.Decoder(_MessageDelta).decode
 _error = msgspec.json.Decoder(_Error).decode
 _name = msgspec.json.Decoder(_Name).decode
 
-_CUT = Failure(kind=Kind.CUT, message="The provider's stream ended before the answer did.")
-
 
 class Reader:
     """One stream of one answer."""
@@ -132,7 +130,7 @@ class Reader:
         frames = [Frame(frame.raw, self._read(frame)) for frame in self._frames.end()]
         rest = self._frames.rest()
         if not self._over:
-            return [*frames, Frame(rest, self._fail(_CUT))]
+            return [*frames, Frame(rest, self._fail(CUT))]
         return [*frames, Frame(rest, ())] if rest else frames
 
     def _fail(self, failure: Failure) -> tuple[Event, ...]:
@@ -161,21 +159,21 @@ class Reader:
                 return self._read_stop()
             if event == "error":
                 return self._read_error(data)
-        except BROKEN:
+        except UNREADABLE:
             return (Skipped(len(frame.raw)),)
         return ()
 
     def _read_stop(self) -> tuple[Event, ...]:
         if not self._finished:
             # An end without a reason: the chunk that gave it was lost or never came.
-            return self._fail(_CUT)
+            return self._fail(CUT)
         self._over = True
         return ()
 
     def _read_error(self, data: bytes) -> tuple[Event, ...]:
         try:
             said = _error(data).error
-        except BROKEN:
+        except UNREADABLE:
             # Whatever it says, the provider called it an error.
             said = fault.Said()
         return self._fail(fault.build_failure(said, 0))
@@ -227,8 +225,6 @@ class Reader:
 
 
 # --- writing -----------------------------------------------------------------------------------------------
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Writer:
@@ -300,7 +296,7 @@ class Writer:
     def end(self) -> bytes:
         if self._finish is None or self._failed:
             # No stop reason, no whole answer.
-            return self.fault(_CUT)
+            return self.fault(CUT)
         finish = self._finish
         reason = write_finish(finish.finish, called=bool(self._tools))
         said = {
@@ -311,7 +307,7 @@ class Writer:
         return (
             self._start()
             + self._close()
-            + sse.encode(_encode(said), "message_delta")
+            + sse.encode(encode(said), "message_delta")
             + sse.encode(b'{"type":"message_stop"}', "message_stop")
         )
 
@@ -330,7 +326,7 @@ class Writer:
             "stop_sequence": None,
             "usage": write_usage(self._usage),
         }
-        return sse.encode(_encode({"type": "message_start", "message": message}), "message_start")
+        return sse.encode(encode({"type": "message_start", "message": message}), "message_start")
 
     def _close(self) -> bytes:
         if not self._kind:
@@ -354,25 +350,25 @@ class Writer:
         if not event.text:
             return b""
         head = b"" if self._kind == "text" else self._begin("text", b'{"type":"text","text":""}')
-        return head + self._delta(b'"text_delta","text":' + _encode(event.text))
+        return head + self._delta(b'"text_delta","text":' + encode(event.text))
 
     def _write_thinking(self, event: ThinkingDelta) -> bytes:
         if event.redacted is not None:
-            block = b'{"type":"redacted_thinking","data":%b}' % _encode(event.redacted)
+            block = b'{"type":"redacted_thinking","data":%b}' % encode(event.redacted)
             return self._begin("redacted", block) + self._close()
         said = b""
         # A signature closes what it signs: whatever comes after it is another block.
         if self._kind != "thinking" or self._signed:
             said = self._begin("thinking", b'{"type":"thinking","thinking":"","signature":""}')
         if event.text:
-            said += self._delta(b'"thinking_delta","thinking":' + _encode(event.text))
+            said += self._delta(b'"thinking_delta","thinking":' + encode(event.text))
         if event.signature is not None:
             self._signed = True
-            said += self._delta(b'"signature_delta","signature":' + _encode(event.signature))
+            said += self._delta(b'"signature_delta","signature":' + encode(event.signature))
         return said
 
     def _begin_tool(self, event: ToolBegan) -> bytes:
-        block = b'{"type":"tool_use","id":%b,"name":%b,"input":{}}' % (_encode(event.id), _encode(event.name))
+        block = b'{"type":"tool_use","id":%b,"name":%b,"input":{}}' % (encode(event.id), encode(event.name))
         said = self._begin("tool", block)
         self._tools[event.index] = self._open
         return said
@@ -381,7 +377,7 @@ class Writer:
         index = self._tools.get(event.index)
         if index is None or not event.arguments:
             return b""
-        said = b'"input_json_delta","partial_json":' + _encode(event.arguments)
+        said = b'"input_json_delta","partial_json":' + encode(event.arguments)
         if index == self._open:
             return self._delta(said)
         # A provider that fills two calls in turns: clients gather arguments by the index, block ended or not.

@@ -2,8 +2,8 @@
 
 Owns: the message, its usage, its stop reasons and its latency, and ListFoundationModels
 (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_ListFoundationModels.html).
-Refuses: to count cached tokens by Bedrock's convention anywhere but here. There `inputTokens` leaves out what the cache
-served and stored, as with Anthropic; in `Usage` it does not. The answer names no model: `Answer.model` is "".
+Refuses: to let Bedrock's convention of counting cached tokens (`tokens`) out of here. The answer names no model:
+`Answer.model` is "".
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 import msgspec
 
+from laneway.calls import answer_arguments
 from laneway.chat import Answer, Card, Finish, Glance, Part, Text, Thinking, Timings, ToolCall, Usage
 from laneway.dialects import Stamp, Written
-from laneway.dialects.converse import fault
 from laneway.dialects.converse.request import read_reasoning_content
-from laneway.dialects.converse.schema import BROKEN, ReasoningContent, ToolUse, Wire
-from laneway.failure import Failure, FailureError, Kind, fail
-
-_encode = msgspec.json.Encoder().encode
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
+from laneway.dialects.converse.schema import ReasoningContent, ToolUse, Wire
+from laneway.failure import Failure, FailureError, Kind
+from laneway.tokens import count_fresh, gather, sum_stored
+from laneway.wire.fault import misfit
+from laneway.wire.json import UNREADABLE, encode
+from laneway.wire.redact import redact
 
 # --- usage and stop reasons --------------------------------------------------------------------------------
 
@@ -45,36 +45,23 @@ class Metrics(Wire):
 
 
 def read_usage(said: WireUsage) -> Usage:
-    stored = said.cache_write_input_tokens
-    details = said.cache_details or ()
+    stored, details = said.cache_write_input_tokens, said.cache_details or ()
     hour = sum(detail.input_tokens for detail in details if detail.ttl == "1h") if details else None
-    total = said.input_tokens
-    if total is not None:
-        total += (said.cache_read_input_tokens or 0) + (stored or 0)
-    return Usage(
-        input=total,
-        output=said.output_tokens,
-        cache_read=said.cache_read_input_tokens,
-        # Without details all of it has the default time of five minutes.
-        cache_write_5m=None if stored is None else max(stored - (hour or 0), 0),
-        cache_write_1h=hour,
-    )
+    return gather(said.input_tokens, said.output_tokens, said.cache_read_input_tokens, stored, hour)
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
     """The first three are always there, because the format requires them."""
-    stored = [count for count in (usage.cache_write_5m, usage.cache_write_1h) if count is not None]
-    fresh = max((usage.input or 0) - (usage.cache_read or 0) - sum(stored), 0)
-    output = usage.output or 0
+    stored, fresh, output = sum_stored(usage), count_fresh(usage), usage.output or 0
     wire: dict[str, Any] = {
         "inputTokens": fresh,
         "outputTokens": output,
-        "totalTokens": fresh + (usage.cache_read or 0) + sum(stored) + output,
+        "totalTokens": fresh + (usage.cache_read or 0) + (stored or 0) + output,
     }
     if usage.cache_read is not None:
         wire["cacheReadInputTokens"] = usage.cache_read
-    if stored:
-        wire["cacheWriteInputTokens"] = sum(stored)
+    if stored is not None:
+        wire["cacheWriteInputTokens"] = stored
     if usage.cache_write_1h is not None:
         wire["cacheDetails"] = [
             {"ttl": "1h", "inputTokens": usage.cache_write_1h},
@@ -109,7 +96,7 @@ def read_finish(reason: str) -> Finish | Failure:
         return Failure(
             kind=Kind.MALFORMED_ANSWER,
             message="The model's output could not be read by its provider.",
-            detail=fault.redact(reason),
+            detail=redact(reason),
         )
     # A reason of tomorrow is still a reason: the answer ended, and its provider said so.
     return _FINISHES.get(reason, Finish.STOP)
@@ -171,7 +158,7 @@ def read_answer(body: bytes) -> Answer:
     try:
         said = _answer.decode(body)
         parts = tuple(part for block in said.output.message.content if (part := _read_block(block)) is not None)
-    except BROKEN as error:
+    except UNREADABLE as error:
         raise FailureError(_no_answer(str(error))) from None
     finish = read_finish(said.stop_reason)
     if isinstance(finish, Failure):
@@ -204,17 +191,13 @@ def _read_block(block: _Block) -> Part | None:
 
 
 def _no_answer(detail: str) -> Failure:
-    return Failure(
-        kind=Kind.MALFORMED_ANSWER,
-        message="The provider's answer is not one of Bedrock's Converse format.",
-        detail=fault.redact(detail),
-    )
+    return misfit("an answer in Bedrock's Converse format", detail)
 
 
 def glance(body: bytes) -> Glance:
     try:
         said = _glimpse.decode(body)
-    except BROKEN as error:
+    except UNREADABLE as error:
         return Glance(failure=_no_answer(str(error)))
     usage = read_usage(said.usage) if said.usage else Usage()
     finish = read_finish(said.stop_reason)
@@ -232,7 +215,7 @@ def write_answer(answer: Answer, stamp: Stamp) -> Written:
         "usage": write_usage(answer.usage),
         "metrics": {"latencyMs": write_latency(answer.timings, stamp)},
     }
-    return Written(200, _encode(body), headers=((b"x-amzn-requestid", (stamp.id or answer.id).encode()),))
+    return Written(200, encode(body), headers=((b"x-amzn-requestid", (stamp.id or answer.id).encode()),))
 
 
 def write_latency(timings: Timings | None, stamp: Stamp) -> int:
@@ -249,21 +232,8 @@ def _write_part(part: Part) -> dict[str, Any] | None:
         said = {"text": part.text} if part.signature is None else {"text": part.text, "signature": part.signature}
         return {"reasoningContent": {"reasoningText": said}}
     if type(part) is ToolCall:
-        return {"toolUse": {"toolUseId": part.id, "name": part.name, "input": _write_input(part)}}
+        return {"toolUse": {"toolUseId": part.id, "name": part.name, "input": answer_arguments(part)}}
     return None
-
-
-def _write_input(part: ToolCall) -> msgspec.Raw | dict[str, Any]:
-    if not part.arguments.strip():
-        return {}
-    try:
-        _object(part.arguments)
-    except BROKEN:
-        raise fail(
-            Kind.MALFORMED_ANSWER,
-            f"The model called the tool {part.name!r} with arguments that are no JSON object.",
-        ) from None
-    return msgspec.Raw(part.arguments.encode())
 
 
 # --- model lists -------------------------------------------------------------------------------------------
@@ -286,12 +256,8 @@ _list = msgspec.json.Decoder(_List)
 def read_models(body: bytes) -> list[Card]:
     try:
         models = _list.decode(body).model_summaries
-    except BROKEN as error:
-        raise fail(
-            Kind.MALFORMED_ANSWER,
-            "The provider's model list is not in Bedrock's format.",
-            detail=fault.redact(str(error)),
-        ) from None
+    except UNREADABLE as error:
+        raise FailureError(misfit("a model list in Bedrock's format", str(error))) from None
     return [
         Card(
             id=model.model_id,
@@ -317,4 +283,4 @@ def write_models(cards: Sequence[Card]) -> Written:
         }
         for card in cards
     ]
-    return Written(200, _encode({"modelSummaries": summaries}))
+    return Written(200, encode({"modelSummaries": summaries}))

@@ -9,16 +9,17 @@ is in the header x-amzn-bedrock-input-token-count, which whoever reads a body al
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import msgspec
 
 from laneway.chat import Embedding, EmbedRequest, Json, Op, Usage
 from laneway.dialects import Outgoing, Stamp, View, Written
-from laneway.dialects.converse import fault, schema
-from laneway.dialects.converse.outgoing import path, unsupported
-from laneway.dialects.converse.schema import BROKEN
+from laneway.dialects.converse.outgoing import path
 from laneway.failure import Failure, FailureError, Kind, fail
+from laneway.unsayable import unsayable
+from laneway.wire.fault import misfit
+from laneway.wire.json import UNREADABLE, decode, encode, read_tree
+from laneway.wire.malformed import missing
 
 COHERE_TEXTS = 96
 """The most texts Cohere takes in one call."""
@@ -29,9 +30,6 @@ _COHERE = re.compile(r"cohere\.embed")
 _COHERE_4 = re.compile(r"cohere\.embed-v4")
 # Cohere must be told what the vectors are for; storing texts is what most calls without a word about it do.
 _COHERE_PURPOSE = "search_document"
-
-_encode = msgspec.json.Encoder().encode
-_fields = msgspec.json.Decoder(dict[str, Any])
 
 
 class Invoke(msgspec.Struct, gc=False):
@@ -52,10 +50,10 @@ _FLOATS: tuple[object, ...] = (None, ["float"], [])
 
 
 def _decode(body: bytes) -> tuple[Invoke, tuple[str, ...]]:
-    said = schema.decode(_invoke, body)
+    said = decode(_invoke, body)
     texts = (said.one,) if said.one is not None else tuple(said.texts or ())
     if not texts:
-        raise schema.lacks("", "inputText")
+        raise missing("inputText")
     return said, texts
 
 
@@ -66,7 +64,7 @@ def view(body: bytes) -> View:
 
 def read_request(body: bytes) -> EmbedRequest:
     said, texts = _decode(body)
-    fields = _fields.decode(body)
+    fields = read_tree(body)
     kinds = {name: fields.pop(name, None) for name in ("embedding_types", "embeddingTypes")}
     hints: dict[str, Json] = {name: value for name, value in fields.items() if name in _HINTS}
     unknown = [name for name, value in kinds.items() if value not in _FLOATS]
@@ -84,7 +82,7 @@ def read_request(body: bytes) -> EmbedRequest:
 
 def write_request(request: EmbedRequest, model: str) -> Outgoing:
     if request.unknown:
-        raise unsupported(request.unknown[0])
+        raise unsayable(request.unknown[0])
     if request.tokens:
         raise fail(Kind.UNSUPPORTED, "This provider embeds texts, not token ids.", field="input")
     omitted = [name for name in request.hints if name not in _HINTS]
@@ -96,7 +94,7 @@ def write_request(request: EmbedRequest, model: str) -> Outgoing:
         said = _write_cohere(request, model)
     else:
         raise fail(Kind.UNSUPPORTED, "How this model is asked for embeddings is not known.", field="model")
-    return Outgoing(path(model, "invoke"), _encode(said), omitted=tuple(omitted))
+    return Outgoing(path(model, "invoke"), encode(said), omitted=tuple(omitted))
 
 
 def _write_titan(request: EmbedRequest, model: str, omitted: list[str]) -> dict[str, object]:
@@ -105,7 +103,7 @@ def _write_titan(request: EmbedRequest, model: str, omitted: list[str]) -> dict[
     said: dict[str, object] = {"inputText": request.texts[0]}
     if _TITAN_1.search(model):
         if request.dimensions is not None:
-            raise unsupported("dimensions")
+            raise unsayable("dimensions")
     elif request.dimensions is not None:
         said["dimensions"] = request.dimensions
     if (normalize := request.hints.get("normalize")) is not None:
@@ -129,7 +127,7 @@ def _write_cohere(request: EmbedRequest, model: str) -> dict[str, object]:
         said["truncate"] = "NONE" if not request.truncate else "RIGHT" if newer else "END"
     if request.dimensions is not None:
         if not newer:
-            raise unsupported("dimensions")
+            raise unsayable("dimensions")
         said["output_dimension"] = request.dimensions
     return said
 
@@ -149,7 +147,7 @@ _vectors = msgspec.json.Decoder(_Vectors)
 def read_embedding(body: bytes) -> Embedding:
     try:
         said = _vectors.decode(body)
-    except BROKEN as error:
+    except UNREADABLE as error:
         raise FailureError(_no_vectors(str(error))) from None
     found = said.embeddings
     if isinstance(found, dict):
@@ -166,11 +164,7 @@ def glance_usage(body: bytes) -> Usage:
 
 
 def _no_vectors(detail: str) -> Failure:
-    return Failure(
-        kind=Kind.MALFORMED_ANSWER,
-        message="The provider's answer holds no embeddings.",
-        detail=fault.redact(detail),
-    )
+    return misfit("embeddings", detail)
 
 
 def write_embedding(embedding: Embedding, stamp: Stamp) -> Written:
@@ -187,4 +181,4 @@ def write_embedding(embedding: Embedding, stamp: Stamp) -> Written:
             "response_type": "embeddings_by_type",
         }
     headers = ((b"x-amzn-bedrock-input-token-count", str(tokens).encode()),)
-    return Written(200, _encode(said), headers=headers)
+    return Written(200, encode(said), headers=headers)

@@ -1,7 +1,6 @@
 """What Bedrock's families of models call things that Converse itself has no word for.
 
-Owns: `top_k` and thinking in `additionalModelRequestFields`, chosen by the model's id, and how much thinking an
-effort stands for with models that take a budget.
+Owns: `top_k` and thinking in `additionalModelRequestFields`, chosen by the model's id.
 Refuses: to guess. A family that is not known here gets UNSUPPORTED for what it may not have.
 """
 
@@ -12,24 +11,12 @@ from typing import Any
 
 from laneway.chat import ChatRequest, Reasoning
 from laneway.failure import Kind, fail
+from laneway.thinking import ANSWER_TOKENS, USUAL, fit_budget, map_efforts, takes_budget_only
 
-EFFORT_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 24576}
-"""Tokens of thinking that a named effort stands for, where a model takes a budget and not an effort. The most, with
-`ANSWER_TOKENS` behind it, stays below the smallest output limit of those models (32,000)."""
-
-ANSWER_TOKENS = 4096
-"""Room for the answer behind the thinking, where the caller set no limit: thinking counts towards `maxTokens`."""
-
-MIN_BUDGET = 1024
-"""The smallest `budget_tokens` that Anthropic takes."""
-
-_CLAUDE_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
-_THREE_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
+_CLAUDE_EFFORTS = map_efforts("low", "medium", "high", "xhigh", "max")
+_THREE_EFFORTS = map_efforts("low", "medium", "high")
 
 _CLAUDE = re.compile(r"anthropic|claude")
-# Claude up to 4.5 takes a budget only; from 4.6 on `adaptive` with an effort, and some models nothing else
-# (https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-adaptive-thinking.html).
-_BUDGET_ONLY = re.compile(r"claude-(?:[23][-.]|instant|(?:opus|sonnet|haiku)-4(?:$|[-.@:](?:\d{6,}|[015](?!\d)|v\d)))")
 _NOVA = re.compile(r"amazon\.nova")
 _NOVA_2 = re.compile(r"amazon\.nova-2")
 _MISTRAL = re.compile(r"mistral\.")
@@ -80,9 +67,9 @@ def _write_thinking(
     elif reasoning.budget is not None:
         raise fail(Kind.UNSUPPORTED, "This model is not known to take a thinking budget.", field="reasoning.max_tokens")
     elif _GPT.search(model):
-        extras["reasoning_effort"] = _THREE_EFFORTS[reasoning.effort or "medium"]
+        extras["reasoning_effort"] = _THREE_EFFORTS[reasoning.effort or USUAL]
     elif _NOVA_2.search(model):
-        effort = _THREE_EFFORTS[reasoning.effort or "medium"]
+        effort = _THREE_EFFORTS[reasoning.effort or USUAL]
         extras["reasoningConfig"] = {"type": "enabled", "maxReasoningEffort": effort}
     else:
         raise fail(Kind.UNSUPPORTED, "This model is not known to take `reasoning_effort`.", field="reasoning_effort")
@@ -91,10 +78,10 @@ def _write_thinking(
 def _write_claude(
     request: ChatRequest, reasoning: Reasoning, model: str, said: Wire, extras: Wire, omitted: list[str]
 ) -> None:
-    budget_only = _BUDGET_ONLY.search(model) is not None
+    budget_only = takes_budget_only(model)
     budget, effort = reasoning.budget, reasoning.effort
     if budget is None and budget_only:
-        budget = _fit_budget(effort, request.max_tokens)
+        budget = fit_budget(effort, request.max_tokens)
         if budget is None:
             omitted.append("reasoning_effort")
             return
@@ -108,11 +95,3 @@ def _write_claude(
             said.setdefault("inferenceConfig", {})["maxTokens"] = budget + ANSWER_TOKENS
     if not budget_only and effort is not None:
         said.setdefault("outputConfig", {})["effort"] = _CLAUDE_EFFORTS[effort]
-
-
-def _fit_budget(effort: str | None, max_tokens: int | None) -> int | None:
-    """The budget for an effort, below what the caller allows in all; None where there is no room to think."""
-    budget = EFFORT_BUDGETS[effort or "medium"]
-    if max_tokens is None:
-        return budget
-    return min(budget, max(MIN_BUDGET, max_tokens // 2)) if max_tokens > MIN_BUDGET else None

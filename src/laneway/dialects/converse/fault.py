@@ -3,25 +3,21 @@
 Owns: what an exception's name or a status means, in a response and inside an event stream, and how a caller of this
 format is told of a failure so that botocore raises the right class
 (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_Errors).
-Refuses: to show a provider's words, except where they are about the caller's own request; those lose whatever looks
-like a key or an account. The rest goes into `detail`, for the record.
+Refuses: to say who sees a provider's words: that rule is every format's (`wire.fault`).
 """
 
 from __future__ import annotations
 
-import math
 import re
 
 import msgspec
 
 from laneway.dialects import Headers, Written
-from laneway.dialects.converse.schema import BROKEN
 from laneway.failure import Failure, Kind
-
-_encode = msgspec.json.Encoder().encode
-
-_SHOWN_CHARS = 400
-_READ_CHARS = 4000
+from laneway.wire.fault import describe, read_status
+from laneway.wire.json import UNREADABLE, encode
+from laneway.wire.redact import read_words
+from laneway.wire.retry import read_retry_after, write_retry_after
 
 
 class Said(msgspec.Struct, gc=False):
@@ -37,13 +33,6 @@ class Said(msgspec.Struct, gc=False):
 
 
 _body = msgspec.json.Decoder(Said)
-
-_SECRET = re.compile(
-    r"\barn:aws[\w-]*:[^\s,;]+"
-    r"|(?i:bearer|credential=|signature=)\s*\S+"
-    r"|\b(?:AKIA|ASIA|ABSK)\w{8,}"
-    r"|\b(?=\w*\d)(?=\w*[A-Za-z])\w{32,}\b"
-)
 
 # --- from a provider ---------------------------------------------------------------------------------------
 
@@ -73,17 +62,6 @@ _BY_NAME = {
     "internalserver": Kind.UPSTREAM_ERROR,
     "internalfailure": Kind.UPSTREAM_ERROR,
 }
-_BY_STATUS = {
-    401: Kind.CREDENTIALS,
-    403: Kind.CREDENTIALS,
-    404: Kind.MODEL_MISSING,
-    408: Kind.TIMEOUT,
-    413: Kind.TOO_LARGE,
-    424: Kind.UPSTREAM_ERROR,
-    429: Kind.RATE_LIMITED,
-    503: Kind.OVERLOADED,
-    504: Kind.TIMEOUT,
-}
 
 # One exception, ValidationException, says everything that is wrong with a request; only its words tell what.
 _TOO_LONG = re.compile(
@@ -94,21 +72,6 @@ _NO_MODEL = re.compile(
 )
 _UNABLE = re.compile(r"(?:doesn.t|does not|not) support", re.IGNORECASE)
 
-_WORDS = {
-    Kind.CREDENTIALS: "The provider turned the gateway's own credentials away",
-    Kind.MODEL_MISSING: "The provider does not have this model, or not for this account and region",
-    Kind.TOO_LARGE: "The request is larger than the provider takes",
-    Kind.RATE_LIMITED: "The provider's rate limit is reached",
-    Kind.OVERLOADED: "The provider is overloaded",
-    Kind.TIMEOUT: "The provider ran into its own time limit",
-    Kind.UPSTREAM_ERROR: "The provider failed",
-    Kind.CONTEXT_TOO_LONG: "The prompt is longer than the model's context window",
-    Kind.UNSUPPORTED: "The model does not take one of the request's fields",
-    Kind.BAD_REQUEST: "The provider refused the request",
-}
-# About the caller's own request, so that the provider's explanation belongs to the caller.
-_EXPLAINED = frozenset((Kind.BAD_REQUEST, Kind.CONTEXT_TOO_LONG, Kind.UNSUPPORTED))
-
 
 def classify(name: str, status: int, words: str) -> Kind:
     """`status` 0 is an exception inside a stream."""
@@ -116,7 +79,8 @@ def classify(name: str, status: int, words: str) -> Kind:
         name.lower().removesuffix("exception")
     )
     if kind is None:
-        kind = _BY_STATUS.get(status, Kind.BAD_REQUEST if 400 <= status < 500 else Kind.UPSTREAM_ERROR)
+        # 424 is how Bedrock says that the model failed.
+        kind = Kind.UPSTREAM_ERROR if status == 424 else read_status(status)
     if kind is Kind.BAD_REQUEST:
         if _TOO_LONG.search(words):
             return Kind.CONTEXT_TOO_LONG
@@ -129,56 +93,24 @@ def classify(name: str, status: int, words: str) -> Kind:
 
 def build_failure(name: str, said: Said, status: int, retry_after_s: float | None = None) -> Failure:
     words = said.words()
-    kind = classify(name, status, words)
-    if kind in _EXPLAINED and words:
-        message = f"{_WORDS[kind]}: {redact(words)}"
-    else:
-        message = f"{_WORDS[kind]} (status {status})." if status else f"{_WORDS[kind]}."
-    return Failure(
-        kind=kind,
-        message=message,
-        retry_after_s=retry_after_s,
-        provider_status=status or None,
-        detail=redact(f"{name} {words}".strip()) or None,
-    )
+    return describe(classify(name, status, words), words, status, named=name, retry_after_s=retry_after_s)
 
 
 def read_failure(status: int, headers: Headers, body: bytes) -> Failure:
-    name, retry_after_s = "", None
-    for header, value in headers:
-        key = header.lower()
-        if key == b"x-amzn-errortype":
-            # Sometimes with an address behind it: "ThrottlingException:http://internal.amazon.com/..."
-            name = value.decode("latin-1").partition(":")[0].strip()
-        elif key == b"retry-after":
-            retry_after_s = _seconds(value)
+    named = next((value for header, value in headers if header.lower() == b"x-amzn-errortype"), b"")
+    # Sometimes with an address behind it: "ThrottlingException:http://internal.amazon.com/..."
+    name = named.decode("latin-1").partition(":")[0].strip()
     said = read_said(body)
     if not name and said.type:
         name = said.type.rpartition("#")[2]
-    return build_failure(name, said, status, retry_after_s)
+    return build_failure(name, said, status, read_retry_after(headers))
 
 
 def read_said(body: bytes) -> Said:
     try:
         return _body.decode(body)
-    except BROKEN:
-        # A page of some proxy explains nothing to anybody; a plain line may help whoever reads the record.
-        text = body[:_READ_CHARS].decode("utf-8", "replace").lstrip()
-        return Said(None if text.startswith("<") else text)
-
-
-def redact(text: str) -> str:
-    """Without anything that looks like a key or an account, on one line, of bounded length."""
-    clean = " ".join(_SECRET.sub("[removed]", text[:_READ_CHARS]).split())
-    return clean if len(clean) <= _SHOWN_CHARS else clean[:_SHOWN_CHARS] + "..."
-
-
-def _seconds(value: bytes) -> float | None:
-    try:
-        wait_s = float(value)
-    except ValueError:
-        return None
-    return wait_s if math.isfinite(wait_s) and wait_s >= 0 else None
+    except UNREADABLE:
+        return Said(read_words(body))
 
 
 # --- to a caller -------------------------------------------------------------------------------------------
@@ -221,7 +153,7 @@ def name_exception(failure: Failure) -> tuple[int, str]:
 def write_streamed(failure: Failure) -> tuple[str, bytes]:
     """The name and payload of an exception inside a stream."""
     name = _STREAMED.get(name_exception(failure)[1], "internalServerException")
-    return name, _encode({"message": failure.message})
+    return name, encode({"message": failure.message})
 
 
 def write_failure(failure: Failure, request_id: str) -> Written:
@@ -229,6 +161,5 @@ def write_failure(failure: Failure, request_id: str) -> Written:
     headers: list[tuple[bytes, bytes]] = [(b"x-amzn-errortype", name.encode())]
     if request_id:
         headers.append((b"x-amzn-requestid", request_id.encode()))
-    if failure.retry_after_s is not None:
-        headers.append((b"retry-after", str(math.ceil(failure.retry_after_s)).encode()))
-    return Written(status=status, body=_encode({"message": failure.message}), headers=tuple(headers))
+    headers += write_retry_after(failure)
+    return Written(status=status, body=encode({"message": failure.message}), headers=tuple(headers))

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from hashlib import blake2s
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
+from laneway.calls import fit_id, replay_arguments
 from laneway.chat import (
     ChatRequest,
     Document,
+    Format,
     Image,
     Op,
     Part,
@@ -34,18 +33,17 @@ from laneway.chat import (
 from laneway.dialects import Outgoing
 from laneway.dialects.converse import family
 from laneway.dialects.converse.request import DOCUMENT_TYPES
-from laneway.failure import FailureError, Kind, fail
+from laneway.failure import Kind, fail
+from laneway.pictures import sniff_type
+from laneway.unsayable import refuse_settings, unsayable
+from laneway.wire.json import encode
 
 _FORMATS = {media_type: name for name, media_type in DOCUMENT_TYPES.items()}
 _PICTURES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp", "image/jpg": "jpeg"}
-_HEADS = {"iVBORw0KGgo": "png", "/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp"}
 _SERVICE_TIERS = frozenset(("priority", "default", "flex", "reserved"))
 _ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 # The characters a document's name may have (botocore's model of DocumentBlock says which).
 _NO_NAME = re.compile(r"[^a-zA-Z0-9\s()\[\]-]+")
-
-_encode = msgspec.json.Encoder().encode
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 Wire = dict[str, Any]
 
@@ -59,7 +57,10 @@ def write_request(request: ChatRequest, model: str) -> Outgoing:
     if request.op is Op.COUNT:
         raise fail(Kind.UNSUPPORTED, "Counting tokens is not asked of Bedrock.", field="model")
     omitted: list[str] = []
-    refuse(request, omitted)
+    _refuse(request)
+    # Best effort by its own definition, the provider's to choose, and a label: none changes what was asked.
+    harmless = (("seed", request.seed), ("num_ctx", request.window), ("user", request.user))
+    omitted += [name for name, value in harmless if value is not None]
     writer = _Turns(omitted)
     writer.add_system(request.system)
     for index, message in enumerate(request.messages):
@@ -75,39 +76,17 @@ def write_request(request: ChatRequest, model: str) -> Outgoing:
         said["inferenceConfig"] = settings
     _write_tools(request, said, omitted)
     if request.format is not None:
-        _write_format(request, said, omitted)
+        _write_format(request.format, said, omitted)
     family.write_extras(request, model, said, omitted)
     _write_hints(request, said, omitted)
     verb = "converse-stream" if request.stream else "converse"
-    return Outgoing(path(model, verb), _encode(said), omitted=tuple(dict.fromkeys(omitted)))
+    return Outgoing(path(model, verb), encode(said), omitted=tuple(dict.fromkeys(omitted)))
 
 
-def refuse(request: ChatRequest, omitted: list[str]) -> None:
-    """What this format has no word for. A value that asks for what happens anyway is not refused."""
-    if request.unknown:
-        raise unsupported(request.unknown[0])
-    wanted = {
-        "logprobs": request.logprobs is not None,
-        "presence_penalty": request.presence_penalty,
-        "frequency_penalty": request.frequency_penalty,
-        "repeat_penalty": request.repeat_penalty not in (None, 1),
-        "min_p": request.min_p,
-        "logit_bias": request.logit_bias,
-        "n": request.choices not in (None, 1),
-        "parallel_tool_calls": request.tools and request.parallel_tools is False,
-    }
-    for field, said in wanted.items():
-        if said:
-            raise unsupported(field)
-    if request.temperature is not None and request.temperature > 1:
-        raise fail(Kind.UNSUPPORTED, "This provider takes temperatures from 0 to 1 only.", field="temperature")
-    # Best effort by its own definition, the provider's to choose, and a label: none changes what was asked.
-    harmless = (("seed", request.seed), ("num_ctx", request.window), ("user", request.user))
-    omitted += [name for name, value in harmless if value is not None]
-
-
-def unsupported(field: str) -> FailureError:
-    return fail(Kind.UNSUPPORTED, f"This provider's format has no word for `{field}`.", field=field)
+def _refuse(request: ChatRequest) -> None:
+    refuse_settings(request)
+    if request.tools and request.parallel_tools is False:
+        raise unsayable("parallel_tool_calls")
 
 
 # --- turns -------------------------------------------------------------------------------------------------
@@ -134,7 +113,7 @@ class _Turns:
             self._omitted.append(f"messages[{index}].role")
             for at, part in enumerate(parts):
                 if type(part) is not Text:
-                    raise unsupported(f"messages[{index}].content[{at}]")
+                    raise unsayable(f"messages[{index}].content[{at}]")
                 self.add_system((part,))
             return
         results: list[Wire] = []
@@ -190,10 +169,8 @@ class _Turns:
                 f"{path}: this provider does not fetch pictures; send the picture itself, as base64.",
                 field=f"{path}.image_url.url",
             )
-        name = _PICTURES.get(part.media_type or "") or next(
-            (n for h, n in _HEADS.items() if part.data.startswith(h)), ""
-        )
-        if not name:
+        name = _PICTURES.get(part.media_type or "") or _PICTURES.get(sniff_type(part.data) or "")
+        if name is None:
             raise fail(Kind.UNSUPPORTED, f"{path}: this provider takes PNG, JPEG, GIF and WebP pictures.", field=path)
         return _cached({"image": {"format": name, "source": {"bytes": part.data}}}, part.cache)
 
@@ -235,27 +212,14 @@ def _cached(block: Wire, cache: str | None) -> list[Wire]:
 
 
 def _write_call(part: ToolCall, path: str) -> list[Wire]:
-    said = {"toolUseId": _write_id(part.id), "name": part.name, "input": read_arguments(part, path)}
+    arguments = replay_arguments(part, f"{path}.function.arguments")
+    said = {"toolUseId": _write_id(part.id), "name": part.name, "input": arguments}
     return _cached({"toolUse": said}, part.cache)
-
-
-def read_arguments(part: ToolCall, path: str) -> msgspec.Raw | Wire:
-    """A call's arguments with their bytes as the model wrote them; UNSUPPORTED where they are no JSON object."""
-    if not part.arguments.strip():
-        return {}
-    try:
-        _object(part.arguments)
-    except (msgspec.DecodeError, RecursionError):
-        field = f"{path}.function.arguments"
-        raise fail(Kind.UNSUPPORTED, f"{field}: this provider takes only a JSON object here.", field=field) from None
-    return msgspec.Raw(part.arguments.encode())
 
 
 def _write_id(call_id: str) -> str:
     """Ids of other providers' calls may be longer, or hold other characters, than Bedrock's pattern allows."""
-    if _ID.fullmatch(call_id):
-        return call_id
-    return "tooluse_" + blake2s(call_id.encode(), digest_size=12).hexdigest()
+    return fit_id(call_id, _ID, "tooluse_")
 
 
 # --- settings ----------------------------------------------------------------------------------------------
@@ -275,13 +239,11 @@ def _write_tools(request: ChatRequest, said: Wire, omitted: list[str]) -> None:
     choice = request.tool_choice
     mode = choice.mode if choice else None
     if not request.tools:
-        if mode in (ToolMode.ANY, ToolMode.ONE):
-            raise fail(Kind.UNSUPPORTED, "A tool must be called, but none is offered.", field="tool_choice")
         return
     if mode is ToolMode.NONE:
         # The format cannot say "none". Without tools none can be called, but a history of calls needs them described.
         if any(isinstance(part, ToolCall | ToolResult) for message in request.messages for part in message.parts):
-            raise unsupported("tool_choice")
+            raise unsayable("tool_choice")
         omitted.append("tools")
         return
     tools: list[Wire] = []
@@ -306,16 +268,9 @@ def _write_tool(tool: Tool) -> Wire:
     return {"toolSpec": spec}
 
 
-def _write_format(request: ChatRequest, said: Wire, omitted: list[str]) -> None:
-    shape = request.format
-    if shape is None or shape.schema is None:
-        raise fail(
-            Kind.UNSUPPORTED,
-            "This provider answers in JSON only for a JSON Schema; `json_object` has no word in its format.",
-            field="response_format",
-        )
+def _write_format(shape: Format, said: Wire, omitted: list[str]) -> None:
     # Here a schema is a string of JSON (https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html).
-    wire = {"schema": _encode(shape.schema).decode()}
+    wire = {"schema": encode(shape.schema).decode()}
     if shape.name is not None:
         wire["name"] = shape.name
     said["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": wire}}}

@@ -36,7 +36,7 @@ from laneway.chat import (
 from laneway.dialects import View
 from laneway.dialects.converse import schema
 from laneway.dialects.converse.schema import Block, Body, CachePoint
-from laneway.failure import Kind, fail
+from laneway.wire import json
 
 DOCUMENT_TYPES = {
     "pdf": "application/pdf",
@@ -51,11 +51,9 @@ DOCUMENT_TYPES = {
 }
 """Media types by the names of Bedrock's formats."""
 
-_object = msgspec.json.Decoder(dict[str, Any])
-
 
 def view(body: bytes) -> View:
-    said = schema.decode(schema.chat_body, body)
+    said = json.decode(schema.chat_body, body)
     chars = sum(len(block.text or "") for block in said.system or ())
     images = documents = 0
     for index, turn in enumerate(said.messages):
@@ -105,11 +103,11 @@ def _weigh(blocks: list[Block], path: str) -> tuple[int, int, int]:
 
 
 def read_request(body: bytes) -> ChatRequest:
-    said = schema.decode(schema.chat_body, body)
+    said = json.decode(schema.chat_body, body)
     settings = said.inference_config or schema.InferenceConfig()
     more = said.additional_model_request_fields or schema.More()
     nova = more.inference_config
-    tree = schema.read_tree(body)
+    tree = json.read_tree(body)
     return ChatRequest(
         model="",
         messages=tuple(Message(Role(turn.role), tuple(_read_blocks(turn.content))) for turn in said.messages),
@@ -190,17 +188,10 @@ def _read_tools(config: schema.ToolConfig | None) -> Iterator[Tool]:
             if held is not None:
                 yield held
             path = f"toolConfig.tools[{index}].toolSpec.inputSchema.json"
-            shape = _read_schema(spec.input_schema.json, path)
+            shape = json.read_schema(spec.input_schema.json, path)
             held = Tool(spec.name, spec.description, shape, spec.strict)
     if held is not None:
         yield held
-
-
-def _read_schema(raw: msgspec.Raw | str, path: str) -> dict[str, Json]:
-    try:
-        return _object.decode(raw)
-    except schema.BROKEN:
-        raise fail(Kind.MALFORMED_REQUEST, f"{path}: expected a JSON Schema object.", field=path) from None
 
 
 def _read_choice(config: schema.ToolConfig | None) -> ToolChoice | None:
@@ -218,7 +209,7 @@ def _read_format(config: schema.OutputConfig | None) -> Format | None:
     said = config.text_format.structure.json_schema
     # Here a schema is a string of JSON.
     path = "outputConfig.textFormat.structure.jsonSchema.schema"
-    return Format(schema=_read_schema(said.schema, path), name=said.name)
+    return Format(schema=json.read_schema(said.schema, path), name=said.name)
 
 
 def _read_reasoning(said: Body) -> Reasoning | None:

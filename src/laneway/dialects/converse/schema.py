@@ -1,7 +1,6 @@
 """Bedrock's Converse format as types, and the reading of a request body into them.
 
-Owns: the structs a request is decoded into, the message for a body that does not fit, and the list of fields the
-neutral conversation has no word for
+Owns: the structs a request is decoded into, and the list of fields the neutral conversation has no word for
 (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html).
 Refuses: to reject what it does not know; only a translation needs the list that `strangers` gives. The model is in
 the path of this format and never in a body.
@@ -10,17 +9,12 @@ the path of this format and never in a body.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from laneway.failure import FailureError, Kind, fail
-
-T = TypeVar("T")
-
-NONE = msgspec.Raw(b"")
-BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Everything decoding a stranger's bytes may raise."""
+from laneway.wire.json import NONE
+from laneway.wire.strangers import list_beyond
 
 
 class Wire(msgspec.Struct, rename="camel", kw_only=True, gc=False):
@@ -186,38 +180,6 @@ class Body(Wire):
 
 
 chat_body = msgspec.json.Decoder(Body)
-_tree = msgspec.json.Decoder(dict[str, Any])
-
-
-def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """The body as the decoder's type, or MALFORMED_REQUEST naming the place."""
-    try:
-        # Decoding does not look into what it skips or keeps raw, and a provider would be handed it.
-        if not body.isascii():
-            str(body, "utf-8")
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _misfit(str(error)) from None
-    except UnicodeDecodeError:
-        raise fail(Kind.MALFORMED_REQUEST, "The body is not valid UTF-8.") from None
-    except msgspec.DecodeError as error:
-        raise fail(Kind.MALFORMED_REQUEST, f"The body is not valid JSON: {error}.") from None
-    except RecursionError:
-        raise fail(Kind.MALFORMED_REQUEST, "The body is nested too deeply.") from None
-
-
-def lacks(path: str, name: str) -> FailureError:
-    place = f"{path}.{name}" if path else name
-    return fail(Kind.MALFORMED_REQUEST, f"{place}: this field is required.", field=place)
-
-
-def _misfit(error: str) -> FailureError:
-    what, _, at = error.partition(" - at `")
-    path = at.removesuffix("`").removeprefix("$").removeprefix(".")
-    if what.startswith("Object missing required field `"):
-        return lacks(path, what.split("`")[1])
-    place = path or "body"
-    return fail(Kind.MALFORMED_REQUEST, f"{place}: {what[:1].lower()}{what[1:]}.", field=path or None)
 
 
 # --- what a translation cannot carry -----------------------------------------------------------------------
@@ -254,20 +216,13 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
 _IDLE: tuple[object, ...] = (None, [], {}, {"enabled": False})
 
 
-def read_tree(body: bytes) -> dict[str, Any]:
-    """Everything a body says, known or not."""
-    return decode(_tree, body)
-
-
 def strangers(tree: Mapping[str, Any]) -> tuple[str, ...]:
     """The paths of everything said in a well-formed body that the neutral conversation has no word for."""
     return tuple(_strangers(tree))
 
 
 def _beyond(said: Mapping[str, Any], known: frozenset[str], path: str) -> Iterator[str]:
-    for name, value in said.items():
-        if name not in known and value not in _IDLE:
-            yield f"{path}{name}"
+    return list_beyond(said, known, path, _IDLE)
 
 
 def _strangers(tree: Mapping[str, Any]) -> Iterator[str]:

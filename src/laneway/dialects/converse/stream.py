@@ -34,9 +34,11 @@ from laneway.dialects.converse.answer import (
     write_latency,
     write_usage,
 )
-from laneway.dialects.converse.schema import BROKEN, Wire
-from laneway.failure import Failure, FailureError, Kind
+from laneway.dialects.converse.schema import Wire
+from laneway.failure import Failure, FailureError
 from laneway.wire import eventstream
+from laneway.wire.fault import CUT
+from laneway.wire.json import UNREADABLE, encode
 
 # --- reading -----------------------------------------------------------------------------------------------
 
@@ -89,8 +91,6 @@ _block_start = msgspec.json.Decoder(_BlockStart).decode
 _stop = msgspec.json.Decoder(_Stop).decode
 _metadata = msgspec.json.Decoder(_Metadata).decode
 
-_CUT = Failure(kind=Kind.CUT, message="The provider's stream ended before the answer did.")
-
 
 class Reader:
     """One stream of one answer. The format names neither the answer nor its model."""
@@ -115,7 +115,7 @@ class Reader:
         rest = self._frames.rest()
         if self._stopped or self._failed:
             return [Frame(rest, ())] if rest else []
-        return [Frame(rest, self._fail(_CUT))]
+        return [Frame(rest, self._fail(CUT))]
 
     def _fail(self, failure: Failure) -> tuple[Event, ...]:
         if self._failed:
@@ -140,7 +140,7 @@ class Reader:
             if event == "metadata":
                 usage = _metadata(payload).usage
                 return (Used(read_usage(usage)),) if usage else ()
-        except BROKEN:
+        except UNREADABLE:
             return (Skipped(len(frame.raw)),)
         return ()
 
@@ -190,8 +190,6 @@ class Reader:
 
 # --- writing -----------------------------------------------------------------------------------------------
 
-_encode = msgspec.json.Encoder().encode
-
 
 def _event(name: str, payload: bytes) -> bytes:
     headers = {":event-type": name, ":content-type": "application/json", ":message-type": "event"}
@@ -223,7 +221,7 @@ class Writer:
         if isinstance(event, TextDelta):
             if not event.text:
                 return b""
-            return self._in("text") + self._delta(b'{"text":%b}' % _encode(event.text))
+            return self._in("text") + self._delta(b'{"text":%b}' % encode(event.text))
         if isinstance(event, ToolDelta):
             return self._write_arguments(event)
         if isinstance(event, ThinkingDelta):
@@ -251,15 +249,15 @@ class Writer:
     def end(self) -> bytes:
         if self._finish is None or self._failed:
             # No stop reason, no whole answer.
-            return self.fault(_CUT)
+            return self.fault(CUT)
         reason = write_finish(self._finish.finish, called=bool(self._tools))
         latency_ms = write_latency(self._finish.timings, self._stamp)
         metadata = {"usage": write_usage(self._usage), "metrics": {"latencyMs": latency_ms}}
         return (
             self._start()
             + self._close()
-            + _event("messageStop", _encode({"stopReason": reason}))
-            + _event("metadata", _encode(metadata))
+            + _event("messageStop", encode({"stopReason": reason}))
+            + _event("metadata", encode(metadata))
         )
 
     def _start(self) -> bytes:
@@ -293,11 +291,11 @@ class Writer:
         head = self._close() if self._signed or (redacted and self._kind == "thinking") else b""
         head += self._in("thinking")
         if redacted:
-            head += self._delta(b'{"reasoningContent":{"redactedContent":%b}}' % _encode(event.redacted))
+            head += self._delta(b'{"reasoningContent":{"redactedContent":%b}}' % encode(event.redacted))
         if event.text:
-            head += self._delta(b'{"reasoningContent":{"text":%b}}' % _encode(event.text))
+            head += self._delta(b'{"reasoningContent":{"text":%b}}' % encode(event.text))
         if event.signature is not None:
-            head += self._delta(b'{"reasoningContent":{"signature":%b}}' % _encode(event.signature))
+            head += self._delta(b'{"reasoningContent":{"signature":%b}}' % encode(event.signature))
         self._signed = redacted or event.signature is not None
         return head
 
@@ -308,11 +306,11 @@ class Writer:
             "contentBlockIndex": self._open,
             "start": {"toolUse": {"toolUseId": event.id, "name": event.name}},
         }
-        return head + _event("contentBlockStart", _encode(said))
+        return head + _event("contentBlockStart", encode(said))
 
     def _write_arguments(self, event: ToolDelta) -> bytes:
         # Where a provider fills two calls in turns, clients gather arguments by the index, block ended or not.
         index = self._tools.get(event.index)
         if index is None or not event.arguments:
             return b""
-        return self._delta(b'{"toolUse":{"input":%b}}' % _encode(event.arguments), index)
+        return self._delta(b'{"toolUse":{"input":%b}}' % encode(event.arguments), index)

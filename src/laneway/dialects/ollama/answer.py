@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 from time import gmtime, strftime
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
+from laneway.calls import answer_arguments, read_arguments
 from laneway.chat import (
     Answer,
     Embedding,
@@ -34,21 +34,22 @@ from laneway.chat import (
 )
 from laneway.dialects import Stamp, Written
 from laneway.dialects.ollama.fault import build_failure
-from laneway.dialects.ollama.outgoing import arguments_of
+from laneway.dialects.ollama.outgoing import pack
 from laneway.dialects.ollama.schema import (
-    BROKEN,
     LINE,
     VECTORS,
     Call,
     Line,
-    Logprob,
     Number,
     Vectors,
     arguments,
-    encode,
     whole,
 )
-from laneway.failure import Failure, FailureError, Kind, fail
+from laneway.failure import FailureError
+from laneway.wire.fault import UNFINISHED, misfit
+from laneway.wire.instant import read_instant
+from laneway.wire.json import NONE, UNREADABLE, encode
+from laneway.wire.logprobs import read_tokens
 
 # llm/server.go knows stop and length, server/routes.go adds load and unload, and calling a tool is a stop. The last
 # three are words of ours for what Ollama never says: a truncated answer must not read as a whole one.
@@ -70,8 +71,8 @@ REASONS = {
     Finish.REFUSED: "refusal",
     Finish.PAUSED: "pause",
 }
-_UNFINISHED = Failure(kind=Kind.CUT, message="The provider's answer ended before it was complete.")
-_NO_ANSWER = Failure(kind=Kind.MALFORMED_ANSWER, message="The provider's answer is not one of the Ollama API.")
+_FORM = "an answer of the Ollama API"
+_NO_ANSWER = misfit(_FORM)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -81,12 +82,12 @@ def read_answer(body: bytes) -> Answer:
     """Raises FailureError: what a 200 carrying an error says, MALFORMED_ANSWER, or CUT."""
     try:
         line = LINE.decode(body)
-    except BROKEN as error:
+    except UNREADABLE as error:
         raise _not_an_answer(error) from None
     if line.error is not None:
         raise FailureError(build_failure(line.error, line.status or 500))
     if not line.done:
-        raise FailureError(_NO_ANSWER if line.message is None and line.response is None else _UNFINISHED)
+        raise FailureError(_NO_ANSWER if line.message is None and line.response is None else UNFINISHED)
     message = line.message
     thinking = line.thinking if message is None else message.thinking
     text = line.response if message is None else message.content
@@ -102,15 +103,15 @@ def read_answer(body: bytes) -> Answer:
         model=line.model,
         parts=tuple(parts),
         finish=finish_of(line.done_reason, bool(calls)),
-        created_s=created_s(line.created_at),
+        created_s=read_instant(line.created_at),
         usage=usage_of(line),
-        logprobs=read_logprobs(line.logprobs) if line.logprobs else (),
+        logprobs=read_tokens(line.logprobs) if line.logprobs else (),
         timings=timings_of(line),
     )
 
 
 def _not_an_answer(error: Exception) -> FailureError:
-    return FailureError(msgspec.structs.replace(_NO_ANSWER, detail=str(error)[:300]))
+    return FailureError(misfit(_FORM, str(error)))
 
 
 def finish_of(reason: str | None, called: bool) -> Finish:
@@ -124,14 +125,6 @@ def call_id(line: Line, index: int, call: Call) -> str:
         return call.id
     seed = f"{line.created_at}/{index}/{call.function.name}/".encode() + bytes(call.function.arguments)
     return f"call_{hashlib.blake2b(seed, digest_size=9).hexdigest()}"
-
-
-def created_s(text: str) -> int | None:
-    """Seconds of an RFC 3339 time; what cannot be read was not said."""
-    try:
-        return int(datetime.fromisoformat(text).timestamp()) if text else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def usage_of(line: Line) -> Usage:
@@ -149,18 +142,6 @@ def timings_of(line: Line) -> Timings:
         load_ns=whole(line.load_duration),
         prompt_ns=whole(line.prompt_eval_duration),
         answer_ns=whole(line.eval_duration),
-    )
-
-
-def read_logprobs(logprobs: list[Logprob]) -> tuple[TokenLogprob, ...]:
-    return tuple(
-        TokenLogprob(
-            one.token,
-            one.logprob,
-            None if one.bytes is None else tuple(one.bytes),
-            read_logprobs(one.top_logprobs) if one.top_logprobs else (),
-        )
-        for one in logprobs
     )
 
 
@@ -200,17 +181,11 @@ def write_answer(op: Op, answer: Answer, stamp: Stamp) -> Written:
 
 def was_cut(call: ToolCall, finish: Finish) -> bool:
     """The token limit fell into the call's arguments: it is no call, and `done_reason` tells why."""
-    return finish is Finish.LENGTH and arguments_of(call.arguments) is None
+    return finish is Finish.LENGTH and read_arguments(call.arguments) is None
 
 
 def write_call(index: int, call: ToolCall) -> dict[str, Any]:
-    packed = arguments_of(call.arguments)
-    if packed is None:
-        raise fail(
-            Kind.MALFORMED_ANSWER,
-            "The model called a tool with arguments that are no JSON object, which an Ollama answer cannot hold.",
-            field=f"tool_calls[{index}].function.arguments",
-        )
+    packed = pack(answer_arguments(call, f"tool_calls[{index}].function.arguments"))
     return {"id": call.id, "function": {"index": index, "name": call.name, "arguments": packed}}
 
 
@@ -244,19 +219,19 @@ def write_metrics(usage: Usage, timings: Timings, elapsed_ns: int) -> dict[str, 
 
 
 class _Message(Struct, gc=False):
-    tool_calls: Raw = Raw(b"")
+    tool_calls: Raw = NONE
 
 
 class _Glanced(Struct, gc=False):
     done: bool = False
     done_reason: str | None = None
     message: _Message | None = None
-    tool_calls: Raw = Raw(b"")
+    tool_calls: Raw = NONE
     prompt_eval_count: Number | None = None
     prompt_eval_cached_count: Number | None = None
     eval_count: Number | None = None
-    embeddings: Raw = Raw(b"")
-    embedding: Raw = Raw(b"")
+    embeddings: Raw = NONE
+    embedding: Raw = NONE
     error: Any = None
     status: int | None = None
 
@@ -267,7 +242,7 @@ _GLANCED = msgspec.json.Decoder(_Glanced)
 def glance(op: Op, body: bytes) -> Glance:
     try:
         seen = _GLANCED.decode(body)
-    except BROKEN as error:
+    except UNREADABLE as error:
         return Glance(failure=_not_an_answer(error).failure)
     if seen.error is not None:
         return Glance(failure=build_failure(seen.error, seen.status or 500))
@@ -280,7 +255,7 @@ def glance(op: Op, body: bytes) -> Glance:
         known = bytes(seen.embeddings) or bytes(seen.embedding)
         return Glance(usage=usage, failure=None if known else _NO_ANSWER)
     if not seen.done:
-        return Glance(usage=usage, failure=_UNFINISHED)
+        return Glance(usage=usage, failure=UNFINISHED)
     calls = bytes(seen.tool_calls if seen.message is None else seen.message.tool_calls)
     return Glance(usage=usage, finish=finish_of(seen.done_reason, calls not in (b"", b"[]", b"null")))
 
@@ -292,7 +267,7 @@ def read_embedding(body: bytes) -> Embedding:
     """Either form of answer: `embeddings`, or `embedding` of the older path."""
     try:
         seen: Vectors = VECTORS.decode(body)
-    except BROKEN as error:
+    except UNREADABLE as error:
         raise _not_an_answer(error) from None
     if seen.error is not None:
         raise FailureError(build_failure(seen.error, 500))

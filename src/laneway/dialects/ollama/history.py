@@ -10,14 +10,11 @@ from collections.abc import Iterable, Sequence
 
 from laneway.chat import Image, Message, Part, Role, Text, Thinking, ToolCall, ToolResult
 from laneway.dialects.ollama.schema import Turn, arguments
-
-# A bare base64 image says what it is in its first bytes.
-_MAGIC = (("iVBORw0KGgo", "image/png"), ("/9j/", "image/jpeg"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp"))
+from laneway.pictures import sniff_type
 
 
 def read_image(data: str) -> Image:
-    media_type = next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
-    return Image(media_type=media_type, data=data)
+    return Image(media_type=sniff_type(data), data=data)
 
 
 def _text(turn: Turn) -> tuple[Text, ...]:

@@ -15,8 +15,11 @@ from msgspec import Struct
 from laneway.chat import Card, Op
 from laneway.dialects import Stamp, Written
 from laneway.dialects.ollama import answer, schema
-from laneway.dialects.ollama.schema import BROKEN, encode
-from laneway.failure import Kind, fail
+from laneway.failure import FailureError
+from laneway.wire.fault import misfit
+from laneway.wire.instant import read_instant
+from laneway.wire.json import UNREADABLE, decode, encode
+from laneway.wire.malformed import missing
 
 _ZERO_TIME = "0001-01-01T00:00:00Z"
 # types/model/capability.go on the left, the neutral word on the right.
@@ -65,10 +68,8 @@ def read_models(body: bytes) -> list[Card]:
     """/api/tags, and /api/ps, whose entries are the same and also say their window."""
     try:
         listed = _LIST.decode(body).models or []
-    except BROKEN as error:
-        raise fail(
-            Kind.MALFORMED_ANSWER, "The provider's model list is not one of the Ollama API.", detail=str(error)[:300]
-        ) from None
+    except UNREADABLE as error:
+        raise FailureError(misfit("a model list of the Ollama API", str(error))) from None
     return [_card(model) for model in listed if model.model or model.name]
 
 
@@ -77,7 +78,7 @@ def _card(model: _Model) -> Card:
     capabilities = model.capabilities or ()
     return Card(
         id=model.model or model.name,
-        created_s=answer.created_s(model.modified_at or ""),
+        created_s=read_instant(model.modified_at),
         modified=model.modified_at,
         size_bytes=model.size,
         digest=model.digest or None,
@@ -130,10 +131,10 @@ def write_version(version: str) -> Written:
 
 def read_show(body: bytes) -> str:
     """The model that /api/show is asked about (`name` is its older spelling)."""
-    asked = schema.decode(_ASKED, body)
+    asked = decode(_ASKED, body)
     name = asked.model or asked.name
     if not name:
-        raise schema.at("model", "this field is required")
+        raise missing("model")
     return name
 
 
@@ -143,7 +144,7 @@ def write_load(op: Op, body: bytes, stamp: Stamp) -> Written:
     Such a request is answered with one JSON object even where it asks for a stream (server/routes.go).
     """
     chat = op is Op.CHAT
-    keep = schema.decode(schema.CHAT, body).keep_alive if chat else schema.decode(schema.GENERATE, body).keep_alive
+    keep = decode(schema.CHAT, body).keep_alive if chat else decode(schema.GENERATE, body).keep_alive
     unload = keep in _NOTHING_S if isinstance(keep, str) else keep == 0
     said: dict[str, Any] = {"response": ""} if not chat else {"message": {"role": "assistant", "content": ""}}
     told = {"done": True, "done_reason": "unload" if unload else "load"}

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from laneway.calls import replay_arguments
 from laneway.chat import (
     ChatRequest,
     Document,
@@ -34,17 +35,15 @@ from laneway.chat import (
     ToolResult,
 )
 from laneway.dialects import Outgoing
-from laneway.dialects.ollama import schema
-from laneway.failure import FailureError, Kind, fail
+from laneway.failure import Kind, fail
+from laneway.thinking import map_efforts
+from laneway.unsayable import unsayable
+from laneway.wire.json import encode
 
 PATHS = {Op.CHAT: "/api/chat", Op.COMPLETE: "/api/generate", Op.EMBED: "/api/embed"}
 _OWN_HINTS = frozenset(("keep_alive", "truncate", "shift"))
 # docs/openapi.yaml, `think`: a level is low, medium or high (newer servers know max too).
-_LEVELS = {"low": "low", "medium": "medium", "high": "high", "max": "max", "minimal": "low", "xhigh": "high"}
-
-
-def _cannot(field: str, why: str) -> FailureError:
-    return fail(Kind.UNSUPPORTED, f"Ollama cannot express `{field}`: {why}.", field=field)
+_LEVELS = map_efforts("low", "medium", "high", "max")
 
 
 def write_request(request: ChatRequest, model: str) -> Outgoing:
@@ -82,22 +81,22 @@ def write_request(request: ChatRequest, model: str) -> Outgoing:
         else:
             omitted[name] = None
     _omit(omitted, ("user", request.user))
-    return Outgoing(PATHS[Op.COMPLETE if prompt else Op.CHAT], schema.encode(body), omitted=tuple(omitted))
+    return Outgoing(PATHS[Op.COMPLETE if prompt else Op.CHAT], encode(body), omitted=tuple(omitted))
 
 
 def _refuse(request: ChatRequest) -> None:
     if request.op is Op.COUNT:
         raise fail(Kind.UNSUPPORTED, "Ollama has no way to count tokens without answering.", field="model")
     if request.unknown:
-        raise _cannot(request.unknown[0], "it is a field of the caller's format that has no counterpart there")
+        raise unsayable(request.unknown[0])
     if request.choices is not None and request.choices > 1:
-        raise _cannot("choices", "it answers once; ask several times instead")
+        raise unsayable("choices", "it answers once; ask several times instead")
     if request.logit_bias:
-        raise _cannot("logit_bias", "it has no such option")
+        raise unsayable("logit_bias", "it has no such option")
     if request.tool_choice is not None and request.tool_choice.mode in (ToolMode.ANY, ToolMode.ONE):
-        raise _cannot("tool_choice", "a model there decides itself whether to call a tool")
+        raise unsayable("tool_choice", "a model there decides itself whether to call a tool")
     if request.parallel_tools is False:
-        raise _cannot("parallel_tools", "a model there may always call several tools at once")
+        raise unsayable("parallel_tools", "a model there may always call several tools at once")
 
 
 def _omit(omitted: dict[str, None], *named: tuple[str, object]) -> None:
@@ -215,19 +214,17 @@ class _Turns:
             calls = turn.setdefault("tool_calls", [])
             calls.append(self._call(part, len(calls), place))
         elif isinstance(part, Document):
-            raise _cannot(place, "it reads no documents; send their text")
+            raise unsayable(place, "it reads no documents; send their text")
 
     def _image(self, image: Image, place: str) -> str:
         if image.data is None:
-            raise _cannot(f"{place}.url", "it fetches no pictures; send the picture itself, base64-encoded")
+            raise unsayable(f"{place}.url", "it fetches no pictures; send the picture itself, base64-encoded")
         _omit(self._omitted, ("images.detail", image.detail))
         return image.data
 
     def _call(self, call: ToolCall, index: int, place: str) -> dict[str, Any]:
         self._names[call.id] = call.name
-        arguments = arguments_of(call.arguments)
-        if arguments is None:
-            raise _cannot(f"{place}.arguments", "arguments there are a JSON object, and these are not")
+        arguments = pack(replay_arguments(call, f"{place}.arguments"))
         return {"id": call.id, "function": {"index": index, "name": call.name, "arguments": arguments}}
 
     def _result(self, result: ToolResult, place: str) -> dict[str, Any]:
@@ -243,15 +240,9 @@ class _Turns:
         return turn
 
 
-def arguments_of(text: str) -> msgspec.Raw | None:
-    """A tool call's arguments as the JSON object Ollama wants, on one line; None when they are none."""
-    if not text.strip():
-        return msgspec.Raw(b"{}")
-    try:
-        packed = msgspec.json.format(text.encode(), indent=-1)
-    except schema.BROKEN:
-        return None
-    return msgspec.Raw(packed) if packed.startswith(b"{") else None
+def pack(arguments: msgspec.Raw) -> msgspec.Raw:
+    """On one line, because a line is an event here."""
+    return msgspec.Raw(msgspec.json.format(bytes(arguments), indent=-1))
 
 
 # --- embeddings --------------------------------------------------------------------------------------------
@@ -260,9 +251,9 @@ def arguments_of(text: str) -> msgspec.Raw | None:
 def write_embed_request(request: EmbedRequest, model: str) -> Outgoing:
     """Raises FailureError UNSUPPORTED with the field's name."""
     if request.unknown:
-        raise _cannot(request.unknown[0], "it is a field of the caller's format that has no counterpart there")
+        raise unsayable(request.unknown[0])
     if request.tokens:
-        raise _cannot("tokens", "it embeds text, not token ids")
+        raise unsayable("tokens", "it embeds text, not token ids")
     omitted: dict[str, None] = {}
     body: dict[str, Any] = {"model": model}
     body["input"] = request.texts
@@ -278,4 +269,4 @@ def write_embed_request(request: EmbedRequest, model: str) -> Outgoing:
         else:
             omitted[name] = None
     _omit(omitted, ("user", request.user))
-    return Outgoing(PATHS[Op.EMBED], schema.encode(body), omitted=tuple(omitted))
+    return Outgoing(PATHS[Op.EMBED], encode(body), omitted=tuple(omitted))

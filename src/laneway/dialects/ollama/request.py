@@ -16,11 +16,12 @@ from laneway.chat import ChatRequest, EmbedRequest, Format, Json, Message, Op, P
 from laneway.dialects import View
 from laneway.dialects.ollama import schema
 from laneway.dialects.ollama.history import Turns, read_image
-from laneway.dialects.ollama.schema import CHAT, EMBED, FIELDS, GENERATE, Chat, Generate, Options, Settings, at
+from laneway.dialects.ollama.schema import CHAT, EMBED, GENERATE, Chat, Generate, Options, Settings
+from laneway.wire import json
+from laneway.wire.malformed import mistyped
 
 _NOTHING: frozenset[str] = frozenset()
 _OBJECTS: msgspec.json.Decoder[list[dict[str, Raw]]] = msgspec.json.Decoder(list[dict[str, Raw]])
-_TREE = msgspec.json.Decoder(dict[str, Any])
 _VALUE = msgspec.json.Decoder()
 
 
@@ -58,10 +59,10 @@ _LAYOUT = frozenset(
 def view(op: Op, body: bytes) -> View:
     """Checks and reads a caller's body in one decode."""
     if op is Op.CHAT:
-        return _view_chat(schema.decode(CHAT, body))
+        return _view_chat(json.decode(CHAT, body))
     if op is Op.COMPLETE:
-        return _view_generate(schema.decode(GENERATE, body))
-    embed = schema.decode(EMBED, body)
+        return _view_generate(json.decode(GENERATE, body))
+    embed = json.decode(EMBED, body)
     texts = _embed_texts(embed)
     return View(op, embed.model, False, text_chars=sum(map(len, texts)), turns=len(texts))
 
@@ -78,7 +79,7 @@ def _view_chat(wire: Chat) -> View:
             for nth, call in enumerate(turn.tool_calls):
                 arguments = bytes(call.function.arguments)
                 if arguments and not arguments.startswith((b"{", b"null")):
-                    raise at(f"messages[{index}].tool_calls[{nth}].function.arguments", "Expected `object`")
+                    raise mistyped(f"messages[{index}].tool_calls[{nth}].function.arguments", "an object")
                 chars += len(arguments)
     tools = len(wire.tools) if wire.tools is not None else 0
     return View(
@@ -132,7 +133,7 @@ def _needs(wire: Settings, images: int, tools: int) -> frozenset[str]:
     elif shape == b'"json"':
         needs.add("json")
     elif shape not in (b"", b'""', b"null"):
-        raise at("format", 'Expected `"json"` or a JSON schema')
+        raise mistyped("format", '"json" or a JSON Schema')
     if wire.think:
         needs.add("thinking")
     if wire.logprobs:
@@ -142,11 +143,7 @@ def _needs(wire: Settings, images: int, tools: int) -> frozenset[str]:
 
 def patch(body: bytes, model: str | None) -> bytes:
     """The body with another model id, every other field as it came."""
-    if model is None:
-        return body
-    fields = schema.decode(FIELDS, body)
-    fields["model"] = Raw(schema.encode(model))
-    return schema.encode(fields)
+    return body if model is None else json.patch(body, "model", model)
 
 
 # --- the full reading --------------------------------------------------------------------------------------
@@ -154,10 +151,10 @@ def patch(body: bytes, model: str | None) -> bytes:
 
 def read_request(op: Op, body: bytes) -> ChatRequest:
     """Raises FailureError MALFORMED_REQUEST."""
-    fields = schema.decode(FIELDS, body)
+    fields = json.read_fields(body)
     unknown = _strangers("", fields, _FIELDS[op])
     if op is Op.CHAT:
-        chat = schema.decode(CHAT, body)
+        chat = json.decode(CHAT, body)
         _view_chat(chat)  # the checks that types alone do not make
         if chat.messages:
             unknown += _strangers_in("messages", fields["messages"], _TURN)
@@ -166,7 +163,7 @@ def read_request(op: Op, body: bytes) -> ChatRequest:
         system, messages = turns.read(chat.messages or [])
         tools = _tools(fields["tools"], unknown) if chat.tools else ()
         return msgspec.structs.replace(request, system=system, messages=messages, tools=tools, unknown=tuple(unknown))
-    generate = schema.decode(GENERATE, body)
+    generate = json.decode(GENERATE, body)
     _view_generate(generate)
     # Each of these changes what the model reads, and no other format has a word for it.
     unknown += [name for name in ("suffix", "template", "context", "raw") if getattr(generate, name)]
@@ -187,7 +184,7 @@ def _settings(op: Op, wire: Settings, fields: dict[str, Raw], unknown: list[str]
         if (said := getattr(wire, name)) is not None:
             hints[name] = said
     if wire.options is not None:
-        _sort_options(schema.decode(FIELDS, fields["options"]), hints, unknown)
+        _sort_options(json.read_fields(fields["options"]), hints, unknown)
     options = wire.options or Options()
     stream = wire.stream is not False
     return ChatRequest(
@@ -221,7 +218,7 @@ def _strangers(place: str, raw: dict[str, Raw], known: frozenset[str]) -> list[s
 
 def _strangers_in(place: str, raw: Raw, known: frozenset[str]) -> list[str]:
     found: list[str] = []
-    items = schema.decode(_OBJECTS, raw)
+    items = json.decode(_OBJECTS, raw)
     for index, item in enumerate(items):
         found += _strangers(f"{place}[{index}].", item, known)
     return found
@@ -232,16 +229,16 @@ def _sort_options(raw: dict[str, Raw], hints: dict[str, Json], unknown: list[str
         if name in _OPTIONS or bytes(value) == b"null":
             continue
         if name in _LAYOUT:
-            hints[f"options.{name}"] = schema.decode(_VALUE, value)
+            hints[f"options.{name}"] = json.decode(_VALUE, value)
         else:
             unknown.append(f"options.{name}")
 
 
 def _tools(raw: Raw, unknown: list[str]) -> tuple[Tool, ...]:
     unknown += _strangers_in("tools", raw, _OFFER)
-    offers = schema.decode(_OBJECTS, raw)
+    offers = json.decode(_OBJECTS, raw)
     for index, offer in enumerate(offers):
-        unknown += _strangers(f"tools[{index}].function.", schema.decode(FIELDS, offer["function"]), _OFFERED)
+        unknown += _strangers(f"tools[{index}].function.", json.read_fields(offer["function"]), _OFFERED)
     return tuple(
         Tool(
             name=offer.function.name,
@@ -249,13 +246,13 @@ def _tools(raw: Raw, unknown: list[str]) -> tuple[Tool, ...]:
             schema=offer.function.parameters,
             strict=offer.function.strict,
         )
-        for offer in schema.decode(_TOOLS, raw)
+        for offer in json.decode(_TOOLS, raw)
     )
 
 
 def _format(raw: bytes) -> Format | None:
     if raw.startswith(b"{"):
-        return Format(schema=schema.decode(_TREE, raw))
+        return Format(schema=json.read_tree(raw))
     return Format() if raw == b'"json"' else None
 
 
@@ -276,14 +273,14 @@ def _embed_texts(wire: schema.Embed) -> tuple[str, ...]:
 
 def read_embed_request(body: bytes) -> EmbedRequest:
     """Raises FailureError MALFORMED_REQUEST. The older form, with `prompt`, is read as `one`."""
-    wire = schema.decode(EMBED, body)
-    fields = schema.decode(FIELDS, body)
+    wire = json.decode(EMBED, body)
+    fields = json.read_fields(body)
     hints: dict[str, Json] = {}
     if wire.keep_alive is not None:
         hints["keep_alive"] = wire.keep_alive
     for name, value in (wire.options or {}).items():
         # No option of a running model changes a vector; they say how the model is laid out.
-        hints[f"options.{name}"] = schema.decode(_VALUE, value)
+        hints[f"options.{name}"] = json.decode(_VALUE, value)
     return EmbedRequest(
         model=wire.model,
         texts=_embed_texts(wire),

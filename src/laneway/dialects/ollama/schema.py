@@ -1,27 +1,24 @@
-"""The shapes of Ollama's wire format, as typed structs, and the one way of decoding them.
+"""The shapes of Ollama's wire format, as typed structs.
 
-Owns: what a request, an answer line and a model list may hold, and the words in which a body that does not fit is
-refused. Facts are from ollama/ollama `docs/api.md`, `docs/openapi.yaml` and `api/types.go`.
+Owns: what a request, an answer line and a model list may hold. Facts are from ollama/ollama `docs/api.md`,
+`docs/openapi.yaml` and `api/types.go`.
 Refuses: meaning. Fields nobody here knows are skipped; whoever translates looks for them by name.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from laneway.failure import Failure, FailureError, Kind
-
-T = TypeVar("T")
+from laneway.wire.json import NONE
+from laneway.wire.logprobs import TokenBody
 
 NAME = "ollama"
 Name = Annotated[str, Meta(min_length=1)]
 # Go reads every JSON number as a float and cuts it, so 42.0 is a good integer there (api/types.go, FromMap).
 Number = int | float
-NONE = Raw(b"")
 
 
 # --- requests ----------------------------------------------------------------------------------------------
@@ -118,13 +115,6 @@ class Embed(Struct, gc=False, kw_only=True):
 # --- answers -----------------------------------------------------------------------------------------------
 
 
-class Logprob(Struct, gc=False):
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-    top_logprobs: list[Logprob] | None = None
-
-
 class Said(Struct, gc=False):
     content: str | None = None
     thinking: str | None = None
@@ -143,7 +133,7 @@ class Line(Struct, gc=False):
     done_reason: str | None = None
     thinking: str | None = None
     tool_calls: list[Call] | None = None
-    logprobs: list[Logprob] | None = None
+    logprobs: list[TokenBody] | None = None
     prompt_eval_count: Number | None = None
     prompt_eval_cached_count: Number | None = None
     eval_count: Number | None = None
@@ -164,61 +154,11 @@ class Vectors(Struct, gc=False):
     error: Any = None
 
 
-FIELDS = msgspec.json.Decoder(dict[str, Raw])
 CHAT = msgspec.json.Decoder(Chat)
 GENERATE = msgspec.json.Decoder(Generate)
 EMBED = msgspec.json.Decoder(Embed)
 LINE = msgspec.json.Decoder(Line)
 VECTORS = msgspec.json.Decoder(Vectors)
-
-encode = msgspec.json.Encoder().encode
-_NAMES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
-_PYTHON = re.compile(r"\b(?:str|int|float|bool)\b")
-BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Everything decoding a stranger's bytes may raise."""
-
-
-def decode(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
-    """A caller's body or a part of it, or MALFORMED_REQUEST saying what is wrong at which path."""
-    try:
-        # What a typed decode skips or keeps raw it does not check, and a provider would be handed it.
-        if type(body) is bytes and not body.isascii():
-            str(body, "utf-8")
-        return decoder.decode(body)
-    except BROKEN as error:
-        raise malformed(error) from None
-
-
-def malformed(error: Exception) -> FailureError:
-    """The refusal of a body. msgspec's words name types and places, never values."""
-    place: str | None = None
-    if isinstance(error, msgspec.ValidationError):
-        what, _, path = str(error).partition(" - at `$")
-        place = path.rstrip("`").lstrip(".")
-        if "missing required field" in what:
-            missing = what.rpartition(" `")[2].rstrip("`")
-            place = f"{place}.{missing}" if place else missing
-            what = "this field is required"
-        what = _PYTHON.sub(lambda found: _NAMES[found[0]], what).replace(" | null", "")
-        message = f"The request body does not fit the Ollama API: {what} (at {place or 'the top level'})."
-    elif isinstance(error, UnicodeDecodeError):
-        message = "The request body is not valid UTF-8."
-    elif isinstance(error, RecursionError):
-        message = "The request body is nested too deeply."
-    else:
-        message = f"The request body is not valid JSON: {error}."
-    return FailureError(Failure(kind=Kind.MALFORMED_REQUEST, message=message, field=place or None))
-
-
-def at(place: str, what: str) -> FailureError:
-    """The refusal of one field whose type is right and whose value is not."""
-    return FailureError(
-        Failure(
-            kind=Kind.MALFORMED_REQUEST,
-            message=f"The request body does not fit the Ollama API: {what} (at {place}).",
-            field=place,
-        )
-    )
 
 
 def arguments(call: Call) -> str:

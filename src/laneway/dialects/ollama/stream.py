@@ -30,11 +30,14 @@ from laneway.chat import (
 from laneway.dialects import Frame, Stamp
 from laneway.dialects.ollama import answer
 from laneway.dialects.ollama.fault import build_failure, write_error
-from laneway.dialects.ollama.schema import BROKEN, LINE, Call, Line, arguments, encode
-from laneway.failure import Failure, FailureError, Kind
+from laneway.dialects.ollama.schema import LINE, Call, Line, arguments
+from laneway.failure import Failure, FailureError
+from laneway.wire.fault import CUT
+from laneway.wire.instant import read_instant
+from laneway.wire.json import UNREADABLE, encode
+from laneway.wire.logprobs import read_tokens
 from laneway.wire.ndjson import NdjsonFrames
 
-_CUT = Failure(kind=Kind.CUT, message="The provider's stream ended before the answer was complete.")
 _NOTHING: tuple[Event, ...] = ()
 
 
@@ -64,7 +67,7 @@ class Reader:
             # A whole answer sent in place of a stream has no line end; a line that was cut cannot be read.
             frames.append(Frame(rest, self._read(rest) if not rest.isspace() else _NOTHING))
         if not self._over:
-            frames.append(Frame(b"", self._fault(_CUT)))
+            frames.append(Frame(b"", self._fault(CUT)))
         return frames
 
     def _fault(self, failure: Failure) -> tuple[Event, ...]:
@@ -78,7 +81,7 @@ class Reader:
             return _NOTHING
         try:
             line = LINE.decode(data)
-        except BROKEN:
+        except UNREADABLE:
             return (Skipped(len(data)),)
         message = line.message
         # Nearly every line is a little text and nothing else.
@@ -99,13 +102,13 @@ class Reader:
         events: list[Event] = []
         if not self._started:
             self._started = True
-            events.append(Started("", line.model, answer.created_s(line.created_at)))
+            events.append(Started("", line.model, read_instant(line.created_at)))
         thinking = line.thinking if message is None else message.thinking
         if thinking:
             events.append(ThinkingDelta(thinking))
         text = line.response if message is None else message.content
         if text or line.logprobs:
-            events.append(TextDelta(text or "", answer.read_logprobs(line.logprobs or [])))
+            events.append(TextDelta(text or "", read_tokens(line.logprobs or [])))
         for call in (line.tool_calls if message is None else message.tool_calls) or ():
             events += self._call(line, call)
         if line.done:
@@ -169,7 +172,7 @@ class Writer:
             return b""
         if self._finish is None:
             # Nobody said that the answer is whole.
-            return self.fault(_CUT)
+            return self.fault(CUT)
         last: dict[str, Any] = {"done": True, "done_reason": answer.REASONS[self._finish]}
         last.update(answer.write_metrics(self._usage, self._timings, 0))
         return self._head + (b'""},' if self._chat else b'"",') + encode(last)[1:] + b"\n"

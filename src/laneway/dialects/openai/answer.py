@@ -29,9 +29,9 @@ from laneway.dialects.openai.usage import (
     write_token_lists,
     write_usage,
 )
-from laneway.failure import Failure, FailureError, Kind, fail
-
-_encode: Final = msgspec.json.Encoder().encode
+from laneway.failure import FailureError, Kind, fail
+from laneway.wire.fault import UNFINISHED, misfit
+from laneway.wire.json import UNREADABLE, encode
 
 
 class ChoiceBody(msgspec.Struct):
@@ -67,19 +67,8 @@ class AnswerGlance(msgspec.Struct, gc=False):
 _read_body: Final = msgspec.json.Decoder(AnswerBody).decode
 _read_glance: Final = msgspec.json.Decoder(AnswerGlance).decode
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-def _malformed(what: str) -> Failure:
-    return Failure(
-        kind=Kind.MALFORMED_ANSWER,
-        message=f"The provider answered with success, but {what}; check that its url points at a model endpoint.",
-    )
-
-
-NO_JSON: Final = _malformed("what it sent is not JSON of OpenAI's form")
-NO_ANSWER: Final = _malformed("its body holds no answer")
-_UNFINISHED: Final = Failure(kind=Kind.CUT, message="The provider's answer is not finished: it gives no finish reason.")
+NO_JSON: Final = misfit("JSON of OpenAI's form")
+NO_ANSWER: Final = misfit("an answer in its body")
 
 
 def glance(op: Op, body: bytes) -> Glance:
@@ -96,7 +85,7 @@ def glance(op: Op, body: bytes) -> Glance:
         return Glance(usage=usage, failure=NO_ANSWER)
     for choice in seen.choices:
         if choice.finish_reason is None:
-            return Glance(usage=usage, failure=_UNFINISHED)
+            return Glance(usage=usage, failure=UNFINISHED)
         if choice.finish_reason in GIVEN_UP:
             return Glance(usage=usage, failure=GAVE_UP)
     return Glance(usage=usage, finish=FINISHES.get(seen.choices[0].finish_reason or "", Finish.STOP))
@@ -115,7 +104,7 @@ def read_answer(body: bytes) -> Answer:
         raise fail(Kind.UNSUPPORTED, "Several choices cannot be translated; ask for one (`n` = 1).", field="n")
     choice = read.choices[0]
     if choice.finish_reason is None:
-        raise FailureError(_UNFINISHED)
+        raise FailureError(UNFINISHED)
     if choice.finish_reason in GIVEN_UP:
         raise FailureError(GAVE_UP)
     reply = choice.message or Delta(content=choice.text)
@@ -184,7 +173,7 @@ def write_answer(op: Op, answer: Answer, stamp: Stamp) -> Written:
     usage = write_usage(answer.usage)
     if usage is not None:
         body["usage"] = usage
-    return Written(200, _encode(body))
+    return Written(200, encode(body))
 
 
 def _write_message(answer: Answer) -> dict[str, Any]:

@@ -7,9 +7,7 @@ Refuses: `[DONE]` after a fault, or before a finish.
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from laneway.chat import (
     Event,
@@ -28,9 +26,9 @@ from laneway.dialects import Stamp
 from laneway.dialects.openai.fault import write_error
 from laneway.dialects.openai.usage import write_finish, write_logprobs, write_token_lists, write_usage
 from laneway.failure import Failure
-from laneway.wire.sse import encode
+from laneway.wire import sse
+from laneway.wire.json import encode
 
-_encode: Final = msgspec.json.Encoder().encode
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -91,7 +89,7 @@ class ChunkWriter:
         if self._over:
             return b""
         self._over = True
-        return encode(write_error(failure))
+        return sse.encode(write_error(failure))
 
     def end(self) -> bytes:
         if self._over or not self._finished:
@@ -100,7 +98,7 @@ class ChunkWriter:
         usage = write_usage(self._usage) if self._wants_usage else None
         if usage is None:
             return _DONE
-        return self._head + b'[],"usage":' + _encode(usage) + b"}\n\n" + _DONE
+        return self._head + b'[],"usage":' + encode(usage) + b"}\n\n" + _DONE
 
     def _write_head(self, started: Started | None) -> bytes:
         """Everything before the choices, the same in every chunk."""
@@ -111,7 +109,7 @@ class ChunkWriter:
             "created": stamp.now_s if started is None or started.created_s is None else started.created_s,
             "model": (started.model if started is not None else "") or stamp.model,
         }
-        return b"data: " + _encode(head)[:-1] + b',"choices":'
+        return b"data: " + encode(head)[:-1] + b',"choices":'
 
     def _begin(self) -> bytes:
         if self._begun or not self._chat:
@@ -125,7 +123,7 @@ class ChunkWriter:
         if not event.text:
             return b""
         head = self._head if self._begun else self._begin() + self._head
-        words = _encode(event.text)
+        words = encode(event.text)
         return b'%b[{"index":0,"delta":{"content":%b},"logprobs":null,"finish_reason":null}]%b' % (
             head,
             words,
@@ -167,7 +165,7 @@ class ChunkWriter:
 
     def _write_choice(self, choice: dict[str, Any]) -> bytes:
         whole = {"index": 0, "logprobs": None, "finish_reason": None} | choice
-        return self._head + b"[" + _encode(whole) + b"]" + self._tail
+        return self._head + b"[" + encode(whole) + b"]" + self._tail
 
 
 def name_answer(own: str, stamp: Stamp, *, chat: bool) -> str:

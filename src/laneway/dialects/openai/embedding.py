@@ -16,12 +16,12 @@ import msgspec
 
 from laneway.chat import Embedding, EmbedRequest, Usage
 from laneway.dialects import Stamp, Written
-from laneway.dialects.openai.answer import NO_ANSWER, NO_JSON, UNREADABLE
+from laneway.dialects.openai.answer import NO_ANSWER, NO_JSON
 from laneway.dialects.openai.fault import build_failure
 from laneway.dialects.openai.usage import UsageBody, read_usage
 from laneway.failure import FailureError
+from laneway.wire.json import UNREADABLE, encode
 
-_encode: Final = msgspec.json.Encoder().encode
 _SWAPS = sys.byteorder == "big"
 
 
@@ -90,4 +90,4 @@ def write_embedding(embedding: Embedding, stamp: Stamp) -> Written:
         # Clients demand the object even where nothing was reported.
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
-    return Written(200, _encode(body))
+    return Written(200, encode(body))

@@ -14,11 +14,10 @@ import msgspec
 
 from laneway.chat import Card
 from laneway.dialects import Written
-from laneway.dialects.openai.answer import NO_JSON, UNREADABLE
+from laneway.dialects.openai.answer import NO_JSON
 from laneway.dialects.openai.fault import build_failure
 from laneway.failure import FailureError
-
-_encode: Final = msgspec.json.Encoder().encode
+from laneway.wire.json import UNREADABLE, encode
 
 
 class Entry(msgspec.Struct):
@@ -68,12 +67,12 @@ def read_models(body: bytes) -> list[Card]:
 
 
 def write_models(cards: Sequence[Card]) -> Written:
-    return Written(200, _encode({"object": "list", "data": [_write_card(card) for card in cards]}))
+    return Written(200, encode({"object": "list", "data": [_write_card(card) for card in cards]}))
 
 
 def write_model(card: Card) -> Written:
     """One entry alone, as /models/{id} answers."""
-    return Written(200, _encode(_write_card(card)))
+    return Written(200, encode(_write_card(card)))
 
 
 def _write_card(card: Card) -> dict[str, object]:

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from laneway.chat import (
     ChatRequest,
@@ -38,9 +36,10 @@ from laneway.chat import (
 )
 from laneway.dialects import Outgoing
 from laneway.dialects.openai.schema import HINTS, SERVICE_TIERS
-from laneway.failure import FailureError, Kind, fail
-
-_encode: Final = msgspec.json.Encoder().encode
+from laneway.pictures import sniff_type, write_data_url
+from laneway.thinking import USUAL, name_effort
+from laneway.unsayable import unsayable
+from laneway.wire.json import encode
 
 # Ids may carry an aggregator's prefix (openai/gpt-5). gpt-oss is served by everybody else.
 _OWN = re.compile(r"(?:^|/)(?:gpt-(?!oss)|chatgpt-|o\d)")
@@ -51,28 +50,17 @@ _COMPLETES = re.compile(r"(?:^|/)(?:gpt-3\.5-turbo-instruct|davinci-002|babbage-
 
 _CHOICES = {ToolMode.AUTO: "auto", ToolMode.NONE: "none", ToolMode.ANY: "required"}
 
-# Where a budget in tokens becomes the next effort. The three words are all that every reasoning model takes.
-_EFFORTS = ((2048, "low"), (8192, "medium"))
-
 
 def write_request(request: ChatRequest, model: str) -> Outgoing:
     if request.unknown:
-        raise _unsayable(request.unknown[0])
+        raise unsayable(request.unknown[0])
     if request.choices is not None and request.choices != 1:
-        raise _unsayable("n")
+        raise unsayable("n")
     if request.op is Op.COMPLETE and _COMPLETES.search(model):
         return _Writing(request, model).write_completion()
     if request.op in (Op.CHAT, Op.COMPLETE):
         return _Writing(request, model).write_chat()
-    raise _unsayable("op")
-
-
-def _unsayable(field: str) -> FailureError:
-    return fail(
-        Kind.UNSUPPORTED,
-        f"`{field}` cannot be translated for a provider that speaks OpenAI's format; leave it out.",
-        field=field,
-    )
+    raise unsayable("op")
 
 
 class _Writing:
@@ -108,9 +96,9 @@ class _Writing:
         request = self._request
         for field in ("system", "tools", "format", "reasoning"):
             if getattr(request, field):
-                raise _unsayable(field)
+                raise unsayable(field)
         if len(request.messages) != 1 or any(type(part) is not Text for part in request.messages[0].parts):
-            raise _unsayable("messages")
+            raise unsayable("messages")
         prompt = "".join(part.text for part in request.messages[0].parts if isinstance(part, Text))
         body: dict[str, Any] = {"model": self._model, "prompt": prompt}
         self._add_sampling(body)
@@ -124,7 +112,7 @@ class _Writing:
                 body[name] = value
             else:
                 self._omit(name)
-        return Outgoing(path=path, body=_encode(body), omitted=tuple(self._omitted))
+        return Outgoing(path=path, body=encode(body), omitted=tuple(self._omitted))
 
     def _omit(self, name: str) -> None:
         self._omitted[name] = None
@@ -154,7 +142,7 @@ class _Writing:
             value = getattr(request, field)
             if value is not None:
                 if _OWN.search(self._model):
-                    raise _unsayable(field)
+                    raise unsayable(field)
                 body[field] = value
         if request.repeat_penalty is not None:
             # llama.cpp reads repeat_penalty; vLLM and OpenRouter call the same thing so.
@@ -171,10 +159,10 @@ class _Writing:
         if reasoning.enabled is False:
             effort = "none"
         elif effort is None and reasoning.budget is not None:
-            effort = next((name for most, name in _EFFORTS if reasoning.budget <= most), "high")
+            effort = name_effort(reasoning.budget)
             self._omit("reasoning.budget")
         elif effort is None and reasoning.enabled:
-            effort = "medium"
+            effort = USUAL
         if effort is not None:
             body["reasoning_effort"] = effort
 
@@ -248,7 +236,7 @@ class _Writing:
         """The content of a turn that may hold nothing but words."""
         for part in parts:
             if type(part) is not Text:
-                raise _unsayable(f"{path}.{_name(part)}")
+                raise unsayable(f"{path}.{_name(part)}")
         return self._write_parts(parts, path)
 
     def _write_parts(self, parts: Sequence[Part], path: str) -> str | list[dict[str, Any]]:
@@ -266,15 +254,16 @@ class _Writing:
         if isinstance(part, Image):
             url = part.url
             if part.data is not None:
-                if part.media_type is None:
-                    raise _unsayable(f"{path}.image.media_type")
-                url = f"data:{part.media_type};base64,{part.data}"
+                media_type = part.media_type or sniff_type(part.data)
+                if media_type is None:
+                    raise unsayable(f"{path}.image.media_type")
+                url = write_data_url(media_type, part.data)
             image = {"url": url} if part.detail is None else {"url": url, "detail": part.detail}
             return {"type": "image_url", "image_url": image}
         if isinstance(part, Document):
-            file = {"file_data": f"data:{part.media_type};base64,{part.data}"}
+            file = {"file_data": write_data_url(part.media_type, part.data)}
             return {"type": "file", "file": file if part.name is None else {"filename": part.name, **file}}
-        raise _unsayable(f"{path}.{_name(part)}")
+        raise unsayable(f"{path}.{_name(part)}")
 
 
 def _takes(name: str, hint: Json) -> bool:
@@ -304,7 +293,7 @@ def _write_format(form: Format) -> dict[str, Any]:
 def write_embed_request(request: EmbedRequest, model: str) -> Outgoing:
     """`truncate` has no field here and is listed; what is too long is the provider's own error."""
     if request.unknown:
-        raise _unsayable(request.unknown[0])
+        raise unsayable(request.unknown[0])
     body: dict[str, Any] = {"model": model, "input": list(request.texts or request.tokens)}
     said = (("dimensions", request.dimensions), ("encoding_format", request.encoding), ("user", request.user))
     body |= {name: value for name, value in said if value is not None}
@@ -314,4 +303,4 @@ def write_embed_request(request: EmbedRequest, model: str) -> Outgoing:
             body[name] = hint
         else:
             omitted.append(name)
-    return Outgoing(path="/embeddings", body=_encode(body), omitted=tuple(omitted))
+    return Outgoing(path="/embeddings", body=encode(body), omitted=tuple(omitted))

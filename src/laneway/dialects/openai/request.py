@@ -7,7 +7,7 @@ Refuses: defaults, and dropping anything: a field is meaning, a hint, harmless b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -31,7 +31,6 @@ from laneway.chat import (
     ToolMode,
     ToolResult,
 )
-from laneway.dialects.openai.malformed import DECODING, malformed, missing
 from laneway.dialects.openai.schema import (
     HARMLESS,
     HINTS,
@@ -51,8 +50,9 @@ from laneway.dialects.openai.schema import (
 )
 from laneway.dialects.openai.view import unknown_op
 from laneway.failure import Kind, fail
-
-_read_tree: Final = msgspec.json.Decoder().decode
+from laneway.pictures import Carried, read_data_url
+from laneway.wire.json import UNREADABLE, decode_any
+from laneway.wire.malformed import malformed, missing
 
 _Body = TypeVar("_Body", ChatBody, CompletionBody, EmbeddingBody)
 
@@ -78,9 +78,9 @@ def read_request(op: Op, body: bytes) -> ChatRequest:
 def _read(body: bytes, shape: type[_Body]) -> tuple[dict[str, Any], _Body]:
     """The body parsed once: as it is, to see what is unknown, and typed; both share their strings."""
     try:
-        tree = _read_tree(body)
+        tree = decode_any(body)
         asked = msgspec.convert(tree, shape)
-    except DECODING as error:
+    except UNREADABLE as error:
         raise malformed(error, body) from None
     if not asked.model:
         raise missing("model")
@@ -227,16 +227,14 @@ class _Chat:
                 raise missing(f"{path}.image_url")
             # Some clients send the url itself.
             image = ImageUrl(part.image_url) if isinstance(part.image_url, str) else part.image_url
-            url, detail = image.url, image.detail
-            media_type, data = _split_data_url(url)
-            if data is None:
-                return Image(url=url, detail=detail, cache=cache)
-            return Image(media_type=media_type, data=data, detail=detail, cache=cache)
+            carried = read_data_url(image.url)
+            if carried is None:
+                return Image(url=image.url, detail=image.detail, cache=cache)
+            return Image(media_type=carried.media_type, data=carried.data, detail=image.detail, cache=cache)
         if part.type == "file" and part.file is not None and part.file.file_data is not None:
-            media_type, data = _split_data_url(part.file.file_data)
             # Bare base64 is a PDF: the one kind of file that OpenAI's API reads.
-            given = part.file.file_data if data is None else data
-            return Document(media_type or "application/pdf", given, part.file.filename, cache)
+            file = read_data_url(part.file.file_data) or Carried("application/pdf", part.file.file_data)
+            return Document(file.media_type, file.data, part.file.filename, cache)
         # Audio and what comes next are listed by their own field; a part without one is listed by its type.
         if not any(name.startswith(f"{path}.") for name in self._unknown):
             self._unknown.append(f"{path}.type")
@@ -309,17 +307,6 @@ def _read_reasoning(asked: ChatBody) -> Reasoning | None:
 
 def _read_mark(mark: CacheControl | None) -> str | None:
     return None if mark is None else mark.ttl or "5m"
-
-
-def _split_data_url(url: str) -> tuple[str | None, str | None]:
-    """Media type and base64 data (RFC 2397); (None, None) for any other URL."""
-    if url[:5].lower() != "data:":
-        return None, None
-    head, comma, data = url[5:].partition(",")
-    kind, *parameters = head.split(";")
-    if not comma or "base64" not in parameters:
-        return None, None
-    return kind.lower() or "text/plain", data
 
 
 def _read_completion(tree: dict[str, Any], asked: CompletionBody) -> ChatRequest:

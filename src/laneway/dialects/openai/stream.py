@@ -32,9 +32,9 @@ from laneway.dialects import Frame
 from laneway.dialects.openai.fault import build_failure
 from laneway.dialects.openai.usage import GIVEN_UP, LogprobsBody, UsageBody, read_finish, read_logprobs, read_usage
 from laneway.failure import Failure, FailureError, Kind
+from laneway.wire.fault import CUT, misfit
+from laneway.wire.json import UNREADABLE, decode_any, encode
 from laneway.wire.sse import SseFrame, SseFrames
-
-_encode: Final = msgspec.json.Encoder().encode
 
 # Of a body that is no stream of events, this much is kept to see whether it is an error.
 _ODD_BYTES = 65536
@@ -82,7 +82,6 @@ class Chunk(msgspec.Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(Chunk).decode
-_decode_any: Final = msgspec.json.Decoder().decode
 
 
 class Slot(msgspec.Struct):
@@ -127,7 +126,7 @@ class ChunkReader:
             rest = b""
         if self._over or (self._finish is not None and not self._others):
             return [*found, Frame(rest, ())] if rest else found
-        failure = _no_stream(self._odd + rest) if self._id is None else _CUT
+        failure = _no_stream(self._odd + rest) if self._id is None else CUT
         return [*found, Frame(b"", self._fault(failure))]
 
     def _read(self, frame: SseFrame) -> Frame:
@@ -142,7 +141,7 @@ class ChunkReader:
             return Frame(raw, ())
         try:
             chunk = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return Frame(raw, (Skipped(len(raw)),))
         choices = chunk.choices
         if (
@@ -295,7 +294,7 @@ def spell_arguments(function: FunctionDelta | None) -> str:
     """JSON text; some servers send the object itself, as Ollama's own API does."""
     if function is None or function.arguments is None:
         return ""
-    return function.arguments if isinstance(function.arguments, str) else _encode(function.arguments).decode()
+    return function.arguments if isinstance(function.arguments, str) else encode(function.arguments).decode()
 
 
 def split_parts(parts: list[Any]) -> tuple[str, str]:
@@ -314,20 +313,16 @@ def split_parts(parts: list[Any]) -> tuple[str, str]:
     return thought, words
 
 
-_CUT = Failure(kind=Kind.CUT, message="The provider's stream ended before the answer did.")
 GAVE_UP = Failure(kind=Kind.CUT, message="The provider gave the answer up before it was complete.")
 
 
 def _no_stream(body: bytes) -> Failure:
     """What came instead of events: a mapped error if it is one, else an answer of the wrong form."""
     try:
-        found = _decode_any(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = decode_any(body)
+    except UNREADABLE:
         found = None
     if isinstance(found, dict) and found.get("error"):
         return build_failure(found["error"], 0)
-    what = "a whole JSON body" if found is not None else "something else" if body.strip() else "no part of an answer"
-    return Failure(
-        kind=Kind.MALFORMED_ANSWER,
-        message=f"The provider was asked for a stream and sent {what}; check that its url points at a model endpoint.",
-    )
+    what = "a whole JSON body" if found is not None else "something else" if body.strip() else "nothing of an answer"
+    return misfit(f"the stream it was asked for: it sent {what}")

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from laneway.chat import Finish, TokenLogprob, Usage
+from laneway.tokens import sum_stored
+from laneway.wire.logprobs import TokenBody, read_tokens
 
 
 class PromptDetails(msgspec.Struct, gc=False):
@@ -64,8 +66,9 @@ def write_usage(usage: Usage) -> dict[str, object] | None:
     details: dict[str, int] = {}
     if usage.cache_read is not None:
         details["cached_tokens"] = usage.cache_read
-    if usage.cache_write_5m is not None or usage.cache_write_1h is not None:
-        details["cache_write_tokens"] = (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
+    stored = sum_stored(usage)
+    if stored is not None:
+        details["cache_write_tokens"] = stored
     if details:
         body["prompt_tokens_details"] = details
     if usage.reasoning is not None:
@@ -126,13 +129,6 @@ def write_finish(finish: Finish, *, tools: bool) -> str:
     return "tool_calls" if tools and finish is Finish.STOP else _REASONS[finish]
 
 
-class TokenBody(msgspec.Struct):
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-    top_logprobs: list[TokenBody] | None = None
-
-
 class LogprobsBody(msgspec.Struct):
     """Chat says `content` (and `refusal`), completions the three parallel lists."""
 
@@ -145,7 +141,7 @@ class LogprobsBody(msgspec.Struct):
 
 def read_logprobs(body: LogprobsBody) -> tuple[TokenLogprob, ...]:
     if body.content or body.refusal:
-        return tuple(_read_token(item) for item in (*(body.content or ()), *(body.refusal or ())))
+        return read_tokens((*(body.content or ()), *(body.refusal or ())))
     found: list[TokenLogprob] = []
     tops = body.top_logprobs or []
     for place, (token, logprob) in enumerate(zip(body.tokens or (), body.token_logprobs or (), strict=False)):
@@ -155,11 +151,6 @@ def read_logprobs(body: LogprobsBody) -> tuple[TokenLogprob, ...]:
             likely = tuple(TokenLogprob(word, value) for word, value in (top or {}).items())
             found.append(TokenLogprob(token, logprob, None, likely))
     return tuple(found)
-
-
-def _read_token(item: TokenBody) -> TokenLogprob:
-    spelt = None if item.bytes is None else tuple(item.bytes)
-    return TokenLogprob(item.token, item.logprob, spelt, tuple(_read_token(top) for top in item.top_logprobs or ()))
 
 
 def write_logprobs(logprobs: Sequence[TokenLogprob]) -> dict[str, object] | None:

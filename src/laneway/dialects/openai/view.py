@@ -13,15 +13,14 @@ import msgspec
 
 from laneway.chat import Op
 from laneway.dialects import View
-from laneway.dialects.openai.malformed import DECODING, malformed, missing
 from laneway.dialects.openai.schema import ChatView, CompletionView, EmbeddingBody, MessageView, PartView, Prompt
 from laneway.failure import Kind, fail
+from laneway.wire.json import UNREADABLE, decode_fields, encode
+from laneway.wire.malformed import malformed, missing
 
 _read_chat: Final = msgspec.json.Decoder(ChatView).decode
 _read_completion: Final = msgspec.json.Decoder(CompletionView).decode
 _read_embedding: Final = msgspec.json.Decoder(EmbeddingBody).decode
-_read_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_encode: Final = msgspec.json.Encoder().encode
 
 _NO_NEEDS: frozenset[str] = frozenset()
 _MAY_BE_SILENT = frozenset({"assistant", "function"})
@@ -40,7 +39,7 @@ def read_view(op: Op, body: bytes) -> View:
             return _view_completion(_read_completion(body))
         if op is Op.EMBED:
             return _view_embedding(_read_embedding(body))
-    except DECODING as error:
+    except UNREADABLE as error:
         raise malformed(error, body) from None
     raise unknown_op(op)
 
@@ -152,18 +151,18 @@ def patch_body(body: bytes, model: str | None, *, ask_usage: bool) -> bytes:
     if model is None and not ask_usage:
         return body
     try:
-        fields: dict[str, Any] = _read_fields(body)
+        fields: dict[str, Any] = decode_fields(body)
         if model is not None:
             fields["model"] = model
         if ask_usage and _says(fields, "stream", b"true"):
             options: dict[str, Any] = {}
             if "stream_options" in fields and not _says(fields, "stream_options", b"null"):
-                options = _read_fields(fields["stream_options"])
+                options = decode_fields(fields["stream_options"])
             options["include_usage"] = True
             fields["stream_options"] = options
-    except DECODING as error:
+    except UNREADABLE as error:
         raise malformed(error, body) from None
-    return _encode(fields)
+    return encode(fields)
 
 
 def _says(fields: dict[str, msgspec.Raw], name: str, literal: bytes) -> bool:
