@@ -43,6 +43,7 @@ from laneway.chat import (
 )
 from laneway.dialects import FRONTS, NAMES, Dialect, Stamp, StreamReader, View, dialect
 from laneway.failure import RULES, Failure, FailureError, Kind
+from tests.harness.streams import read_events, write_events
 
 STAMP = Stamp(id="req-1", model="lane-model", now_s=1_700_000_000, elapsed_ns=5)
 MODEL = "vendor/model-1:7b"
@@ -140,13 +141,11 @@ def tell(events: list[Event]) -> Told:
 
 
 def read_stream(reader: StreamReader, *pieces: bytes) -> list[Event]:
-    frames = [frame for piece in pieces for frame in reader.feed(piece)] + reader.end()
-    return [event for frame in frames for event in frame.events]
+    return read_events(reader, pieces)
 
 
 def write_stream(speaks: Dialect, *events: Event, op: Op = Op.CHAT) -> bytes:
-    writer = speaks.writer(op, STAMP, usage=True)
-    return b"".join(writer.write(event) for event in events) + writer.end()
+    return write_events(speaks.writer(op, STAMP, usage=True), events)
 
 
 # --- who it is ---------------------------------------------------------------------------------------------

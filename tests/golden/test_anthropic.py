@@ -5,7 +5,6 @@ verdict on both. Shapes are those of its streaming and errors pages; the client 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import anthropic
 import httpx2
@@ -34,6 +33,7 @@ from laneway.chat import (
 )
 from laneway.dialects import Frame, Stamp, Written, dialect
 from laneway.failure import Failure, Kind
+from tests.harness.streams import cut_at, only_fault, read_events, read_frames, write_events
 
 ANTHROPIC = dialect("anthropic")
 STAMP = Stamp(id="r1", model="claude-sonnet-4-6", now_s=1_700_000_000)
@@ -156,25 +156,15 @@ TOOL_EVENTS: list[Event] = [
 
 
 def frames(raw: bytes, cuts: Sequence[int] = ()) -> list[Frame]:
-    reader = ANTHROPIC.reader(Op.CHAT)
-    places = [0, *sorted(cuts), len(raw)]
-    read = [frame for start, end in pairwise(places) for frame in reader.feed(raw[start:end])]
-    return read + reader.end()
+    return read_frames(ANTHROPIC.reader(Op.CHAT), cut_at(raw, cuts))
 
 
 def events(raw: bytes, cuts: Sequence[int] = ()) -> list[Event]:
-    return [event for frame in frames(raw, cuts) for event in frame.events]
+    return read_events(ANTHROPIC.reader(Op.CHAT), cut_at(raw, cuts))
 
 
 def written(*said: Event) -> bytes:
-    writer = ANTHROPIC.writer(Op.CHAT, STAMP, usage=True)
-    return b"".join(map(writer.write, said)) + writer.end()
-
-
-def fault_of(said: list[Event]) -> Failure:
-    faults = [one.failure for one in said if isinstance(one, Faulted)]
-    assert len(faults) == 1
-    return faults[0]
+    return write_events(ANTHROPIC.writer(Op.CHAT, STAMP, usage=True), said)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -200,7 +190,7 @@ def test_every_single_cut_changes_nothing() -> None:
 @given(st.integers(0, len(TEXT) - 1))
 def test_a_stream_without_its_end_is_cut(length: int) -> None:
     said = events(TEXT[:length])
-    assert fault_of(said).kind is Kind.CUT
+    assert only_fault(said).kind is Kind.CUT
     assert isinstance(said[-1], Faulted)
     assert said[:-1] == TEXT_EVENTS[: len(said) - 1]
 
@@ -221,8 +211,8 @@ def test_a_stream_without_its_end_is_cut(length: int) -> None:
 )
 def test_an_error_in_the_stream_ends_it_once(data: bytes, kind: Kind) -> None:
     said = events(TEXT[: TEXT.index(b"event: content_block_stop")] + event("error", data))
-    assert fault_of(said).kind is kind
-    assert fault_of(said).provider_status is None
+    assert only_fault(said).kind is kind
+    assert only_fault(said).provider_status is None
 
 
 def test_chunks_that_cannot_be_read_are_counted_and_those_of_tomorrow_pass() -> None:
@@ -258,14 +248,14 @@ def test_arguments_that_come_whole_and_tools_of_the_provider() -> None:
 def test_an_end_without_a_reason_is_no_end() -> None:
     at, after = TEXT.index(b"event: message_delta"), TEXT.index(b"event: message_stop")
     said = events(TEXT[:at] + TEXT[after:])
-    assert fault_of(said).kind is Kind.CUT
+    assert only_fault(said).kind is Kind.CUT
 
 
 def test_a_frame_without_end_is_no_answer() -> None:
     reader = ANTHROPIC.reader(Op.CHAT)
     piece = b"data: " + b"x" * 4_000_000
     said = [one for _ in range(6) for frame in reader.feed(piece) for one in frame.events]
-    assert fault_of(said).kind is Kind.MALFORMED_ANSWER
+    assert only_fault(said).kind is Kind.MALFORMED_ANSWER
     assert [one for frame in reader.end() for one in frame.events] == []
 
 

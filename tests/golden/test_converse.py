@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,6 +52,7 @@ from laneway.chat import (
 from laneway.dialects import Frame, Stamp, Written, dialect
 from laneway.failure import Failure, Kind
 from laneway.wire import eventstream
+from tests.harness.streams import cut_at, only_fault, read_events, read_frames, write_events
 
 CONVERSE = dialect("converse")
 ANTHROPIC = dialect("anthropic")
@@ -128,25 +128,15 @@ TOOL_EVENTS: list[Event] = [
 
 
 def frames(raw: bytes, cuts: Sequence[int] = ()) -> list[Frame]:
-    reader = CONVERSE.reader(Op.CHAT)
-    places = [0, *sorted(cuts), len(raw)]
-    read = [frame for start, end in pairwise(places) for frame in reader.feed(raw[start:end])]
-    return read + reader.end()
+    return read_frames(CONVERSE.reader(Op.CHAT), cut_at(raw, cuts))
 
 
 def events(raw: bytes, cuts: Sequence[int] = ()) -> list[Event]:
-    return [one for frame in frames(raw, cuts) for one in frame.events]
+    return read_events(CONVERSE.reader(Op.CHAT), cut_at(raw, cuts))
 
 
 def written(*said: Event) -> bytes:
-    writer = CONVERSE.writer(Op.CHAT, STAMP, usage=True)
-    return b"".join(map(writer.write, said)) + writer.end()
-
-
-def fault_of(said: list[Event]) -> Failure:
-    faults = [one.failure for one in said if isinstance(one, Faulted)]
-    assert len(faults) == 1
-    return faults[0]
+    return write_events(CONVERSE.writer(Op.CHAT, STAMP, usage=True), said)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -172,7 +162,7 @@ def test_every_single_cut_changes_nothing() -> None:
 def test_a_stream_is_whole_from_its_stop_on_and_cut_before() -> None:
     end_of_stop = len(TEXT) - len(event("metadata", TEXT[TEXT.index(b'{"metrics"') : -4]))
     for length in range(0, end_of_stop, 3):
-        assert fault_of(events(TEXT[:length])).kind is Kind.CUT
+        assert only_fault(events(TEXT[:length])).kind is Kind.CUT
     # What is lost behind the stop is the count, not a word.
     for length in range(end_of_stop, len(TEXT), 3):
         assert events(TEXT[:length]) == TEXT_EVENTS[:4]
@@ -200,7 +190,7 @@ def test_a_stream_is_whole_from_its_stop_on_and_cut_before() -> None:
 )
 def test_an_exception_in_the_stream_ends_it_once(raw: bytes, kind: Kind) -> None:
     said = events(event("messageStart", b'{"role":"assistant"}') + raw)
-    assert fault_of(said).kind is kind
+    assert only_fault(said).kind is kind
     assert isinstance(said[-1], Faulted)
 
 
@@ -270,7 +260,7 @@ def test_two_thoughts_stay_two() -> None:
 def test_nothing_looks_like_success_without_a_finish() -> None:
     raw = written(TextDelta("half"))
     assert b"messageStop" not in raw
-    assert fault_of(events(raw)).kind is Kind.UPSTREAM_ERROR
+    assert only_fault(events(raw)).kind is Kind.UPSTREAM_ERROR
 
 
 def test_a_stream_of_bedrocks_as_a_stream_of_anthropics() -> None:

@@ -30,6 +30,7 @@ from laneway.chat import (
 )
 from laneway.dialects import Dialect, Stamp, dialect
 from laneway.failure import Failure, FailureError, Kind
+from tests.harness.streams import write_events
 
 OPENAI: Dialect = dialect("openai")
 STAMP = Stamp(id="r1", model="lane-model", now_s=1700000001)
@@ -39,8 +40,7 @@ STAMP = Stamp(id="r1", model="lane-model", now_s=1700000001)
 
 
 def written(*events: Event, op: Op = Op.CHAT, usage: bool = True) -> bytes:
-    writer = OPENAI.writer(op, STAMP, usage=usage)
-    return b"".join(writer.write(event) for event in events) + writer.end()
+    return write_events(OPENAI.writer(op, STAMP, usage=usage), events)
 
 
 def test_a_chat_stream_byte_for_byte() -> None:

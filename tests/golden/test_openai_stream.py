@@ -25,6 +25,7 @@ from laneway.chat import (
 )
 from laneway.dialects import Dialect, dialect
 from laneway.failure import Failure, Kind
+from tests.harness.streams import read_frames
 
 OPENAI: Dialect = dialect("openai")
 DONE = b"data: [DONE]\n\n"
@@ -41,8 +42,7 @@ def chunk(delta: object = None, finish: str | None = None, **more: object) -> di
 
 def events_of(stream: bytes, op: Op = Op.CHAT) -> list[Event]:
     """All events; of a stream without a fault every byte passes."""
-    reader = OPENAI.reader(op)
-    frames = [*reader.feed(stream), *reader.end()]
+    frames = read_frames(OPENAI.reader(op), (stream,))
     events = [event for frame in frames for event in frame.events]
     if not any(isinstance(event, Faulted) for event in events):
         assert b"".join(frame.raw for frame in frames).rstrip(b"\n") == stream.rstrip(b"\n")

@@ -30,14 +30,14 @@ from laneway.chat import (
 )
 from laneway.dialects import Stamp, dialect
 from laneway.failure import Failure, FailureError, Kind
+from tests.harness.streams import read_frames
 
 OLLAMA = dialect("ollama")
 STAMP = Stamp(id="req_1", model="gemma3", now_s=1_700_000_000)
 
 
 def events_of(*pieces: bytes, op: Op = Op.CHAT) -> list[Event]:
-    reader = OLLAMA.reader(op)
-    frames = [frame for piece in pieces for frame in reader.feed(piece)] + reader.end()
+    frames = read_frames(OLLAMA.reader(op), pieces)
     assert b"".join(frame.raw for frame in frames) == b"".join(pieces)
     return [event for frame in frames for event in frame.events]
 

@@ -11,7 +11,7 @@ Refuses: silence about either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from laneway.chat import (
     Document,
     EmbedRequest,
     Image,
+    Json,
     Message,
     Op,
     Part,
@@ -73,13 +74,7 @@ def write_request(request: ChatRequest, model: str) -> Outgoing:
     if request.logprobs is not None:
         body["logprobs"] = True
         body["top_logprobs"] = request.logprobs
-    for name, value in request.hints.items():
-        if name in _OWN_HINTS:
-            body[name] = value
-        elif name.startswith("options."):
-            body.setdefault("options", {})[name.removeprefix("options.")] = value
-        else:
-            omitted[name] = None
+    _write_hints(request.hints, _OWN_HINTS, body, omitted)
     _omit(omitted, ("user", request.user))
     return Outgoing(PATHS[Op.COMPLETE if prompt else Op.CHAT], encode(body), omitted=tuple(omitted))
 
@@ -102,6 +97,18 @@ def _refuse(request: ChatRequest) -> None:
 def _omit(omitted: dict[str, None], *named: tuple[str, object]) -> None:
     for name, value in named:
         if value is not None:
+            omitted[name] = None
+
+
+def _write_hints(
+    hints: Mapping[str, Json], own: Collection[str], body: dict[str, Any], omitted: dict[str, None]
+) -> None:
+    for name, value in hints.items():
+        if name in own:
+            body[name] = value
+        elif name.startswith("options."):
+            body.setdefault("options", {})[name.removeprefix("options.")] = value
+        else:
             omitted[name] = None
 
 
@@ -261,12 +268,6 @@ def write_embed_request(request: EmbedRequest, model: str) -> Outgoing:
         body["truncate"] = request.truncate
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
-    for name, value in request.hints.items():
-        if name == "keep_alive":
-            body[name] = value
-        elif name.startswith("options."):
-            body.setdefault("options", {})[name.removeprefix("options.")] = value
-        else:
-            omitted[name] = None
+    _write_hints(request.hints, ("keep_alive",), body, omitted)
     _omit(omitted, ("user", request.user))
     return Outgoing(PATHS[Op.EMBED], encode(body), omitted=tuple(omitted))
