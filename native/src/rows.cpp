@@ -11,6 +11,10 @@
 
 #include "laneway/shortlist.hpp"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace laneway {
 namespace {
 
@@ -40,19 +44,6 @@ std::uint64_t key_of(float score, std::uint32_t row) { return std::uint64_t{orde
 float score_of(std::uint64_t key) { return from_ordered(static_cast<std::uint32_t>(key >> 32)); }
 std::uint32_t row_of(std::uint64_t key) { return ~static_cast<std::uint32_t>(key); }
 
-// A fixed order of additions, so that every machine gets the same sum; sixteen lanes, so that a compiler can keep them
-// in registers.
-float dot(const float* a, const float* b, std::size_t count) {
-  float lanes[16] = {};
-  std::size_t at = 0;
-  for (; at + 16 <= count; at += 16)
-    for (std::size_t lane = 0; lane < 16; ++lane) lanes[lane] += a[at + lane] * b[at + lane];
-  for (std::size_t lane = 0; at < count; ++at, ++lane) lanes[lane] += a[at] * b[at];
-  for (std::size_t half = 8; half > 0; half /= 2)
-    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  return lanes[0];
-}
-
 void check_unit(std::span<const float> vector, const char* what) {
   double square = 0;
   for (const float value : vector) square += static_cast<double>(value) * value;
@@ -81,6 +72,12 @@ float check_pull(float pull) {
 std::size_t blocks_of(std::size_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
 
 }  // namespace
+
+void ask_for_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t bytes) {
+#if defined(__linux__)
+  madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+}
 
 Rows::Rows(std::size_t dims, std::size_t columns, float tag_pull, const char* kernel)
     : dims_(check_range(dims, 1, kMaxDims, "dims")),
@@ -176,7 +173,7 @@ void Rows::encode(std::size_t row) {
   for (std::size_t dim = 0; dim < dims_; ++dim) difference[dim] = vector[dim] / norm - centre_[dim];
   std::uint8_t* const block = codes_.data() + row / kBlockRows * coder_.groups() * kGroupBytes;
   scales_[row] = coder_.encode(difference, block + row % kBlockRows * kGroup / 2);
-  biases_[row] = dot(centre_.data(), vector.data(), dims_) / norm;
+  biases_[row] = kernel_->dot(centre_.data(), vector.data(), dims_) / norm;
 }
 
 // Moves the centre to the mean of all rows and codes them anew.
@@ -301,7 +298,7 @@ void Rows::widen(std::size_t columns) {
 }
 
 float Rows::similarity(std::span<const float> query, std::uint16_t tag, std::size_t row) const {
-  float raw = dot(query.data(), exact_.data() + row * dims_, dims_);
+  float raw = kernel_->dot(query.data(), exact_.data() + row * dims_, dims_);
   if (tag != 0 && tags_[row] == tag) raw += tag_pull_;
   return raw / ((tag ? tagged_norm_ : 1.0f) * (tags_[row] ? tagged_norm_ : 1.0f));
 }
@@ -369,7 +366,8 @@ void Rows::search(std::span<const float> query, std::uint16_t tag, std::size_t c
     const std::size_t row = row_of(keys[at]);
     out.ids[at] = ids_[row];
     out.similarities[at] = score_of(keys[at]);
-    std::copy_n(labels_.data() + row * columns_, columns_, out.labels.data() + at * columns_);
+    const float* const labels = labels_.data() + row * columns_;
+    for (std::size_t column = 0; column < columns_; ++column) out.labels[at * columns_ + column] = labels[column];
   }
 }
 

@@ -38,7 +38,28 @@ struct Dot {
   }
 };
 
+// The sum of the last eight of sixteen lanes, in halves.
+inline float add_halves(__m256 lanes) {
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps(lanes, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_shuffle_ps(four, four, 1)));
+}
+
 }  // namespace
+
+float dot_avx2(const float* one, const float* other, std::size_t count) {
+  __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
+  std::size_t at = 0;
+  for (; at + 16 <= count; at += 16) {
+    low = _mm256_add_ps(low, _mm256_mul_ps(_mm256_loadu_ps(one + at), _mm256_loadu_ps(other + at)));
+    high = _mm256_add_ps(high, _mm256_mul_ps(_mm256_loadu_ps(one + at + 8), _mm256_loadu_ps(other + at + 8)));
+  }
+  float rest[16] = {};
+  for (std::size_t lane = 0; at < count; ++at, ++lane) rest[lane] = one[at] * other[at];
+  low = _mm256_add_ps(low, _mm256_loadu_ps(rest));
+  high = _mm256_add_ps(high, _mm256_loadu_ps(rest + 8));
+  return add_halves(_mm256_add_ps(low, high));
+}
 
 std::size_t scan_avx2(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out) {
   return scan_256<Dot>(task, first, last, threshold, out);

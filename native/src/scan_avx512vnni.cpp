@@ -80,7 +80,26 @@ inline void scan_strip(const ScanTask& task, const Constants& with, std::size_t 
   for (std::size_t at = 0; at < Blocks; ++at) take(scored[at], with, block + at, out);
 }
 
+// The upper half of the lanes on the lower half.
+inline __m256 fold(__m512 lanes) {
+  const __m256 high = _mm512_castps512_ps256(_mm512_shuffle_f32x4(lanes, lanes, 0b1110));
+  return _mm256_add_ps(_mm512_castps512_ps256(lanes), high);
+}
+
 }  // namespace
+
+float dot_avx512(const float* one, const float* other, std::size_t count) {
+  __m512 lanes = _mm512_setzero_ps();
+  std::size_t at = 0;
+  for (; at + 16 <= count; at += 16)
+    lanes = _mm512_add_ps(lanes, _mm512_mul_ps(_mm512_loadu_ps(one + at), _mm512_loadu_ps(other + at)));
+  const __mmask16 rest = static_cast<__mmask16>((1u << (count - at)) - 1);
+  lanes = _mm512_add_ps(lanes, _mm512_mul_ps(_mm512_maskz_loadu_ps(rest, one + at), _mm512_maskz_loadu_ps(rest, other + at)));
+  const __m256 eight = fold(lanes);
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_shuffle_ps(four, four, 1)));
+}
 
 std::size_t scan_avx512vnni(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out) {
   constexpr std::size_t kStrip = kStripRows / kBlockRows;

@@ -35,6 +35,17 @@ void add_block(const ScanTask& task, const std::uint8_t* codes, std::int32_t* do
 
 }  // namespace
 
+float dot_portable(const float* one, const float* other, std::size_t count) {
+  float lanes[16] = {};
+  std::size_t at = 0;
+  for (; at + 16 <= count; at += 16)
+    for (std::size_t lane = 0; lane < 16; ++lane) lanes[lane] += one[at + lane] * other[at + lane];
+  for (std::size_t lane = 0; at < count; ++at, ++lane) lanes[lane] += one[at] * other[at];
+  for (std::size_t half = 8; half > 0; half /= 2)
+    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  return lanes[0];
+}
+
 std::size_t scan_portable(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out) {
   for (; first < last && out.size + kStripRows <= out.capacity; ++first) {
     std::int32_t dots[kBlockRows] = {};

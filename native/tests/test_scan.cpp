@@ -99,4 +99,20 @@ TEST(a_small_catch_is_filled_and_scanning_goes_on) {
     compare(*kernel, Case(3, 37, false), 0, -1e30f, kStripRows + 5);
 }
 
+TEST(all_dot_products_are_the_same_to_the_last_bit) {
+  vectors::Random random(9);
+  for (const std::size_t count : {0, 1, 7, 15, 16, 17, 31, 128, 152, 1000}) {
+    std::vector<float> one(count), other(count);
+    for (float& value : one) value = random.normal();
+    for (float& value : other) value = random.normal();
+    double sum = 0;
+    for (std::size_t at = 0; at < count; ++at) sum += static_cast<double>(one[at]) * other[at];
+    for (const NamedKernel* kernel = kernels(); kernel->name; ++kernel) {
+      const float dot = kernel->dot(one.data(), other.data(), count);
+      check::that(dot == dot_portable(one.data(), other.data(), count), kernel->name);
+      check::near(dot, sum, 1e-4);
+    }
+  }
+}
+
 int main() { return check::run(); }

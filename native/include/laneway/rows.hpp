@@ -19,16 +19,29 @@
 
 namespace laneway {
 
-// Memory on cache lines, so that a register's load never straddles two.
+// A wish that only some systems know, and that changes no result.
+void ask_for_huge_pages(void* memory, std::size_t bytes);
+
+// Memory on cache lines, so that a register's load never straddles two; much of it on huge pages, because the rows that
+// are looked at exactly lie far apart, and finding each one's page would take longer than reading it.
 template <typename T>
 struct LineAllocator {
   using value_type = T;
   static constexpr std::align_val_t kLine{64};
+  static constexpr std::align_val_t kHuge{std::size_t{2} << 20};
+  static constexpr std::size_t kMuch = std::size_t{8} << 20;
+
   LineAllocator() = default;
   template <typename U>
   LineAllocator(const LineAllocator<U>&) {}
-  T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kLine)); }
-  void deallocate(T* at, std::size_t) { ::operator delete(at, kLine); }
+  T* allocate(std::size_t count) {
+    const std::size_t bytes = count * sizeof(T);
+    if (bytes < kMuch) return static_cast<T*>(::operator new(bytes, kLine));
+    void* const memory = ::operator new(bytes, kHuge);
+    ask_for_huge_pages(memory, bytes);
+    return static_cast<T*>(memory);
+  }
+  void deallocate(T* at, std::size_t count) { ::operator delete(at, count * sizeof(T) < kMuch ? kLine : kHuge); }
   bool operator==(const LineAllocator&) const { return true; }
 };
 

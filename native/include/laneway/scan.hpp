@@ -51,9 +51,14 @@ struct Catch {
 // places are free. Returns the block to go on with.
 using ScanKernel = std::size_t (*)(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out);
 
+// The dot product of two vectors of floats. Sixteen sums run side by side and are added in halves, and products are rounded
+// before they are added, so that every machine gets the same number.
+using DotKernel = float (*)(const float* one, const float* other, std::size_t count);
+
 struct NamedKernel {
   const char* name;
   ScanKernel scan;
+  DotKernel dot;
 };
 
 // What this machine can run, best first; the last is always "portable". Ends with a null name.
@@ -67,5 +72,9 @@ std::size_t scan_avx2(const ScanTask&, std::size_t, std::size_t, float, Catch&);
 std::size_t scan_avxvnni(const ScanTask&, std::size_t, std::size_t, float, Catch&);
 std::size_t scan_avx512vnni(const ScanTask&, std::size_t, std::size_t, float, Catch&);
 std::size_t scan_neondot(const ScanTask&, std::size_t, std::size_t, float, Catch&);
+
+float dot_portable(const float*, const float*, std::size_t);
+float dot_avx2(const float*, const float*, std::size_t);
+float dot_avx512(const float*, const float*, std::size_t);
 
 }  // namespace laneway

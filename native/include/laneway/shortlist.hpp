@@ -27,7 +27,7 @@ class Shortlist {
   float floor_of(std::size_t rank) const;
   float below(float score) const;
   void keep_above(float threshold);
-  void tighten();
+  void tighten(float last);
   void trim();
 
   std::vector<float> scores_;
