@@ -198,3 +198,9 @@ async def turns(count: int = 5) -> None:
     """Lets everything that is ready run, and what that makes ready, `count` times over."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets everything run until something has happened; the test's own time limit ends the patience."""
+    while not condition():  # noqa: ASYNC110 - what is waited for happens inside the app, which sets no event
+        await asyncio.sleep(0)

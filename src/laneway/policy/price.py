@@ -92,10 +92,11 @@ def counted_tokens(chars: int) -> int:
 def filled(reported: Usage, *, prompt_chars: int, answer_chars: int, whole: bool) -> tuple[Usage, bool]:
     """What was used: as reported, and counted where a figure is missing; says whether anything was counted.
 
-    An answer that broke off may have reported only how it began, so that the count stands where it is higher.
+    An answer that broke off may have reported only how it began (a prompt of 0 tokens, an answer of 1), so that the
+    count stands where it is higher.
     """
     total_input, output = reported.input, reported.output
-    if total_input is None:
+    if total_input is None or not (total_input or whole):
         total_input = counted_tokens(prompt_chars)
     if answer_chars and (output is None or not whole):
         output = max(output or 0, counted_tokens(answer_chars))
