@@ -173,11 +173,16 @@ def _check(parsed: argparse.Namespace) -> int:
 
 
 def _server_rows(layout: Layout) -> list[tuple[str, ...]]:
+    from laneway.middleware.auth import is_loopback
+
     server = layout.settings.server
-    keys = [f"keys in the file: {len(layout.keys)}", "admin key set" if server.admin_key else "no admin key"]
-    keys += ["open to everybody"] if server.open else []
+    words = [f"keys in the file: {len(layout.keys)}", "admin key set" if server.admin_key else "no admin key"]
+    if server.open:
+        words.append("open to everybody")
+    elif not (layout.keys or is_loopback(server.host)):
+        words.append("starts only once there is a key: laneway keys create")
     return [
-        ("listens on", f"{server.host}:{server.port}  ({', '.join(keys)})"),
+        ("listens on", f"{server.host}:{server.port}  ({', '.join(words)})"),
         ("state in", server.store),
         ("time limits", _clocks(layout.clocks)),
     ]
