@@ -124,15 +124,17 @@ Script = Callable[[Wire], Awaitable[None]]
 
 
 class FakeUpstream:
-    """`async with FakeUpstream(script) as fake`: listens on a free port of loopback."""
+    """`async with FakeUpstream(script) as fake`: listens on a free port of loopback, or on `port`."""
 
-    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.requests: list[Request] = []
         """Requests in the order in which their heads arrived, over all connections."""
         self.accepted = 0
         self.open = 0
         """Connections whose script has not ended."""
-        self.port = 0
+        self.port = port
         self._script = script
         self._tls = tls
         self._host = host
@@ -146,7 +148,7 @@ class FakeUpstream:
         return f"https://localhost:{self.port}" if self._tls else f"http://{self._host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._tls, backlog=1024)
+        self._server = await asyncio.start_server(self._accept, self._host, self.port, ssl=self._tls, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
