@@ -186,13 +186,19 @@ def _over(tenant: Tenant, left: Left, now_s: float, unpriced: Sequence[str]) -> 
 
 
 async def _shielded(settling: Coroutine[None, None, None]) -> None:
-    """Settles to the end, within a time limit, even when this task is being cancelled."""
+    """Settles to the end, within a time limit, however often this task is cancelled meanwhile."""
     task = asyncio.ensure_future(asyncio.wait_for(settling, SETTLE_S))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    failed = task.exception()
+    if cancelled is not None:
+        raise cancelled from failed
+    if failed is not None:
+        raise failed
 
 
 def usd(amount: float | str) -> int:
