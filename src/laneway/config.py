@@ -108,6 +108,7 @@ def nearest(name: str, known: typing.Iterable[str]) -> str:
 def _tables(text: str, problems: list[Problem]) -> dict[str, Any]:
     """The text as tables. What is defined a second time is written down and left out, so that the rest is read."""
     lines = text.replace("\r\n", "\n").split("\n")
+    written = tuple(lines)
     while True:
         try:
             table = tomllib.loads("\n".join(lines))
@@ -115,32 +116,45 @@ def _tables(text: str, problems: list[Problem]) -> dict[str, Any]:
         except (ValueError, RecursionError) as error:
             at = _AT_LINE.search(str(error))
             number = int(at.group(1)) if at is not None else len(lines)
-            if not str(error).startswith("Cannot") or not _leave_out(lines, number, problems):
-                raise ConfigError([*problems, _unreadable(error, lines, number)]) from None
+            if not str(error).startswith("Cannot") or not _leave_out(lines, written, number, problems):
+                raise ConfigError([*problems, _unreadable(error, written, number)]) from None
         else:
             return {key: value for key, value in table.items() if not key.startswith(_AGAIN)}
 
 
-def _leave_out(lines: list[str], number: int, problems: list[Problem]) -> bool:
+def _leave_out(lines: list[str], written: Sequence[str], number: int, problems: list[Problem]) -> bool:
     """Takes the second definition that ends in this line out of the text. False where that is not to be done safely."""
     if len(problems) >= _MOST_TWICE or not 0 < number <= len(lines):
         return False
     line = lines[number - 1]
     header, key = _HEADER.match(line), _KEY.match(line)
     if header is not None:
-        path = header.group(1).strip()
+        path = _path_of(header.group(1))
         lines[number - 1] = f'["{_AGAIN}{number}"]'
     elif key is not None:
-        above = next((found for before in lines[number - 2 :: -1] if (found := _HEADER.match(before))), None)
-        path = ".".join(part.strip() for part in (above.group(1) if above else "", key.group(1)) if part)
+        above = next((found for before in written[number - 2 :: -1] if (found := _HEADER.match(before))), None)
+        path = _path_of(f"{above.group(1)}.{key.group(1)}" if above is not None else key.group(1))
         lines[number - 1] = ""
     else:
         return False
-    problems.append(Problem(visible(path), f"is defined a second time in line {number}; keep one of the two"))
+    problems.append(Problem(path, f"is defined a second time in line {number}; keep one of the two"))
     return True
 
 
-def _unreadable(error: Exception, lines: list[str], number: int) -> Problem:
+def _path_of(header: str) -> str:
+    """The path of a table's header, however it is spaced and quoted."""
+    try:
+        table = tomllib.loads(f"[{header}]")
+    except ValueError:
+        return visible(header.strip())
+    path = ""
+    while table:
+        name, table = table.popitem()
+        path = joined(path, name)
+    return path
+
+
+def _unreadable(error: Exception, lines: Sequence[str], number: int) -> Problem:
     if isinstance(error, RecursionError):
         return Problem("", "not valid TOML: lists or tables are nested too deeply")
     bare = 0 < number <= len(lines) and re.search(r"=\s*\$\{", lines[number - 1])
@@ -188,7 +202,7 @@ def _fill(value: Any, environment: Mapping[str, str], path: str, problems: list[
     text = _VARIABLE.sub(replaced, value)
     if len(problems) > before:
         return _BAD
-    return _Filled(text) if "${" in value else text
+    return _Filled(text) if "${" in value.replace("$$", "") else text
 
 
 # --- structs -----------------------------------------------------------------------------------------------

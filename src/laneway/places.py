@@ -25,6 +25,7 @@ from laneway.settings import ModelTable, PriceTable, ProviderTable, Settings, Ti
 OWN_HOSTS = (".local", ".lan", ".internal", ".localhost", ".home.arpa")
 """Ends of names that are never public (RFC 6762, 6761, 8375, and what routers and clouds use)."""
 MOST_USD_PER_MILLION = 1_000_000
+UNSENDABLE = "holds a space at an end, a line break or another character that cannot be sent in a header"
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _BEDROCK_HOST = re.compile(r"//bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
@@ -171,11 +172,8 @@ def faults(table: ProviderTable) -> Iterator[tuple[str, str]]:
             break
 
 
-UNSENDABLE = "holds a space at an end, a line break or another character that cannot be sent in a header"
-
-
 def _sendable(value: str) -> bool:
-    return value.isascii() and value == value.strip() and (not value or value.isprintable())
+    return value.isascii() and value.isprintable() and value == value.strip()
 
 
 def address_fault(url: str) -> str:

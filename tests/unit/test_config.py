@@ -297,11 +297,14 @@ def test_every_second_definition_is_told() -> None:
     """Tables and keys that stand twice are listed with their lines, together with what else is wrong."""
     text = (
         "[lanes.a]\ntargets = []\n[server]\nport = 1\nport = 2\nprot = 3\n[lanes.a]\nx = 1\n[ lanes . 'b' ]\n[lanes.b]"
+        "\n[models.'m:4b']\n[models.\"m:4b\"]\nid = 'x'\n'id' = 'y'"
     )
     assert problems(text) == [
         "server.port: is defined a second time in line 5; keep one of the two",
         "lanes.a: is defined a second time in line 7; keep one of the two",
         "lanes.b: is defined a second time in line 10; keep one of the two",
+        'models."m:4b": is defined a second time in line 12; keep one of the two',
+        'models."m:4b".id: is defined a second time in line 14; keep one of the two',
         'server.prot: unknown key; did you mean "port"?',
     ]
 
