@@ -10,6 +10,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <numeric>
@@ -144,13 +146,28 @@ std::vector<nb::str> tokens(const laneway::Table& table, nb::str text) {
   return out;
 }
 
+// What the signature cannot say: lengths that depend on another argument.
+template <typename Array>
+void expect_shape(const Array& array, const char* name, std::initializer_list<std::size_t> sizes) {
+  const auto written = [](auto first, auto last) {
+    std::string out;
+    for (; first != last; ++first) out += (out.empty() ? "(" : ", ") + std::to_string(*first);
+    return out + ")";
+  };
+  const std::int64_t* const shape = array.shape_ptr();
+  if (std::equal(sizes.begin(), sizes.end(), shape, [](std::size_t size, std::int64_t have) { return std::cmp_equal(size, have); }))
+    return;
+  const std::string message = std::string(name) + ": expected shape " + written(sizes.begin(), sizes.end()) + ", got " +
+                              written(shape, shape + sizes.size());
+  throw nb::value_error(message.c_str());
+}
+
 void insert(laneway::Rows& rows, const Line<std::int64_t>& ids, const Sheet<float>& vectors,
             const std::optional<Line<std::uint16_t>>& tags, const std::optional<Sheet<float>>& labels) {
   const std::size_t count = ids.size();
-  if (vectors.shape(0) != count || vectors.shape(1) != rows.dims())
-    throw nb::value_error(("vectors: expected shape (" + std::to_string(count) + ", " + std::to_string(rows.dims()) + "), got (" +
-                           std::to_string(vectors.shape(0)) + ", " + std::to_string(vectors.shape(1)) + ")")
-                              .c_str());
+  expect_shape(vectors, "vectors", {count, rows.dims()});
+  if (tags) expect_shape(*tags, "tags", {count});
+  if (labels) expect_shape(*labels, "labels", {count, rows.columns()});
   laneway::Batch batch{span_of(ids), span_of(vectors), span_of(tags), {}};
   if (labels) batch.labels = span_of(*labels);
   std::optional<nb::gil_scoped_release> others;
@@ -188,10 +205,7 @@ void load(laneway::Rows& rows, const nb::bytes& bytes) {
 }
 
 laneway::Ballot vote(const Line<float>& similarities, const Sheet<float>& labels, const std::vector<double>& means) {
-  if (labels.shape(0) != similarities.size() || labels.shape(1) != means.size())
-    throw nb::value_error(("labels: expected shape (" + std::to_string(similarities.size()) + ", " + std::to_string(means.size()) +
-                           "), got (" + std::to_string(labels.shape(0)) + ", " + std::to_string(labels.shape(1)) + ")")
-                              .c_str());
+  expect_shape(labels, "labels", {similarities.size(), means.size()});
   std::vector<std::uint32_t> candidates(means.size());
   std::iota(candidates.begin(), candidates.end(), 0u);
   return laneway::vote(span_of(similarities), span_of(labels), means.size(), candidates, means);
@@ -265,7 +279,7 @@ NB_MODULE(_core, module) {
       .def_prop_ro("columns", &laneway::Rows::columns)
       .def_prop_ro("tag_pull", &laneway::Rows::tag_pull)
       .def_prop_ro("kernel", &laneway::Rows::kernel)
-      .def_prop_ro("bytes", &laneway::Rows::bytes)
+      .def_prop_ro("held_bytes", &laneway::Rows::bytes)
       .def("__len__", &laneway::Rows::size)
       .def("__contains__", &laneway::Rows::contains, "id"_a)
       .def("insert", &insert, "ids"_a, "vectors"_a, "tags"_a = nb::none(), "labels"_a = nb::none())

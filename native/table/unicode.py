@@ -73,7 +73,9 @@ def main() -> None:
     folds = [(point, fold(chr(point))) for point in points() if not is_dropped(chr(point))]
     changed = [(point, folded) for point, folded in folds if folded != chr(point)]
     assert max(len(folded) for _, folded in changed) <= WIDTH
-    items = (f"{{0x{point:X}, {{{', '.join(f'0x{ord(part):X}' for part in folded) or '0'}}}}}" for point, folded in changed)
+    items = (
+        f"{{0x{point:X}, {{{', '.join(f'0x{ord(part):X}' for part in folded) or '0'}}}}}" for point, folded in changed
+    )
     print(f"constexpr Fold kFolds[] = {{\n{rows(items, 5)}}};")
 
 

@@ -1,3 +1,166 @@
-"""The compiled core (native/), as Python sees it."""
+"""The compiled core (native/): text to vector, vector to neighbours, neighbours to a vote, in microseconds.
 
-ABI: int
+Owns: everything that is arithmetic over a whole prompt or a whole shelf. Knows no tenant, no model and no price.
+Refuses: arrays of a wrong type or dimension with TypeError, values that cannot be right with ValueError; in either case
+nothing has changed. Long work lets other threads run.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+SHAPE_DIMS: int
+"""How many numbers of a vector, its last, are the prompt's shape."""
+
+def kernels() -> list[str]:
+    """The instruction sets that this machine can scan with, best first."""
+
+def embed_hashed(
+    text: str,
+    places: int,
+    tools: int = 0,
+    earlier_turns: int = 0,
+    system_characters: int = 0,
+    structured: bool = False,
+    max_tokens: int = 0,
+) -> npt.NDArray[np.float32]:
+    """A vector of length 1 and `places + SHAPE_DIMS` numbers, from hashed words and n-grams."""
+
+def shape(
+    text: str,
+    tools: int = 0,
+    earlier_turns: int = 0,
+    system_characters: int = 0,
+    structured: bool = False,
+    max_tokens: int = 0,
+) -> list[float]:
+    """The numbers of a prompt's shape as they are counted, before they are scaled."""
+
+def vote(similarities: npt.NDArray[np.float32], labels: npt.NDArray[np.float32], means: Sequence[float]) -> Ballot:
+    """What neighbours say about all candidates: one row of `labels` for each neighbour, one column for each candidate.
+
+    Neighbours come nearest first. A label is from 0 to 1, or NaN where there is none. `means` is what each candidate
+    scores without neighbours.
+    """
+
+class Ballot:
+    """The result of a vote, one number for each candidate."""
+
+    @property
+    def quality(self) -> list[float]:
+        """The expected score."""
+
+    @property
+    def error(self) -> list[float]:
+        """The standard error of the quality."""
+
+    @property
+    def effective(self) -> list[float]:
+        """How many equally near labels the neighbours' labels are worth."""
+
+    @property
+    def covariance(self) -> list[list[float]]:
+        """How two qualities err together; on the diagonal, the squares of `error`.
+
+        The variance of a lead of a over b is covariance[a][a] + covariance[b][b] - 2 * covariance[a][b].
+        """
+
+class Table:
+    """A packed token table. It never changes, and any thread may use it."""
+
+    def __init__(self, data: bytes) -> None: ...
+    @property
+    def dims(self) -> int:
+        """How many numbers a token's row has."""
+
+    def __len__(self) -> int: ...
+    def tokens(self, text: str) -> list[str]:
+        """The pieces that the text is read as."""
+
+    def embed(
+        self,
+        text: str,
+        tools: int = 0,
+        earlier_turns: int = 0,
+        system_characters: int = 0,
+        structured: bool = False,
+        max_tokens: int = 0,
+    ) -> npt.NDArray[np.float32]:
+        """A vector of length 1 and `dims + SHAPE_DIMS` numbers: what the text says, beside what kind of text it is.
+
+        The first and the last 512 characters are read.
+        """
+
+class Neighbours:
+    """What a search found, nearest first; equally near rows in the order of their first insertion."""
+
+    def __len__(self) -> int: ...
+    @property
+    def ids(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def similarities(self) -> npt.NDArray[np.float32]:
+        """Cosines, exact in float32."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.float32]:
+        """One row for each neighbour, one column for each column of the table; NaN where there is no label."""
+
+    def vote(self, candidates: Sequence[int], means: Sequence[float]) -> Ballot:
+        """The vote for these columns; `means` has one number for each of them."""
+
+class Rows:
+    """One tenant's vectors with their tags and labels, searchable by cosine. Any thread may use it at any time."""
+
+    def __init__(self, dims: int, columns: int = 0, tag_pull: float = 0.2, kernel: str | None = None) -> None:
+        """`tag_pull` is the squared length of the part that a tag adds to a vector of length 1.
+
+        `kernel` is one of `kernels()`, the best by default.
+        """
+
+    @property
+    def dims(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def tag_pull(self) -> float: ...
+    @property
+    def kernel(self) -> str: ...
+    @property
+    def held_bytes(self) -> int:
+        """The memory that is held."""
+
+    def __len__(self) -> int: ...
+    def __contains__(self, row_id: int, /) -> bool: ...
+    def insert(
+        self,
+        ids: npt.NDArray[np.int64],
+        vectors: npt.NDArray[np.float32],
+        tags: npt.NDArray[np.uint16] | None = None,
+        labels: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        """Adds rows, or replaces those whose id is known. The next search sees them.
+
+        Vectors have length 1. Tag 0 is no tag. Labels are from 0 to 1, or NaN where there is none.
+        """
+
+    def delete(self, ids: npt.NDArray[np.int64]) -> int:
+        """Overwrites these rows, and says how many of them were there."""
+
+    def widen(self, columns: int) -> None:
+        """Adds columns without labels, up to this number."""
+
+    def reserve(self, rows: int) -> None:
+        """Makes room, so that inserting up to this number of rows moves none."""
+
+    def search(self, query: npt.NDArray[np.float32], count: int, tag: int = 0) -> Neighbours:
+        """The nearest rows, `count` of them or all there are."""
+
+    def totals(self) -> tuple[list[float], list[int]]:
+        """Sum and number of the labels in each column."""
+
+    def save(self) -> bytes:
+        """Everything, as bytes that `load` takes on a table of the same `dims` and `tag_pull`."""
+
+    def load(self, data: bytes) -> None:
+        """Replaces everything. Bytes that are damaged or of another space are refused."""
