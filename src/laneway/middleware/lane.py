@@ -97,9 +97,10 @@ class LaneMiddleware:
         if candidates is not None:
             if tenant.lanes is not None and tenant.models is None:
                 candidates = _within(tenant.lanes, lane, meaning, candidates)
-            exchange.candidates = permitted(tenant, candidates)
-            if candidates and not exchange.candidates:
+            kept = permitted(tenant, candidates)
+            if candidates and not kept:
                 raise _forbidden_model(model)
+            exchange.candidates = kept
         elif self.strict:
             raise _unknown_model(model, names, lane)
         elif not _may_name(tenant, lane, model):
