@@ -1,0 +1,217 @@
+"""From a position of the dial, or a quality floor, to the weight that costs have in a choice.
+
+Owns: at which weights an example's winner changes, the dial whose positions lie between these weights, so that each
+changes the mix, what each position would do, and how far a floor lets costs count.
+Refuses: estimating; qualities arrive as cross-fitted estimates, made without the example they are about.
+Levels order every stance on one line: a weight where they are positive, a handicap of all but the strong where not.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+LARGEST_WEIGHT = 1e6
+"""Above it the cheapest wins whatever is expected of it."""
+MOST_POSITIONS = 101
+FEWEST_POSITIONS = 11
+FEW_LABELS = 300
+ALWAYS_STRONG = -2.0
+"""A level below all others: qualities differ by 1 at most."""
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """What is expected of each candidate on one example, and what each would cost as a ratio to the default."""
+
+    qualities: Sequence[float]
+    costs: Sequence[float]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Below `level` the winner is `to` instead of `before`."""
+
+    level: float
+    before: int
+    to: int
+
+
+class Stance(msgspec.Struct, frozen=True):
+    weight: float
+    handicap: float = 0.0
+
+
+def stance_at(level: float) -> Stance:
+    return Stance(level) if level >= 0 else Stance(0.0, -level)
+
+
+def walk(outlook: Outlook, strong: int) -> tuple[int, list[Step]]:
+    """The winner where only cost counts, and its changes down to where only the strong will do."""
+    qualities, costs = outlook.qualities, outlook.costs
+    count = range(len(costs))
+    first = now = min(count, key=lambda at: (costs[at], -qualities[at]))
+    steps: list[Step] = []
+    while True:
+        best, level = now, 0.0
+        for at in count:
+            if costs[at] > costs[now] and qualities[at] > qualities[now]:
+                slope = (qualities[at] - qualities[now]) / (costs[at] - costs[now])
+                if slope > level or (slope == level and costs[at] > costs[best]):
+                    best, level = at, slope
+        if best == now:
+            break
+        steps.append(Step(level, now, best))
+        now = best
+    if now != strong and costs[strong] > costs[now]:
+        steps.append(Step(qualities[strong] - qualities[now], now, strong))
+    return first, steps
+
+
+class Dial(msgspec.Struct, frozen=True):
+    """Weights by position, the first for the lowest cost, the last for the highest quality."""
+
+    weights: tuple[float, ...] = (LARGEST_WEIGHT, 0.0)
+
+    def weight(self, bias: float) -> float:
+        """`bias` runs from 0, lowest cost, to 1, highest quality."""
+        if not 0 <= bias <= 1:
+            raise ValueError(f"bias: expected a number from 0 to 1, got {bias}")
+        return self.weights[math.floor(bias * (len(self.weights) - 1) + 0.5)]
+
+    def bias(self, weight: float) -> float:
+        """The position nearest to the first whose weight is no larger."""
+        place = bisect_left(self.weights, -weight, key=lambda held: -held)
+        return min(place, len(self.weights) - 1) / max(len(self.weights) - 1, 1)
+
+
+def spread(weights: Iterable[float]) -> Dial:
+    """A dial over the weights at which examples change their winner.
+
+    Positions lie between these weights, as many examples apart as can be, and never two where the mix is the same.
+    """
+    turning = sorted((weight for weight in weights if 0 < weight < LARGEST_WEIGHT), reverse=True)
+    between = [LARGEST_WEIGHT]
+    passed = [0]
+    for at, weight in enumerate(turning):
+        following = turning[at + 1] if at + 1 < len(turning) else 0.0
+        if weight - following <= 1e-12 * weight:
+            continue
+        middle = (weight + following) / 2 if following else 0.0
+        between.append(middle)
+        passed.append(at + 1)
+    if len(between) == 1:
+        return Dial()
+    return Dial(tuple([between[at] for at in _thinned(passed)]))
+
+
+def _thinned(passed: Sequence[int]) -> list[int]:
+    """At most MOST_POSITIONS places of a rising row, first and last included, as evenly spread in it as can be."""
+    if len(passed) <= FEWEST_POSITIONS:
+        return list(range(len(passed)))
+    last = passed[-1]
+    kept = {0, len(passed) - 1}
+    for position in range(1, MOST_POSITIONS - 1):
+        wanted = last * position / (MOST_POSITIONS - 1)
+        after = bisect_left(passed, wanted)
+        kept.add(after if passed[after] - wanted <= wanted - passed[after - 1] else after - 1)
+    if len(kept) < FEWEST_POSITIONS:
+        # Most examples turn at one weight: every mix that there is gets its share of the dial instead.
+        kept = {round((len(passed) - 1) * at / (FEWEST_POSITIONS - 1)) for at in range(FEWEST_POSITIONS)}
+    return sorted(kept)
+
+
+class Position(msgspec.Struct, frozen=True):
+    """What a position of the dial would have done with the examples."""
+
+    bias: float
+    weight: float
+    mix: tuple[float, ...]
+    quality: float
+    cost: float
+
+
+def preview(dial: Dial, outlooks: Sequence[Outlook], positions: int = FEWEST_POSITIONS) -> list[Position]:
+    """Share of each candidate, expected quality and expected cost, in defaults' costs, at evenly spaced positions."""
+    rows = []
+    for at in range(positions):
+        bias = at / (positions - 1)
+        weight = dial.weight(bias)
+        shares = [0.0] * (len(outlooks[0].costs) if outlooks else 0)
+        quality = cost = 0.0
+        for outlook in outlooks:
+            won = winner(outlook, weight)
+            shares[won] += 1 / len(outlooks)
+            quality += outlook.qualities[won] / len(outlooks)
+            cost += outlook.costs[won] / len(outlooks)
+        rows.append(Position(bias, weight, tuple(shares), quality, cost))
+    return rows
+
+
+def winner(outlook: Outlook, weight: float) -> int:
+    qualities, costs = outlook.qualities, outlook.costs
+    return min(range(len(costs)), key=lambda at: (weight * costs[at] - qualities[at], costs[at]))
+
+
+def strictness(labels: int) -> float:
+    """How many standard errors a floor keeps away from its target."""
+    return 1.65 if labels <= FEW_LABELS else 1.0
+
+
+def keep_floor(outlooks: Sequence[Outlook], scores: Sequence[Sequence[float]], strong: int, target: float) -> Stance:
+    """The most that costs may count so that quality stays at `target` of the strong's, by the examples' own scores.
+
+    Walks from "always the strong" to where more savings would no longer keep the target by `strictness` standard
+    errors. An example without the scores that a comparison needs is left out of it.
+    """
+    tally = _Tally(strictness(len(outlooks)))
+    steps: list[tuple[float, int, int]] = []
+    leads: list[tuple[Sequence[float], float]] = []
+    for outlook, row in zip(outlooks, scores, strict=True):
+        if math.isnan(row[strong]):
+            continue
+        first, path = walk(outlook, strong)
+        steps += [(step.level, len(leads), step.before) for step in path]
+        leads.append((row, _lead(row, path[-1].to if path else first, strong, target)))
+        tally.add(leads[-1][1], 1)
+    steps.sort()
+    level = ALWAYS_STRONG
+    for at, (here, example, to) in enumerate(steps):
+        row, before = leads[example]
+        leads[example] = row, _lead(row, to, strong, target)
+        tally.add(before, -1)
+        tally.add(leads[example][1], 1)
+        following = steps[at + 1][0] if at + 1 < len(steps) else LARGEST_WEIGHT
+        if following > here:
+            if not tally.keeps():
+                break
+            level = (here + following) / 2 if following < LARGEST_WEIGHT else LARGEST_WEIGHT
+    return stance_at(level)
+
+
+class _Tally:
+    """Leads over the target, summed so that one can be taken out again; NaN, an unknown one, counts for nothing."""
+
+    def __init__(self, errors: float) -> None:
+        self.errors = errors
+        self.count = 0
+        self.total = 0.0
+        self.squares = 0.0
+
+    def add(self, lead: float, sign: int) -> None:
+        if not math.isnan(lead):
+            self.count += sign
+            self.total += sign * lead
+            self.squares += sign * lead * lead
+
+    def keeps(self) -> bool:
+        if self.count < 2:
+            return False
+        mean = self.total / self.count
+        variance = max(self.squares / self.count - mean * mean, 0.0) * self.count / (self.count - 1)
+        return mean - self.errors * math.sqrt(variance / self.count) >= 0
+
+
+def _lead(row: Sequence[float], at: int, strong: int, target: float) -> float:
+    return row[at] - target * row[strong]

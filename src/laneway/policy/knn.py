@@ -1,0 +1,270 @@
+"""Choosing a model for a prompt from what its nearest examples say.
+
+Owns: one pure function. Neighbours, candidates and knobs go in; a Choice with everything that explains it comes out:
+quality, error and cost of every candidate, the winner, how sure it is, and the weights at which another would win.
+Refuses: searching, embedding, money (costs arrive as expected nano-USD), and failing: where nothing can be learned it
+says why, in one of a closed list of reasons, and the lane's default serves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+LIKE = 10
+"""So many of the nearest examples say whether a prompt is of a known kind."""
+REFERENCE_NANOS = 1_000_000.0
+"""Costs are ratios to the default's; to a tenth of a cent where the default is free or has no price."""
+
+
+class Declined(StrEnum):
+    """Why learning has no opinion on a request. The list is closed; the default serves in every case."""
+
+    OFF = "learned routing is off here"
+    NO_PROMPT = "there is no text to compare"
+    NO_VECTOR = "the text could not be embedded in time"
+    NO_CANDIDATE = "no candidate is able to serve this"
+    ALONE = "only one candidate is able to serve this"
+    NO_EXAMPLES = "there are no examples"
+    WARMING = "there are too few examples yet"
+    NOT_ROUTABLE = "the examples show nothing to gain by routing"
+    NOVEL = "no example is like this prompt"
+    UNSURE = "the lead is too small to be sure"
+    FAULT = "the index could not be asked"
+
+
+class Knobs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tenant may set. `weight` is what one default's cost is worth in quality; the dial and the floor set it."""
+
+    weight: float = 0.0
+    handicap: float = 0.0
+    """Lead that a candidate other than `strong` needs: how a quality floor asks for more than a weight of 0 does."""
+    strong: str = ""
+    switch_penalty: float = 0.02
+    """Lead that a candidate needs to take over a conversation."""
+    warm: int = 50
+    """A candidate with fewer labels is not chosen."""
+    blend_from: int = 300
+    blend: float = 0.5
+    """From so many examples on, the share that the ridge has in a quality."""
+    familiar: float = -1.0
+    """Declines below this mean similarity of the nearest examples; `novelty_bound` computes it."""
+    least_confidence: float = 0.0
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One model as the examples and the price list know it. `column` is where its labels stand."""
+
+    name: str
+    column: int
+    cost_nanos: float | None = None
+    """What this request is expected to cost there; None where no price is known: taken as the default's cost."""
+    mean: float = 0.5
+    labels: int = 0
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may serve, who serves if nothing is learned, and who served this conversation before."""
+
+    candidates: tuple[Candidate, ...]
+    default: str
+    pinned: str | None = None
+    examples: int = 0
+    ridge: Sequence[float] | None = None
+    """What the ridge expects of each candidate, NaN where it cannot say."""
+
+
+class Ballot(Protocol):
+    @property
+    def quality(self) -> Sequence[float]: ...
+    @property
+    def covariance(self) -> Sequence[Sequence[float]]: ...
+    @property
+    def effective(self) -> Sequence[float]: ...
+
+
+class Found(Protocol):
+    """Neighbours, nearest first, that can vote: those of the compiled core, or any others."""
+
+    def __len__(self) -> int: ...
+    @property
+    def ids(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def similarities(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def labels(self) -> npt.NDArray[np.float32]: ...
+    def vote(self, candidates: Sequence[int], means: Sequence[float]) -> Ballot: ...
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """One candidate's part of a choice: score = quality - weight x cost_ratio - penalty."""
+
+    name: str
+    quality: float
+    error: float
+    labels: float
+    """How many equally near labels its quality rests on."""
+    cost_nanos: float | None
+    cost_ratio: float
+    penalty: float
+    score: float
+
+
+class Neighbour(msgspec.Struct, frozen=True):
+    id: int
+    similarity: float
+    scores: dict[str, float]
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided and why. Where `declined` is set, `serves` is the default, and the ranking is an opinion."""
+
+    serves: str
+    ranked: tuple[Standing, ...] = ()
+    cold: tuple[str, ...] = ()
+    """Candidates with too few labels to be chosen."""
+    declined: Declined | None = None
+    confidence: float | None = None
+    likeness: float | None = None
+    weight: float = 0.0
+    cheaper_from: float | None = None
+    """From this weight on another candidate, a cheaper one, would win."""
+    dearer_until: float | None = None
+    """Up to this weight another candidate, a dearer one, would win."""
+    candidates: tuple[Candidate, ...] = ()
+    found: Found | None = None
+
+    def neighbours(self, count: int) -> tuple[Neighbour, ...]:
+        """The nearest examples with their scores, for a receipt: made when one is read, not on every request."""
+        if self.found is None:
+            return ()
+        ids, similarities, labels = self.found.ids, self.found.similarities, self.found.labels
+        return tuple(
+            Neighbour(
+                int(ids[at]),
+                float(similarities[at]),
+                {
+                    candidate.name: float(labels[at, candidate.column])
+                    for candidate in self.candidates
+                    if not math.isnan(labels[at, candidate.column])
+                },
+            )
+            for at in range(min(count, len(self.found)))
+        )
+
+
+def choose(question: Question, found: Found, knobs: Knobs) -> Choice:
+    """Ranks the candidates by what the neighbours and the ridge expect of them, less what they cost."""
+    warm = tuple(candidate for candidate in question.candidates if candidate.labels >= knobs.warm)
+    cold = tuple(candidate.name for candidate in question.candidates if candidate.labels < knobs.warm)
+    if (declined := _unanswerable(question, warm, len(found))) is not None:
+        only = question.candidates[0].name if len(question.candidates) == 1 else question.default
+        return Choice(serves=only, cold=cold, declined=declined, weight=knobs.weight)
+    ballot = found.vote([candidate.column for candidate in warm], [candidate.mean for candidate in warm])
+    standings = _stand(question, warm, ballot, knobs)
+    ranking = sorted(range(len(warm)), key=lambda at: _order(standings[at]))
+    winner = ranking[0]
+    confidence = _confidence(standings, ballot.covariance, winner)
+    likeness = float(found.similarities[:LIKE].mean())
+    declined = None
+    if likeness < knobs.familiar:
+        declined = Declined.NOVEL
+    elif confidence < knobs.least_confidence:
+        declined = Declined.UNSURE
+    cheaper_from, dearer_until = _turns(standings, winner)
+    return Choice(
+        serves=question.default if declined else warm[winner].name,
+        ranked=tuple([standings[at] for at in ranking]),
+        cold=cold,
+        declined=declined,
+        confidence=confidence,
+        likeness=likeness,
+        weight=knobs.weight,
+        cheaper_from=cheaper_from,
+        dearer_until=dearer_until,
+        candidates=question.candidates,
+        found=found,
+    )
+
+
+def _unanswerable(question: Question, warm: tuple[Candidate, ...], neighbours: int) -> Declined | None:
+    if len(question.candidates) < 2:
+        return Declined.ALONE if question.candidates else Declined.NO_CANDIDATE
+    if not neighbours:
+        return Declined.NO_EXAMPLES
+    return Declined.WARMING if len(warm) < 2 else None
+
+
+def _stand(question: Question, warm: tuple[Candidate, ...], ballot: Ballot, knobs: Knobs) -> list[Standing]:
+    expected = ballot.quality
+    if question.ridge is not None and question.examples >= knobs.blend_from:
+        ridge = dict(zip((candidate.name for candidate in question.candidates), question.ridge, strict=True))
+        expected = [_mix(voted, ridge[who.name], knobs.blend) for voted, who in zip(expected, warm, strict=True)]
+    default_nanos = next((who.cost_nanos for who in question.candidates if who.name == question.default), None)
+    base = default_nanos or REFERENCE_NANOS
+    standings = []
+    for at, (who, quality, effective) in enumerate(zip(warm, expected, ballot.effective, strict=True)):
+        ratio = 1.0 if who.cost_nanos is None else who.cost_nanos / base
+        penalty = knobs.switch_penalty if question.pinned and who.name != question.pinned else 0.0
+        penalty += knobs.handicap if who.name != knobs.strong else 0.0
+        score = quality - knobs.weight * ratio - penalty
+        error = math.sqrt(max(ballot.covariance[at][at], 0.0))
+        standings.append(Standing(who.name, quality, error, effective, who.cost_nanos, ratio, penalty, score))
+    return standings
+
+
+def _mix(voted: float, ridge: float, share: float) -> float:
+    return voted if math.isnan(ridge) else voted + share * (ridge - voted)
+
+
+def _order(standing: Standing) -> tuple[float, float, str]:
+    return (-standing.score, standing.cost_ratio, standing.name)
+
+
+def _confidence(standings: Sequence[Standing], covariance: Sequence[Sequence[float]], winner: int) -> float:
+    """How likely the winner is no worse than whichever other candidate comes closest to it."""
+    least = math.inf
+    for at, standing in enumerate(standings):
+        if at != winner:
+            lead = standings[winner].score - standing.score
+            variance = covariance[winner][winner] + covariance[at][at] - 2 * covariance[winner][at]
+            error = math.sqrt(max(variance, 0.0))
+            least = min(least, lead / error if error > 0 else (math.inf if lead > 0 else 0.0))
+    return 0.5 * math.erfc(-least / math.sqrt(2))
+
+
+def _turns(standings: Sequence[Standing], winner: int) -> tuple[float | None, float | None]:
+    """The nearest weights, above and below, at which another candidate would win."""
+    cheaper, dearer = math.inf, 0.0
+    won = standings[winner]
+    for other in standings:
+        lead = (won.quality - won.penalty) - (other.quality - other.penalty)
+        if other.cost_ratio < won.cost_ratio:
+            cheaper = min(cheaper, lead / (won.cost_ratio - other.cost_ratio))
+        elif other.cost_ratio > won.cost_ratio:
+            dearer = max(dearer, -lead / (other.cost_ratio - won.cost_ratio))
+    return (cheaper if cheaper < math.inf else None), (dearer if dearer > 0 else None)
+
+
+def expected_mean(total: float, labels: int) -> float:
+    """What a model scores without neighbours: its mean, with two labels of one half beside the real ones."""
+    return (total + 1.0) / (labels + 2.0)
+
+
+def novelty_bound(likenesses: Sequence[float], share: float = 0.1) -> float:
+    """The likeness that this share of a tenant's own examples, each beside the others, falls below."""
+    if not likenesses:
+        return -1.0
+    ordered = sorted(likenesses)
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
