@@ -26,10 +26,10 @@ test: ## run the tests (all but those that need a browser or are marked heavy)
 	@$(install) test
 	@$(bin)/python -m pytest $(ARGS)
 
-test-ui: ## run the tests that need a browser
-	@if grep -rqs --include='*.py' 'mark\.browser' tests; then \
-		$(install) test && $(bin)/python -m pytest -m browser $(ARGS); \
-	else echo "laneway: no test is marked browser yet, so there is nothing to run"; fi
+test-ui: ## run the tests that need a browser, installing Debian's chromium where there is none
+	@$(install) test
+	@$(install) ui
+	@$(bin)/python -m pytest -m browser $(ARGS)
 
 bench: ## compare speeds: pure parts, and the whole stack beside a bare forwarder
 	@$(install) test
@@ -59,6 +59,7 @@ lock: ## resolve the locks in .ci anew
 	@$(compile) pyproject.toml --all-extras --group build --group lock $(ARGS) -o .ci/test.txt
 	@$(compile) pyproject.toml -c .ci/test.txt $(ARGS) -o .ci/run.txt
 	@$(compile) --group build -c .ci/test.txt $(ARGS) -o .ci/build.txt
+	@$(compile) --group ui -c .ci/test.txt $(ARGS) -o .ci/ui.txt
 	@git diff --stat -- .ci
 
 wheel: ## build the source distribution, and the wheel from it, into dist/, and try the wheel
