@@ -95,4 +95,5 @@ def test_nothing_on_the_page_comes_from_elsewhere(page: Page, gateway: Served) -
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{gateway.url}/ui")
     expect(page.locator("#providers")).to_contain_text("simulated")
-    assert asked and all(url.startswith(gateway.url) for url in asked)
+    assert asked
+    assert all(url.startswith(gateway.url) for url in asked)
