@@ -6,25 +6,22 @@ Owns: arguments, exit codes, and what a person reads in a terminal. Refuses: doi
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 from laneway import __version__
+from laneway.commands import usage
+from laneway.commands.terminal import add_config, complain, say, say_rows, with_store
 from laneway.config import ConfigError, Problem
 from laneway.environment import shown
 from laneway.layout import Layout, serves_catalogue
-from laneway.loaded import Loaded, load
+from laneway.loaded import load
 from laneway.route import Clocks, Lane, Price, Provider, Stage
 from laneway.settings import ProviderTable
 from laneway.store import Store, StoreError, open_store
-
-T = TypeVar("T")
 
 EPILOG = """\
 With no configuration at all, `laneway serve` uses what the environment offers: OPENAI_API_KEY, ANTHROPIC_API_KEY,
@@ -42,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say_problems(error)
         return 2
     except StoreError as error:
-        _error(str(error))
+        complain(str(error))
         return 2
     except BrokenPipeError:
         # Whoever read has seen enough (`laneway check | head`); nothing more is to be written, not even at exit.
@@ -64,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     serve = commands.add_parser("serve", help="start the gateway", description="Start the gateway.")
-    _config_argument(serve)
+    add_config(serve)
     serve.add_argument("--host", help="address to listen on (default: server.host, else 127.0.0.1)")
     serve.add_argument(
         "--port", type=_number(0, 65_535), metavar="PORT", help="port to listen on (default: server.port, else 8080)"
@@ -79,23 +76,24 @@ def _parser() -> argparse.ArgumentParser:
         help="read the configuration and say what it means",
         description="Read the configuration, list every problem in it, and print the plan of every lane and model.",
     )
-    _config_argument(check)
+    add_config(check)
     check.set_defaults(run=_check)
 
     keys = commands.add_parser("keys", help="make, list and revoke callers' keys", description="Callers' keys.")
     actions = keys.add_subparsers(title="actions", metavar="ACTION", required=True)
     create = actions.add_parser("create", help="make a key; it is shown once")
-    _config_argument(create)
+    add_config(create)
     create.add_argument("--tenant", default="default", help="whose key it is (default: default)")
     create.add_argument("--name", default="", help="a note to recognise it by")
     create.set_defaults(run=_create_key)
     listing = actions.add_parser("list", help="list the keys, by their last four characters")
-    _config_argument(listing)
+    add_config(listing)
     listing.set_defaults(run=_list_keys)
     revoke = actions.add_parser("revoke", help="revoke a key by its id; running gateways notice within seconds")
-    _config_argument(revoke)
+    add_config(revoke)
     revoke.add_argument("id", help="the id that `laneway keys list` shows")
     revoke.set_defaults(run=_revoke_key)
+    usage.add(commands)
     return parser
 
 
@@ -106,10 +104,6 @@ def _number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return read
-
-
-def _config_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file (TOML)")
 
 
 # --- serve -------------------------------------------------------------------------------------------------
@@ -126,20 +120,20 @@ def _serve(parsed: argparse.Namespace) -> int:
     host, port = parsed.host or server.host, parsed.port if parsed.port is not None else server.port
     loopback = is_loopback(host)
     # The store is opened here once before anybody listens: what is wrong with it is said in one sentence.
-    has_keys = _with_store(loaded, _has_keys) or bool(loaded.layout.keys)
+    has_keys = with_store(loaded, _has_keys) or bool(loaded.layout.keys)
     if not (loopback or server.open or has_keys):
-        _error(
+        complain(
             f"Listening on {host} without any key would let everybody who reaches it spend your money. Make one "
             "with `laneway keys create`, or set open = true in [server]."
         )
         return 2
     if parsed.workers > 1 and server.store.startswith("memory:"):
-        _error("A store in memory is not shared between processes: use --workers 1, or a store in a file.")
+        complain("A store in memory is not shared between processes: use --workers 1, or a store in a file.")
         return 2
     try:
         listening = listen(host, port, parsed.workers)
     except ListenError as error:
-        _error(str(error))
+        complain(str(error))
         return 2
     gateway = Gateway(loaded, variables=os.environ, loopback=loopback)
     return serve(gateway, listening, lambda: say_what_runs(loaded, host, listening.port, has_keys=has_keys))
@@ -160,9 +154,9 @@ def _check(parsed: argparse.Namespace) -> int:
     except StoreError as error:
         raise ConfigError([Problem("server.store", str(error))], str(loaded.path or "")) from None
     where = loaded.path or "no file, only what the environment offers"
-    _say(f"no problems (configuration {layout.version}: {where})")
+    say(f"no problems (configuration {layout.version}: {where})")
     for line in loaded.found:
-        _say(f"  found: {line}")
+        say(f"  found: {line}")
     _say_table("server", _server_rows(layout))
     _say_table("providers", _provider_rows(layout))
     for lane in layout.lanes.values():
@@ -288,10 +282,8 @@ def _clocks(clocks: Clocks, usual: Clocks | None = None) -> str:
 def _say_table(title: str, rows: list[tuple[str, ...]]) -> None:
     if not rows:
         return
-    widths = [max((len(row[column]) for row in rows if len(row) > column + 1), default=0) for column in range(8)]
-    _say(f"\n{title}")
-    for row in rows:
-        _say("  " + "  ".join(cell.ljust(widths[column]) for column, cell in enumerate(row)).rstrip())
+    say(f"\n{title}")
+    say_rows(rows, indent="  ")
 
 
 # --- keys --------------------------------------------------------------------------------------------------
@@ -303,8 +295,8 @@ def _create_key(parsed: argparse.Namespace) -> int:
     loaded = load(parsed.config, os.environ)
     made = issue(parsed.tenant, parsed.name, int(time.time()), secrets.token_urlsafe(32))
 
-    _with_store(loaded, lambda store: store.keys.create(made.key, made.digest))
-    _say(made.secret)
+    with_store(loaded, lambda store: store.keys.create(made.key, made.digest))
+    say(made.secret)
     print(f"This is the only time the key is shown. Id {made.key.id}, tenant {made.key.tenant}.", file=sys.stderr)
     if loaded.layout.settings.tenants and made.key.tenant not in loaded.layout.settings.tenants:
         print(f'Note: the configuration has no tenant "{made.key.tenant}".', file=sys.stderr)
@@ -314,55 +306,33 @@ def _create_key(parsed: argparse.Namespace) -> int:
 def _list_keys(parsed: argparse.Namespace) -> int:
     loaded = load(parsed.config, os.environ)
 
-    rows = [*loaded.layout.keys.values(), *_with_store(loaded, lambda store: store.keys.list())]
+    rows = [*loaded.layout.keys.values(), *with_store(loaded, lambda store: store.keys.list())]
     for key in rows:
         made = time.strftime("%Y-%m-%d %H:%M", time.gmtime(key.created_s)) if key.created_s else "in the file"
         state = "revoked" if key.revoked_s is not None else "active"
-        _say(f"{key.id:<18} {key.tenant:<14} ...{key.last4:<6} {made:<18} {state:<8} {key.name}")
+        say(f"{key.id:<18} {key.tenant:<14} ...{key.last4:<6} {made:<18} {state:<8} {key.name}")
     if not rows:
-        _say("There are no keys yet: laneway keys create")
+        say("There are no keys yet: laneway keys create")
     return 0
 
 
 def _revoke_key(parsed: argparse.Namespace) -> int:
     loaded = load(parsed.config, os.environ)
     if any(key.id == parsed.id for key in loaded.layout.keys.values()):
-        _error(f"The key {parsed.id} stands in the configuration file: take it out there and reload.")
+        complain(f"The key {parsed.id} stands in the configuration file: take it out there and reload.")
         return 2
-    if not _with_store(loaded, lambda store: store.keys.revoke(parsed.id, int(time.time()))):
-        _error(f"There is no key {parsed.id}; `laneway keys list` shows them.")
+    if not with_store(loaded, lambda store: store.keys.revoke(parsed.id, int(time.time()))):
+        complain(f"There is no key {parsed.id}; `laneway keys list` shows them.")
         return 2
-    _say(f"{parsed.id} is revoked.")
+    say(f"{parsed.id} is revoked.")
     return 0
-
-
-def _with_store(loaded: Loaded, work: Callable[[Store], Awaitable[T]]) -> T:
-    server = loaded.layout.settings.server
-
-    async def run() -> T:
-        store = open_store(server.store, keep_days=server.keep_records_days, prefix=server.record_prefix)
-        await store.start()
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
 
 
 # --- words -------------------------------------------------------------------------------------------------
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
-def _error(text: str) -> None:
-    print(f"laneway: {text}", file=sys.stderr, flush=True)
-
-
 def _say_problems(error: ConfigError) -> None:
     count = len(error.problems)
-    _error(f"{error.where or 'the configuration'} has {count} problem{'s' if count != 1 else ''}:")
+    complain(f"{error.where or 'the configuration'} has {count} problem{'s' if count != 1 else ''}:")
     for problem in error.problems:
         print(f"  {problem}", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from laneway.policy.usage import Line, Question
 from laneway.route import Clocks as Clocks
 from laneway.route import Key, Outcome
 
@@ -143,3 +144,10 @@ class Journal(Protocol):
 
     @property
     def dropped(self) -> int: ...
+
+
+class Reports(Protocol):
+    """What all outcomes add up to. Sums outlive the records that they were made from."""
+
+    async def usage(self, question: Question) -> Sequence[Line]:
+        """The rows of a report in the order of their labels; everything recorded before is in them."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from laneway.chat import Usage
 from laneway.policy.price import nanos_to_usd
+from laneway.policy.usage import dearest_nanos
 from laneway.route import Outcome
 
 PREFIX = "awooop"
@@ -21,6 +22,7 @@ def attributes(outcome: Outcome, prefix: str = PREFIX) -> Mapping[str, object]:
     last = attempts[-1] if attempts else None
     served = outcome.served
     usage = Usage()
+    dearest = dearest_nanos(outcome)
     failed = [attempt for attempt in attempts if attempt.failure is not None]
     for attempt in attempts:
         usage = added(usage, attempt.usage)
@@ -51,8 +53,10 @@ def attributes(outcome: Outcome, prefix: str = PREFIX) -> Mapping[str, object]:
         "gen_ai.response.model": served.target.upstream if served is not None else None,
         "gen_ai.usage.input_tokens": usage.input,
         "gen_ai.usage.output_tokens": usage.output,
+        "gen_ai.usage.cache_read.input_tokens": usage.cache_read,
         f"{prefix}.fallback_reason": failed[0].failure.kind.value if failed and failed[0].failure else None,
         f"{prefix}.cost_usd": nanos_to_usd(outcome.cost_nanos),
+        f"{prefix}.dearest_usd": nanos_to_usd(dearest) if dearest is not None else None,
     }
 
 

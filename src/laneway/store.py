@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from laneway.ports import Journal, Keys, Ledger, Pins
+from laneway.ports import Journal, Keys, Ledger, Pins, Reports
 from laneway.record import PREFIX
 from laneway.stores.schema import StoreError as StoreError
 
@@ -28,6 +28,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     pins: Pins
     journal: Journal
+    reports: Reports
     place: str
     starting: Callable[[], Awaitable[None]]
     closing: Callable[[], Awaitable[None]]
@@ -76,11 +77,13 @@ def _path(rest: str) -> Path:
 def _memory(prefix: str) -> Store:
     from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryPins
 
+    journal = MemoryJournal(prefix=prefix)
     return Store(
         keys=MemoryKeys(),
         ledger=MemoryLedger(),
         pins=MemoryPins(),
-        journal=MemoryJournal(prefix=prefix),
+        journal=journal,
+        reports=journal,
         place="memory (gone when it ends)",
         starting=_nothing,
         closing=_nothing,
@@ -110,6 +113,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
         ledger=SqliteLedger(database),
         pins=SqlitePins(database),
         journal=journal,
+        reports=journal,
         place=str(path),
         starting=database.start,
         closing=close,

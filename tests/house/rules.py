@@ -41,7 +41,7 @@ FLOORS: tuple[Floor, ...] = (
         "the composition root and what stands beside the stack; the one place where the order is written",
     ),
     Floor(
-        "cli serve __main__",
+        "cli commands serve __main__",
         "what a person types; nobody imports it",
     ),
 )
@@ -142,6 +142,7 @@ LONGER: dict[str, Longer] = {
 
 PRINTERS: dict[str, str] = {
     "cli": "talks to the person who typed the command",
+    "commands": "talk to the person who typed the command",
     "serve": "tells that person what is running",
 }
 

@@ -24,7 +24,7 @@ from laneway.metrics import Metrics
 from laneway.middleware.auth import Gate
 from laneway.ports import Upstream
 from laneway.roster import Roster
-from laneway.route import Tenant
+from laneway.route import Key, Tenant
 from laneway.store import Store
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -53,6 +53,8 @@ class Desk(NamedTuple):
     upstream: Upstream
     metrics: Metrics
     reload: Callable[[], Awaitable[Reloaded]]
+    keys_changed: Callable[[], Awaitable[None]]
+    """Makes what was done to the store's keys count at once in this process; others learn of it within seconds."""
     started_s: float
 
 
@@ -106,10 +108,15 @@ async def body_of(request: Request) -> bytes:
 
 async def tenant_of(request: Request) -> Tenant:
     """Raises FailureError where the stack would refuse the same caller."""
+    return (await caller_of(request))[0]
+
+
+async def caller_of(request: Request) -> tuple[Tenant, Key | None]:
+    """As `tenant_of`, with the key; None where the gateway is open and none is known."""
     found = await desk_of(request).gate.identify(dict(request.scope["headers"]))
     if isinstance(found, Failure):
         raise FailureError(found)
-    return found[0]
+    return found
 
 
 async def require_admin(request: Request) -> None:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from laneway.api import admin, health, models, page
+from laneway.api import admin, health, models, page, usage
 from laneway.api.desk import refused
 from laneway.dialects import FRONTS
 from laneway.failure import Failure, Kind
@@ -24,6 +24,7 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/metrics", ("GET",), health.metrics),
     ("/v1/models", ("GET",), models.models),
     ("/v1/models/{id:path}", ("GET",), models.model),
+    ("/v1/usage", ("GET",), usage.own),
     ("/api/tags", ("GET",), models.tags),
     ("/api/ps", ("GET",), models.ps),
     ("/api/show", ("POST",), models.show),
@@ -36,6 +37,7 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/api/blobs/{digest:path}", ("HEAD", "POST"), models.unmanaged),
     ("/admin/v1/reload", ("POST",), admin.reload),
     ("/admin/v1/records", ("GET",), admin.records),
+    ("/admin/v1/usage", ("GET",), usage.everybody),
     ("/admin/v1/keys", ("GET",), admin.keys),
     ("/admin/v1/keys", ("POST",), admin.create_key),
     ("/admin/v1/keys/{id}", ("DELETE",), admin.revoke_key),

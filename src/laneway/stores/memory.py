@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from laneway.policy.usage import Line, Question, Sums, lines_of
 from laneway.ports import Hold, Left, Pin
 from laneway.record import PREFIX, attributes
 from laneway.route import Key, Outcome
@@ -156,10 +157,15 @@ class MemoryJournal:
 
     def __init__(self, *, most: int = 1000, prefix: str = PREFIX) -> None:
         self._outcomes: deque[Outcome] = deque(maxlen=most)
+        self._sums = Sums()
         self._prefix = prefix
 
     def record(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
+        self._sums.add(lines_of(outcome))
+
+    async def usage(self, question: Question) -> Sequence[Line]:
+        return self._sums.answer(question)
 
     async def recent(self, limit: int, filters: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
         found: list[Mapping[str, object]] = []

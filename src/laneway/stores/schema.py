@@ -208,3 +208,29 @@ def create_outcomes(db: Connection) -> None:
     )
     for column in ("at_s", "tenant", "lane", "status", "model"):
         db.execute(f"CREATE INDEX outcomes_by_{column} ON outcomes ({column})")
+
+
+@step
+def create_usage(db: Connection) -> None:
+    """Sums of outcomes by day and labels; they stay when the outcomes are forgotten."""
+    db.execute(
+        """
+        CREATE TABLE usage (
+            day TEXT NOT NULL,
+            tenant TEXT NOT NULL,
+            key TEXT NOT NULL,
+            project TEXT NOT NULL,
+            lane TEXT NOT NULL,
+            provider TEXT NOT NULL,
+            model TEXT NOT NULL,
+            requests INTEGER NOT NULL,
+            failures INTEGER NOT NULL,
+            input INTEGER NOT NULL,
+            cached INTEGER NOT NULL,
+            output INTEGER NOT NULL,
+            cost_nanos INTEGER NOT NULL,
+            dearest_nanos INTEGER NOT NULL,
+            PRIMARY KEY (day, tenant, key, project, lane, provider, model)
+        ) STRICT, WITHOUT ROWID
+        """
+    )

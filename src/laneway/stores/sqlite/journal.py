@@ -16,10 +16,12 @@ from functools import partial
 
 import msgspec
 
+from laneway.policy.usage import Line, Question, Sums, lines_of
 from laneway.record import PREFIX, attributes
 from laneway.route import Outcome
 from laneway.stores.schema import StoreError, filter_texts
 from laneway.stores.sqlite.database import Database
+from laneway.stores.sqlite.usage import add_usage, usage_of
 
 DELAY_S = 0.05
 """How long an outcome may wait for others to be written with."""
@@ -104,6 +106,10 @@ class SqliteJournal:
         decode = msgspec.json.Decoder(dict[str, object]).decode
         return await self._database.read(lambda db: [decode(text) for (text,) in db.execute(sql, parameters)])
 
+    async def usage(self, question: Question) -> Sequence[Line]:
+        await self.drain()
+        return await self._database.read(partial(usage_of, question))
+
     async def drain(self) -> None:
         """Returns when everything recorded before is written, or counted as dropped."""
         goal = self._recorded
@@ -138,6 +144,7 @@ class SqliteJournal:
     def _insert(self, batch: Sequence[Outcome], db: sqlite3.Connection) -> int:
         """In the writing thread; answers how many outcomes could not be put into words."""
         lost = 0
+        sums = Sums()
         for start in range(0, len(batch), AT_ONCE):
             values: list[object] = []
             rows = 0
@@ -148,12 +155,14 @@ class SqliteJournal:
                 except (TypeError, ValueError):  # it must not take its neighbours along
                     lost += 1
                     continue
+                sums.add(lines_of(outcome))
                 values.append(outcome.at_s)
                 values += [record[name] for name in self._columns]
                 values.append(text)
                 rows += 1
             if rows:
                 db.execute(_INSERT + ", ".join([_ROW] * rows), values)
+        add_usage(db, sums.lines())
         return lost
 
     def prune(self, db: sqlite3.Connection, now_s: float) -> bool:

@@ -1,0 +1,1 @@
+"""The commands of `laneway`, one file for each noun; `cli` names them."""

@@ -1,0 +1,169 @@
+"""Usage: what outcomes add up to, by day and label, for reports.
+
+Owns: the labels and figures of a report, how one outcome is split into lines so that nothing is counted twice, what
+the dearest candidate would have cost for the same answer, and adding up in memory.
+Refuses: SQL, dates of its own (an outcome says when it was), prompts, and guesses: what has no price has no dearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from time import gmtime, strftime
+from typing import NamedTuple
+
+from laneway.chat import Usage
+from laneway.policy.price import cost_nanos, nanos_to_usd
+from laneway.route import Attempt, Outcome
+
+LABELS = ("day", "tenant", "key", "project", "lane", "provider", "model")
+"""What a report can be grouped and filtered by. A day is one of UTC; what is not known is an empty text."""
+MOST_CHARS = 200
+MOST_LINES = 100_000
+"""Lines kept in memory; the oldest make room."""
+
+
+class Figures(NamedTuple):
+    """What is added up. `cached` is the part of `input` that was read from a cache."""
+
+    requests: int = 0
+    failures: int = 0
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    cost_nanos: int = 0
+    dearest_nanos: int = 0
+    """What the same answers would have cost at the dearest candidate of each request."""
+
+    def plus(self, other: Figures) -> Figures:
+        return Figures(*map(sum, zip(self, other, strict=True)))
+
+    def shown(self) -> dict[str, object]:
+        """As reports say it; amounts are exact decimals, as text."""
+        return {
+            "requests": self.requests,
+            "failures": self.failures,
+            "input_tokens": self.input,
+            "cached_tokens": self.cached,
+            "output_tokens": self.output,
+            "cost_usd": nanos_to_usd(self.cost_nanos),
+            "saved_usd": nanos_to_usd(self.dearest_nanos - self.cost_nanos),
+        }
+
+
+class Line(NamedTuple):
+    """A row of a report, or one outcome's part in it; `labels` stand in the order in which they were asked for."""
+
+    labels: tuple[str, ...]
+    figures: Figures
+
+
+class Question(NamedTuple):
+    """What a report is to say: grouped by these labels, over these days (both included), where labels are so."""
+
+    by: tuple[str, ...]
+    first: str
+    last: str
+    where: Mapping[str, str] = {}
+
+    def takes(self, labels: Sequence[str]) -> bool:
+        """Whether a line with all labels belongs into it."""
+        if not self.first <= labels[0] <= self.last:
+            return False
+        return all(labels[LABELS.index(name)] == value for name, value in self.where.items())
+
+
+def day_of(at_s: float) -> str:
+    return strftime("%Y-%m-%d", gmtime(at_s))
+
+
+def dearest_nanos(outcome: Outcome) -> int | None:
+    """What the answer would have cost at the dearest candidate of the decision, at the prices of that moment.
+
+    None where nobody answered, or nobody decided between targets that have prices.
+    """
+    served = outcome.served
+    if served is None or outcome.decision is None:
+        return None
+    decision = outcome.decision
+    candidates = (*decision.ranked, *(dropped.target for dropped in decision.dropped))
+    costs = [cost_nanos(served.usage, target.price) for target in candidates if target.price is not None]
+    return max(costs, default=None)
+
+
+def lines_of(outcome: Outcome) -> list[Line]:
+    """An outcome under all labels: one line with the request, and one for each other target that it cost something at.
+
+    The request counts where it ended, so that requests, tokens and costs add up over any grouping.
+    """
+    common = (
+        day_of(outcome.at_s),
+        _said(outcome.tenant),
+        _said(outcome.key_id),
+        _said(outcome.project),
+        _said(outcome.lane),
+    )
+    dearest = dearest_nanos(outcome)
+    lines: list[Line] = []
+    cost = outcome.cost_nanos
+    for attempt in outcome.attempts[:-1]:
+        if attempt.cost_nanos or attempt.usage.input or attempt.usage.output:
+            cost -= attempt.cost_nanos
+            # Where there was an answer, asking the dearest at once would have spared the earlier attempts.
+            spared = attempt.cost_nanos if dearest is None else 0
+            lines.append(Line((*common, *_place(attempt)), _used(attempt, attempt.cost_nanos, spared)))
+    last = outcome.attempts[-1] if outcome.attempts else None
+    used = _used(last, cost, cost if dearest is None else dearest)
+    figures = used._replace(requests=1, failures=int(outcome.failure is not None or outcome.status >= 400))
+    # Without an attempt the name of the model is whatever the caller wrote: reports hold what exists.
+    lines.append(Line((*common, *(_place(last) if last is not None else ("", ""))), figures))
+    return lines
+
+
+def _used(attempt: Attempt | None, cost: int, dearest: int) -> Figures:
+    usage = attempt.usage if attempt is not None else Usage()
+    return Figures(
+        input=usage.input or 0,
+        cached=usage.cache_read or 0,
+        output=usage.output or 0,
+        cost_nanos=cost,
+        dearest_nanos=dearest,
+    )
+
+
+def _place(attempt: Attempt) -> tuple[str, str]:
+    return _said(attempt.target.provider.name), _said(attempt.target.model)
+
+
+def _said(text: str | None) -> str:
+    """A label as it can be kept anywhere: bounded, and made of letters that have an encoding."""
+    if not text:
+        return ""
+    return text[:MOST_CHARS] if text.isascii() else text[:MOST_CHARS].encode("utf-8", "replace").decode()
+
+
+class Sums:
+    """Lines added up in memory, by all labels."""
+
+    def __init__(self, *, most: int = MOST_LINES) -> None:
+        self._most = most
+        self._lines: dict[tuple[str, ...], Figures] = {}
+
+    def add(self, lines: Iterable[Line]) -> None:
+        for labels, figures in lines:
+            known = self._lines.get(labels)
+            if known is None and len(self._lines) >= self._most:
+                del self._lines[next(iter(self._lines))]
+            self._lines[labels] = figures if known is None else known.plus(figures)
+
+    def lines(self) -> list[Line]:
+        return [Line(labels, figures) for labels, figures in self._lines.items()]
+
+    def answer(self, question: Question) -> list[Line]:
+        """The rows of a report, in the order of their labels."""
+        places = [LABELS.index(name) for name in question.by]
+        made: dict[tuple[str, ...], Figures] = {}
+        for labels, figures in self._lines.items():
+            if question.takes(labels):
+                group = tuple(labels[place] for place in places)
+                made[group] = made[group].plus(figures) if group in made else figures
+        return [Line(labels, made[labels]) for labels in sorted(made)]

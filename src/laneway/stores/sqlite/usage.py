@@ -1,0 +1,46 @@
+"""Usage in SQLite: one row for each day and combination of labels, exact to the nano.
+
+Owns: adding a batch of lines inside the journal's own transaction, and the question of a report as SQL.
+Refuses: to be written by anybody but who writes the records, so that the two never disagree, and to forget.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from laneway.policy.usage import LABELS, Figures, Line, Question
+
+AT_ONCE = 64
+"""Rows in one statement: the loop waits for the interpreter no longer than they take."""
+
+_FIGURES = Figures._fields
+_ROW = f"({', '.join('?' * (len(LABELS) + len(_FIGURES)))})"
+_ADD = (
+    f"INSERT INTO usage ({', '.join((*LABELS, *_FIGURES))}) VALUES %s "  # noqa: S608 - our own names
+    f"ON CONFLICT DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in _FIGURES)}"
+)
+
+
+def add_usage(db: sqlite3.Connection, lines: Sequence[Line]) -> None:
+    """Inside somebody's transaction."""
+    for start in range(0, len(lines), AT_ONCE):
+        piece = lines[start : start + AT_ONCE]
+        values = [value for labels, figures in piece for value in (*labels, *figures)]
+        db.execute(_ADD % ", ".join([_ROW] * len(piece)), values)
+
+
+def usage_of(question: Question, db: sqlite3.Connection) -> list[Line]:
+    """The rows of a report. Raises ValueError for a label that is none."""
+    for name in (*question.by, *question.where):
+        LABELS.index(name)
+    conditions = ["day BETWEEN ? AND ?", *(f"{name} = ?" for name in question.where)]
+    sums = ", ".join(f"sum({name})" for name in _FIGURES)
+    by = ", ".join(question.by)
+    sql = f"SELECT {', '.join(filter(None, (by, sums)))} FROM usage WHERE {' AND '.join(conditions)}"  # noqa: S608
+    if by:
+        sql += f" GROUP BY {by} ORDER BY {by}"
+    found = db.execute(sql, (question.first, question.last, *question.where.values())).fetchall()
+    width = len(question.by)
+    # Without a label, SQLite answers one row whatever it found.
+    return [Line(tuple(row[:width]), Figures(*row[width:])) for row in found if row[-1] is not None]
