@@ -302,10 +302,12 @@ class Layout:
 
     def _offered(self, name: str, provider: Provider) -> list[tuple[str, Target]]:
         """Names under which a provider's models can be asked for: listed ones, and those the catalogue knows."""
-        listed = [*self.settings.providers[name].models, *(card.id for card in self._cards.get(name, ()))]
-        found = {upstream: self._places.target(provider, upstream) for upstream in listed}
-        # What a provider lists under a name is what it serves under it, whatever else the catalogue knows.
-        said = {spelling(upstream) for upstream in listed}
+        found = {model: self._places.target(provider, model) for model in self.settings.providers[name].models}
+        for card in self._cards.get(name, ()):
+            # What a provider lists is called as it lists it, whatever id the catalogue has for it.
+            target = self._places.target(provider, card.id)
+            found[card.id] = msgspec.structs.replace(target, upstream=card.id)
+        said = {spelling(upstream) for upstream in found}
         curated = self._curated.get(name, {})
         found.update({spelled: target for spelled, target in curated.items() if spelling(spelled) not in said})
         return list(found.items())

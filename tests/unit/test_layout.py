@@ -289,6 +289,9 @@ STAND_INS = (
     [models.about]
     provider = "b"
     substitute = "round"
+    [models.into]
+    provider = "a"
+    substitute = "round"
     """
 )
 
@@ -300,6 +303,7 @@ def test_a_substitute_stands_behind_its_model() -> None:
     assert go(made, "middle") == ["b/middle", "b/small"]
     assert go(made, "round") == ["a/round", "b/about"]
     assert go(made, "about") == ["b/about", "a/round"]
+    assert go(made, "into") == ["a/into", "a/round", "b/about"]
 
 
 def test_while_a_host_sleeps_its_models_move_to_their_substitutes() -> None:
@@ -397,6 +401,9 @@ def test_what_a_cloud_lists_is_what_it_serves() -> None:
     assert go(made, "gpt-4o-2024-08-06") == ["o/gpt-4o-2024-08-06"]
     assert go(made, "gpt-4o-2024-11-20") == ["o/gpt-4o-2024-11-20"]
     assert go(made, "gpt-4o") == ["o/gpt-4o"]
+    made.hear(lists(o=["openai/gpt-4o"]), frozenset())
+    assert go(made, "openai/gpt-4o") == ["o/openai/gpt-4o"]
+    assert meant(made, "openai/gpt-4o").targets[0].price == meant(made, "gpt-4o").targets[0].price
 
 
 def test_one_s_own_machine_names_its_models_itself() -> None:
