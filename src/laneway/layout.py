@@ -13,14 +13,16 @@ from functools import partial
 
 import msgspec
 
+from laneway.capacity import made_breaker, made_denials, made_hosts
 from laneway.catalog import Catalog, own_id
+from laneway.chains import Chains
 from laneway.chat import Card
 from laneway.config import ConfigError, Problem, joined, nearest, visible
 from laneway.places import Places, family_of, faults, price_faults, usd
 from laneway.policy.names import Names, Prefix, spelling
 from laneway.policy.price import usd_to_nanos
-from laneway.route import Key, Lane, Provider, Stage, Target, Tenant
-from laneway.settings import LaneTable, ModelTable, PriceTable, ProviderTable, Settings, TargetTable, Timeouts
+from laneway.route import Key, Lane, Provider, Target, Tenant
+from laneway.settings import ModelTable, PriceTable, ProviderTable, Settings, Timeouts
 
 CURATED = ("openai", "anthropic", "bedrock", "simulated")
 """Families whose providers serve what the catalogue says; of the others only their own list tells."""
@@ -52,7 +54,10 @@ class Layout:
         self._asleep: frozenset[str] = frozenset()
         self._curated = self._made_curated()
         self._models = self._made_models()
-        self.lanes = self._made_lanes()
+        self.lanes = self._made_lanes(scale)
+        self.hosts = made_hosts(settings, self.providers, self.lanes, self._wrong, scale)
+        self.denials = made_denials(settings, self._wrong)
+        self.breaker = made_breaker(settings.breaker, scale)
         self.tenants, self.keys = self._made_tenants()
         self._check_names()
         if self._problems:
@@ -150,31 +155,16 @@ class Layout:
 
     # --- lanes ---------------------------------------------------------------------------------------------
 
-    def _made_lanes(self) -> dict[str, Lane]:
-        own: dict[str, tuple[Target, ...]] = {}
-        for name, table in self.settings.lanes.items():
-            path = joined("lanes", name)
-            targets: list[Target] = []
-            for index, item in enumerate(table.targets):
-                text, key, tables = _target_text(item, table)
-                targets += self._named(text, f"{path}.targets[{index}]{key}", *tables)
-            own[name] = tuple(targets)
-            if not table.targets and not table.chain and table.forces:
-                self._wrong(f"{path}.targets", "a lane needs at least one target, or forces = false")
-        return {name: self._made_lane(name, table, own) for name, table in self.settings.lanes.items()}
-
-    def _made_lane(self, name: str, table: LaneTable, own: Mapping[str, tuple[Target, ...]]) -> Lane:
-        path = joined("lanes", name)
-        targets = list(own[name])
-        for index, after in enumerate(table.chain):
-            if after not in own:
-                self._wrong(f"{path}.chain[{index}]", f'there is no lane "{visible(after)}"{nearest(after, own)}')
-                continue
-            names = {target.name for target in targets}
-            targets += [target for target in own[after] if target.name not in names]
-        if not targets and not self._problems and (table.targets or table.chain):
-            self._wrong(f"{path}.targets", "every target of this lane is at a provider that is left out")
-        return _lane(name, table, tuple(targets))
+    def _made_lanes(self, scale: float) -> dict[str, Lane]:
+        chains = Chains(
+            self.settings.lanes,
+            self.providers,
+            resolve=self._named,
+            wrong=self._wrong,
+            sound=lambda: not self._problems,
+            scale=scale,
+        )
+        return chains.lanes(self.settings.providers)
 
     # --- tenants -------------------------------------------------------------------------------------------
 
@@ -360,23 +350,3 @@ class _Taken:
     def __init__(self, what: str) -> None:
         self.what = what
         self.by_spelling: dict[str, tuple[str, str]] = {}
-
-
-def _lane(name: str, table: LaneTable, targets: tuple[Target, ...]) -> Lane:
-    return Lane(
-        name=name,
-        targets=targets,
-        forces=table.forces,
-        claims=table.claims,
-        run_only=table.run_only,
-        rescue=table.rescue,
-        stage=Stage(table.stage),
-        sticky=table.sticky,
-        badge=table.badge or None,
-    )
-
-
-def _target_text(item: str | TargetTable, lane: LaneTable) -> tuple[str, str, tuple[Timeouts, ...]]:
-    if isinstance(item, str):
-        return item, "", (lane.timeouts,)
-    return item.target, ".target", (item.timeouts, lane.timeouts)

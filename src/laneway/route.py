@@ -127,6 +127,42 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     sticky: bool = False
     badge: str | None = None
+    badges: dict[str, str] = {}
+    """By target: the words for people when that one has answered; `badge` is those of the first."""
+    only_if: dict[str, str] = {}
+    """By target: the provider that must be unavailable before the target is tried."""
+    emergency: frozenset[str] = frozenset()
+    """Targets among `targets` that cost money and serve only when all others failed."""
+    warm: frozenset[str] = frozenset()
+    """Targets whose models are kept loaded at their hosts."""
+    queue: int = 32
+    queue_s: float = 10.0
+    """How many may wait for a slot at a provider, and how long each."""
+    deadline_s: float | None = None
+    wait_s: float = 5.0
+    """The longest Retry-After that is waited for before the same target is asked once more."""
+    crowded: str = "next"
+    """What follows when a load would push a protected model out: "next", "wait" or "refuse"."""
+
+
+PLAIN = Lane(name="", targets=())
+"""The rules of a request in no lane."""
+
+
+class HostRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider's capacity is, and what of it is kept for whom."""
+
+    slots: int | None = None
+    reserved: dict[str, int] = {}
+    protected: frozenset[str] = frozenset()
+    """Plain names of the models that stay loaded there."""
+    memory_bytes: int | None = None
+    keep_s: float = 1800.0
+
+    @property
+    def plain(self) -> bool:
+        """Nothing is counted or kept here."""
+        return self.slots is None and not self.protected
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +193,17 @@ class Dropped(msgspec.Struct, frozen=True):
 
     target: Target
     reason: str
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """A ranked target that was not called, by the state of its host or a rule of the lane."""
+
+    target: Target
+    kind: str
+    """One word for records: open, resting, full, denied, crowded, only_if, last_resort, no_budget, too_long, late."""
+    reason: str
+    failure: Failure | None = None
+    """What a caller is told when nothing else is left; None: the reason, as no candidate."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +259,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     caller_gone: bool
     cost_nanos: int
     version: str
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def served(self) -> Attempt | None:

@@ -93,6 +93,11 @@ class ProviderTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Time limits of calls to it."""
     slots: Count | None = None
     """Calls at the same time; unset: no limit."""
+    reserved: dict[str, Count] = {}
+    """Of these, how many are kept for a lane, and lent to nobody: `{ "alert-fast" = 1 }`."""
+    memory_gb: Annotated[float, Meta(gt=0, le=65_536)] | None = None
+    """GiB for models on an Ollama host where a lane keeps some warm; unset: the most that was ever seen loaded at
+    once."""
     lists: bool | None = None
     """Whether its model list is asked for; unset: yes, except for Bedrock."""
     asks_usage: bool | None = None
@@ -146,10 +151,13 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TargetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A target of a lane with time limits of its own."""
+    """A target of a lane with time limits or a condition of its own."""
 
     target: str
     """A model's name or `provider/id`."""
+    only_if_unavailable: str = ""
+    """A provider: the target serves only while that one fails, is silent, or has an open breaker. Being busy is not
+    being unavailable."""
     timeouts: Timeouts = Timeouts()
     """Time limits of this target in this lane."""
 
@@ -174,9 +182,48 @@ class LaneTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sticky: bool = False
     """Conversations stay with the target that served them."""
     badge: str = ""
-    """Words for people: shown in records and events."""
+    """Words for people about its own targets, in `X-Laneway-Badge`; unset: `Local` or `Cloud`. Behind another lane's
+    targets they become `Fallback: ...`."""
+    emergency: tuple[str | TargetTable, ...] = ()
+    """Targets that cost money, tried only when all others of the lane have failed or have an open breaker, and only for
+    tenants with a daily budget above 0."""
+    warm: tuple[str, ...] = ()
+    """Ollama providers on which the lane's own models stay loaded, whoever else wants the memory."""
+    when_crowded: Literal["next", "wait", "refuse"] = "next"
+    """When its model would push a warm one out of a host's memory: try the `next` target, `wait` as in a queue, or
+    `refuse`."""
+    queue: Annotated[int, Meta(ge=0, le=100_000)] = 32
+    """How many of its calls may wait for a slot at one provider."""
+    queue_wait: Seconds = 10.0
+    """Longest wait for a slot."""
+    deadline: Seconds | None = None
+    """Time for a whole request over all its attempts; unset: none."""
+    retry_wait: Annotated[float, Meta(ge=0, le=3600)] = 5.0
+    """Longest `Retry-After` of a provider that is waited for, in real seconds, before it is asked once more."""
     timeouts: Timeouts = Timeouts()
     """Time limits of its targets."""
+
+
+class DenialTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule that keeps models off providers, except while an operator has opened maintenance there."""
+
+    providers: tuple[str, ...]
+    """Where it holds."""
+    models: tuple[str, ...] = ()
+    """Patterns of models (`llama3:70b*`)."""
+    from_parameters: str = ""
+    """Models of this size and up, as their host tells their size (`14B`)."""
+
+
+class BreakerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a model at a provider is left alone after timeouts."""
+
+    timeouts: Count = 2
+    """So many in a row open it; one success resets."""
+    cool_down: Seconds = 5.0
+    """Seconds until the first probe; doubled after each that fails."""
+    longest: Seconds = 20.0
+    """Longest cool-down."""
 
 
 class TenantTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -213,3 +260,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Named kinds of traffic."""
     tenants: dict[str, TenantTable] = {}
     """Callers who share keys, permissions and a budget."""
+    denials: dict[str, DenialTable] = {}
+    """Which models are kept off which providers."""
+    breaker: BreakerTable = BreakerTable()
+    """When a model at a provider is left alone after timeouts."""

@@ -27,6 +27,8 @@ TABLES = (
     ("[lanes.NAME]", settings.LaneTable),
     ("[[lanes.NAME.targets]]", settings.TargetTable),
     ("[tenants.NAME]", settings.TenantTable),
+    ("[denials.NAME]", settings.DenialTable),
+    ("[breaker]", settings.BreakerTable),
 )
 
 
