@@ -24,6 +24,8 @@ SLOT = "laneway.exchange"
 TARGET = "laneway.target"
 """The scope key under which Fallback names the target of one attempt; the scope is a copy per attempt."""
 NOBODY = Tenant(name="default")
+MOST_NAME = 256
+"""Of a name that a caller chose, so much is kept where it is remembered."""
 
 
 class _Ids:
@@ -156,7 +158,8 @@ class Exchange:
             trace=self.trace,
             intent=self.intent,
             lane=self.lane.name if self.lane is not None else None,
-            model=view.model if view is not None else "",
+            # Callers choose it, and records outlive their requests.
+            model=view.model[:MOST_NAME] if view is not None else "",
             stream=view.stream if view is not None else False,
             status=self.status,
             failure=self.failure,

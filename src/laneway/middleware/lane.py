@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Protocol
 
 from laneway.edge import BODY_LIMIT, BODY_LIMIT_S, App, CallerGoneError, Receive, Send, ingest, refuse
-from laneway.exchange import Exchange, Scope
+from laneway.exchange import MOST_NAME, Exchange, Scope
 from laneway.failure import FailureError, Kind, fail
 from laneway.policy.names import Meaning, Names
 from laneway.policy.permit import permitted
@@ -183,7 +183,7 @@ def _spelled(prefixes: Sequence[str], *names: str) -> tuple[bytes, ...]:
 def _first(headers: dict[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
     for name in names:
         value = headers.get(name)
-        if value and (text := value.decode("latin-1").strip()):
+        if value and (text := value[:MOST_NAME].decode("latin-1").strip()):
             return text
     return None
 
