@@ -109,6 +109,7 @@ class Gateway:
             upstream=self.upstream,
             metrics=self.metrics,
             reload=self._reload_asked,
+            keys_changed=self._keys_changed,
             started_s=self.started_s,
         )
         self.desk, self.stack, self.plain = desk, stack, plain
@@ -238,7 +239,12 @@ class Gateway:
             await asyncio.sleep(KEYS_S)
             with suppress(StoreError):
                 await self._learn_keys()
+        await self._keys_changed()
+
+    async def _keys_changed(self) -> None:
         async with self._reloading:
+            await self._learn_keys()
+            # With a gate that remembers nobody.
             self._put_in_force(self.desk.loaded)
 
     def _start_refresh(self) -> None:

@@ -13,7 +13,7 @@ import ollama
 import openai
 import pytest
 
-from tests.e2e.house import CONFIG, CREDENTIALS, HOUSES, House
+from tests.e2e.house import CONFIG, CREDENTIALS, HOUSES, House, asking_ollama
 from tests.fakes.providers import Street
 from tests.harness.gateway import served
 
@@ -48,5 +48,6 @@ def by_anthropic(house: House) -> Iterator[anthropic.Anthropic]:
 
 
 @pytest.fixture(scope="session")
-def by_ollama(house: House) -> ollama.Client:
-    return ollama.Client(house.url)
+def by_ollama(house: House) -> Iterator[ollama.Client]:
+    with asking_ollama(house.url) as client:
+        yield client

@@ -6,8 +6,11 @@ Refuses: to start anything; the fixtures do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
+
+import ollama
 
 from tests.fakes.providers import FakeProvider
 from tests.harness.gateway import Served
@@ -90,6 +93,16 @@ def handy(provider: str) -> str:
 def embedding(provider: str) -> str:
     """The same of its embedding model; of one without, what somebody might try."""
     return f"{provider}/{HOUSES[provider].embed or HOUSES[provider].large}"
+
+
+@contextmanager
+def asking_ollama(url: str) -> Iterator[ollama.Client]:
+    """The real client; it has no way to close what it opened."""
+    client = ollama.Client(url)
+    try:
+        yield client
+    finally:
+        client._client.close()
 
 
 # --- questions ---------------------------------------------------------------------------------------------

@@ -98,6 +98,9 @@ class FakeProvider:
         """The requests that meant a model, without the looks at lists."""
         return [each for each in self.requests if not _path(each).endswith(_LISTS)]
 
+    def open_connections(self) -> int:
+        return self._server.open if self._server is not None else 0
+
     def body(self, place: int = -1) -> Any:
         return json.loads(self.asked()[place].body)
 

@@ -66,7 +66,9 @@ async def create_key(request: Request) -> Response:
     await require_admin(request)
     asked = decode(_new_key, await body_of(request) or b"{}")
     made = issue(asked.tenant, asked.name, int(time.time()), secrets.token_urlsafe(32))
-    await desk_of(request).store.keys.create(made.key, made.digest)
+    desk = desk_of(request)
+    await desk.store.keys.create(made.key, made.digest)
+    await desk.keys_changed()
     return json({"key": made.secret, "id": made.key.id, "tenant": made.key.tenant, "name": made.key.name}, 201)
 
 
@@ -75,6 +77,8 @@ async def revoke_key(request: Request) -> Response:
     """DELETE /admin/v1/keys/{id}: revokes a key."""
     await require_admin(request)
     key_id = request.path_params["id"]
-    if not await desk_of(request).store.keys.revoke(key_id, int(time.time())):
+    desk = desk_of(request)
+    if not await desk.store.keys.revoke(key_id, int(time.time())):
         raise fail(Kind.UNKNOWN_PATH, f"There is no key '{key_id[:80]}'.")
+    await desk.keys_changed()
     return json({"id": key_id, "revoked": True})
