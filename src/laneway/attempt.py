@@ -25,6 +25,7 @@ class Running:
         "chunks",
         "finish",
         "first_content_at_s",
+        "keep_s",
         "omitted",
         "recorded",
         "reply",
@@ -39,6 +40,8 @@ class Running:
     def __init__(self, target: Target, now_s: float) -> None:
         self.target = target
         self.started_s = now_s
+        self.keep_s: float | None = None
+        """Where the target's host protects its memory: how long it keeps the model, whatever the caller wishes."""
         self.reply: Reply | None = None
         self.usage = Usage()
         self.chars = 0

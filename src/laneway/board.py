@@ -66,6 +66,7 @@ class Board:
         self.clock = clock
         self.wall = wall
         self._rng = rng
+        self._least_s: dict[str, float] = {}
         self.configure(rules or {}, breaker or BreakerRules(), ())
 
     def configure(self, rules: Mapping[str, HostRules], breaker: BreakerRules, denials: Sequence[Denial]) -> None:
@@ -121,6 +122,10 @@ class Board:
             return _full(target, lane, self._soon_s(lane))
         return await self._queued(host, target, lane, tenant, by_s)
 
+    def least_s(self, target: Target) -> float:
+        """About as long as its quickest answers have taken lately."""
+        return self._least_s.get(target.name, 0.0)
+
     def barred(self, target: Target, lane: Lane = PLAIN) -> Skipped | None:
         """Why a target cannot be called now, whoever asks and however long he waits for a slot."""
         host = self.hosts.get(target.provider.name)
@@ -158,6 +163,13 @@ class Board:
                 host.breakers[target.name] = circuits.unanswered(known, probe=probe)
             return
         if failure is None or failure.kind in _WELL:
+            if failure is None:
+                took_s = attempt.ended_s - attempt.started_s
+                least_s = self._least_s.get(target.name)
+                # Follows a faster answer at once and slower ones slowly: what could not be done so fast any more.
+                self._least_s[target.name] = (
+                    took_s if least_s is None or took_s < least_s else 0.9 * least_s + 0.1 * took_s
+                )
             if known is not None:
                 after = circuits.answered(known)
                 if after is CLOSED:

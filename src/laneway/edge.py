@@ -275,6 +275,8 @@ def _fixed_marks(exchange: Exchange, target: Target | None) -> list[tuple[bytes,
         ]
     if exchange.lane is not None:
         fixed.append(("x-laneway-lane", exchange.lane.name))
+        if target is not None and (badge := exchange.lane.badges.get(target.name)):
+            fixed.append(("x-laneway-badge", badge))
     if exchange.version:
         fixed.append(("x-laneway-config", exchange.version))
     return [(name.encode(), value.encode("utf-8", "replace")) for name, value in fixed]

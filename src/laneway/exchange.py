@@ -16,13 +16,15 @@ from typing import Any, TypeAlias
 from laneway.chat import ChatRequest, EmbedRequest, Op
 from laneway.dialects import FRONTS, Dialect, Front, View, dialect
 from laneway.failure import Failure
-from laneway.route import Attempt, Decision, Dropped, Lane, Outcome, Target, Tenant
+from laneway.route import Attempt, Decision, Dropped, Lane, Outcome, Skipped, Target, Tenant
 
 Scope: TypeAlias = MutableMapping[str, Any]
 
 SLOT = "laneway.exchange"
 TARGET = "laneway.target"
 """The scope key under which Fallback names the target of one attempt; the scope is a copy per attempt."""
+SEAT = "laneway.seat"
+"""Beside it, the seat that the host board gave for the attempt."""
 NOBODY = Tenant(name="default")
 MOST_NAME = 256
 """Of a name that a caller chose, so much is kept where it is remembered."""
@@ -68,6 +70,7 @@ class Exchange:
         "project",
         "request",
         "request_id",
+        "skipped",
         "started_at_s",
         "started_s",
         "status",
@@ -99,6 +102,7 @@ class Exchange:
         self.pinned: str | None = None  # sticky: the trace it answers for
         self.dropped: list[Dropped] = []  # budget, router
         self.decision: Decision | None = None  # sticky, router: the first decider wins
+        self.skipped: list[Skipped] = []  # fallback
         self.attempts: list[Attempt] = []  # forward
         self.status = 0  # whoever answers
         self.failure: Failure | None = None  # whoever refuses
@@ -168,4 +172,5 @@ class Exchange:
             caller_gone=self.gone,
             cost_nanos=self.cost_nanos(),
             version=self.version,
+            skipped=tuple(self.skipped),
         )

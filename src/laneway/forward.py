@@ -30,7 +30,7 @@ from laneway.edge import (
     marks,
     refuse,
 )
-from laneway.exchange import TARGET, Exchange, Scope
+from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind, fail
 from laneway.ports import Call, Clocks, Reply, Upstream
 from laneway.relay import Relay
@@ -87,6 +87,8 @@ class Forward:
             except CallerGoneError:
                 return
         running = Running(target, self.clock())
+        if SEAT in scope:
+            running.keep_s = scope[SEAT].keep_s
         try:
             failure = await self._attempt(exchange, running, Watch(scope, receive), send)
         finally:
@@ -223,6 +225,8 @@ class Forward:
 
     async def _open(self, exchange: Exchange, running: Running, line: Line, clocks: Clocks) -> Reply:
         call = self._compose(exchange, running, line)
+        if running.keep_s is not None:
+            call = _kept(call, running.keep_s)
         sign = self.signers.get(running.target.provider.name)
         if sign is not None:
             call = await sign(call)
@@ -267,6 +271,13 @@ class Forward:
 
 _STOPPED = Failure(kind=Kind.STOPPING, message="The gateway was stopped while it served this request.")
 _BROKEN = Failure(kind=Kind.INTERNAL, message="The gateway failed to serve this request; its log says why.")
+
+
+def _kept(call: Call, keep_s: float) -> Call:
+    """The call as a host takes it whose models must stay: only an Ollama's memory is ever protected."""
+    from laneway.dialects.ollama.residence import keep
+
+    return Call(call.method, call.origin, call.target, call.headers, keep(call.body, keep_s))
 
 
 def _target(scope: Scope, exchange: Exchange | None, own: Target | None) -> Target | None:

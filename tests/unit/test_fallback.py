@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from laneway.chat import Op, TextDelta
@@ -124,7 +126,7 @@ def test_and_only_once_and_at_each_place_anew(stray: Script) -> None:
         failure(Kind.TIMEOUT),
         failure(Kind.MALFORMED_ANSWER),
         refused("openai", Kind.RATE_LIMITED),
-        refused("openai", Kind.RATE_LIMITED, retry_after_s=3.0),
+        refused("openai", Kind.RATE_LIMITED, retry_after_s=60.0),
         refused("openai", Kind.OVERLOADED),
         refused("openai", Kind.UPSTREAM_ERROR, 502),
         refused("openai", Kind.UNAUTHENTICATED),
@@ -180,10 +182,41 @@ def test_a_callers_mistake_and_a_refusal_are_answers(script: Given, front: str, 
     assert exchange.failure.kind in (Kind.BAD_REQUEST, Kind.REFUSED)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, rule in RULES.items() if rule.try_next])
+@pytest.mark.parametrize(
+    "kind", [kind for kind, rule in RULES.items() if rule.try_next and kind is not Kind.CONTEXT_TOO_LONG]
+)
 def test_everything_else_is_tried_elsewhere(kind: Kind) -> None:
     answer, _, _ = served(failure(kind), failure(kind), whole("openai"))
     assert answer.status == 200
+
+
+def test_a_prompt_that_is_too_long_goes_only_to_a_larger_window() -> None:
+    windows = (8_000, 8_000, None, 32_000)
+    targets = tuple(msgspec.structs.replace(box, window=window) for box, window in zip(boxes(4), windows, strict=True))
+    upstream = Scripted(failure(Kind.CONTEXT_TOO_LONG), whole("openai"))
+    answer = run(ask("openai", "asked").call(FallbackMiddleware(Forward(upstream), targets=targets)))
+    assert answer.status == 200
+    assert called(upstream) == [0, 3]
+
+
+def test_a_prompt_that_is_too_long_for_all_is_the_callers_matter() -> None:
+    answer, upstream, _ = served(failure(Kind.CONTEXT_TOO_LONG), whole("openai"))
+    assert answer.status == 400
+    assert called(upstream) == [0]
+
+
+def test_a_wait_that_is_short_enough_is_waited_in_full_and_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(fallback, "asyncio", SimpleNamespace(sleep=sleep))
+    busy = refused("openai", Kind.RATE_LIMITED, retry_after_s=3.0)
+    answer, upstream, _ = served(busy, whole("openai"))
+    assert answer.status == 200
+    assert called(upstream)[0] == 0
+    assert waited[0] == 3.0
 
 
 # --- streams -----------------------------------------------------------------------------------------------

@@ -1,19 +1,23 @@
 """Fallback: one request, several targets, one answer.
 
-Owns: trying the decided targets in order, the same one once more where the kind of failure says so, and the answer
-when all have failed. It wraps `send` to hold back the answers of attempts that failed.
-Refuses: ranking, and touching an answer once its first byte has gone to the caller.
+Owns: trying the decided targets in order, each with a seat from the host board, the same one once more where the kind
+of failure says so, and the answer when all have failed. It wraps `send` to hold back answers of attempts that failed.
+Refuses: ranking, judging hosts (the board) or kinds of failure (policy), and touching an answer once its first byte
+has gone to the caller.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
+from laneway.board import Board, Seat
 from laneway.edge import App, CallerGoneError, Message, Receive, Send, ingest, refuse, replay
-from laneway.exchange import TARGET, Exchange, Scope
+from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
+from laneway.policy.failover import Course, barred, trimmed
 from laneway.policy.plan import MOST_CALLS
-from laneway.route import Target
+from laneway.route import PLAIN, Attempt, Skipped, Target
 
 FOREIGN_FAILURES = frozenset({408, 429, 500, 502, 503, 504, 529})
 """Statuses of an app that is not ours after which the next target is tried."""
@@ -30,12 +34,20 @@ log = logging.getLogger("laneway")
 
 class FallbackMiddleware:
     """Tries targets until one answers. Mounted alone, give it `targets`; the inner app finds the one to use in
-    `scope["laneway.target"]`."""
+    `scope["laneway.target"]`. The board is asked before each attempt and told after it."""
 
-    def __init__(self, app: App, *, targets: tuple[Target, ...] = (), most_calls: int = MOST_CALLS) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        targets: tuple[Target, ...] = (),
+        most_calls: int = MOST_CALLS,
+        board: Board | None = None,
+    ) -> None:
         self.app = app
         self.targets = targets
         self.most_calls = most_calls
+        self.board = board if board is not None else Board()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -61,30 +73,60 @@ class FallbackMiddleware:
         self, exchange: Exchange, targets: tuple[Target, ...], scope: Scope, receive: Receive, send: Send
     ) -> None:
         guard = Guard(exchange, send)
-        calls = 0
-        left = list(targets)
-        repeated = False
-        while left:
-            inner = dict(scope)
-            inner[TARGET] = left[0]
-            await self._attempt(guard, inner, guard.hearing(replay(exchange.body or b"", receive)))
+        course = Course(exchange.lane or PLAIN, targets)
+        by_s = self._deadline_s(exchange)
+        while course.left:
+            seat = await self._seat(exchange, course, by_s)
+            if isinstance(seat, Skipped):
+                exchange.skipped.append(seat)
+                course.skip(seat)
+                continue
+            inner, own = dict(scope), course.left[0]
+            target = inner[TARGET] = own if by_s is None else trimmed(own, by_s - self.board.clock())
+            if seat.keep_s is not None:
+                inner[SEAT] = seat
+            guard.begin()
+            try:
+                await self._attempt(guard, inner, guard.hearing(replay(exchange.body or b"", receive)))
+            finally:
+                seat.leave(guard.attempt(), trimmed=target is not own)
             if guard.passed or exchange.gone:
                 return
-            failure = guard.failure()
-            calls += guard.called()
-            if calls >= self.most_calls:
-                break
-            if not repeated and _worth_repeating(failure):
-                repeated = True
-                continue
-            if not failure.rule.try_next:
-                break
-            repeated = False
-            del left[0]
-        await guard.give_up(guard.failure())
+            left_s = None if by_s is None else by_s - self.board.clock()
+            wait_s = course.fail(guard.failure(), called=guard.called(), most_calls=self.most_calls, left_s=left_s)
+            if wait_s:
+                await asyncio.sleep(wait_s)
+        if course.failed:
+            await guard.give_up(guard.failure())
+        else:
+            await refuse(exchange, send, course.verdict())
+
+    def _deadline_s(self, exchange: Exchange) -> float | None:
+        """On the board's clock."""
+        limit_s = exchange.lane.deadline_s if exchange.lane is not None else None
+        return None if limit_s is None else self.board.clock() + limit_s
+
+    async def _seat(self, exchange: Exchange, course: Course, by_s: float | None) -> Seat | Skipped:
+        """A seat for the first target that is left, or why it is not called."""
+        target, lane = course.left[0], course.lane
+        if by_s is not None and self.board.clock() + self.board.least_s(target) >= by_s:
+            reason = "could not have finished before the lane's deadline"
+            late = Failure(kind=Kind.TIMEOUT, clock="deadline", message=f"{target.name} {reason}.")
+            return Skipped(target=target, kind="late", reason=reason, failure=late)
+        if lane.only_if or lane.emergency:
+            against = barred(course, exchange.tenant)
+            if against is not None:
+                return against
+        seat = await self.board.enter(target, lane, exchange.tenant.name, others=course.left[1:], by_s=by_s)
+        if isinstance(seat, Skipped) and seat.kind == "resting" and seat.failure is not None and not course.repeated:
+            # Another request was told to wait: this one waits as well, where the lane can.
+            asked_s = seat.failure.retry_after_s or 0.0
+            if asked_s <= lane.wait_s and (by_s is None or self.board.clock() + asked_s < by_s):
+                await asyncio.sleep(asked_s)
+                return await self.board.enter(target, lane, exchange.tenant.name, others=course.left[1:], by_s=by_s)
+        return seat
 
     async def _attempt(self, guard: Guard, scope: Scope, receive: Receive) -> None:
-        guard.begin()
         try:
             await self.app(scope, receive, guard.send)
         except Exception as error:
@@ -92,12 +134,6 @@ class FallbackMiddleware:
             if guard.passed:
                 raise
             guard.raised = error
-
-
-def _worth_repeating(failure: Failure) -> bool:
-    """A stray 500 or a connection reset is; being told to wait, or told twice, is not."""
-    stray = failure.kind is Kind.RESET or (failure.kind is Kind.UPSTREAM_ERROR and failure.provider_status == 500)
-    return stray and failure.rule.retry_same
 
 
 class Guard:
@@ -164,6 +200,11 @@ class Guard:
             return attempts[-1].failure is not None
         return status in FOREIGN_FAILURES
 
+    def attempt(self) -> Attempt | None:
+        """The attempt just made, as far as anybody noted it."""
+        attempts = self._exchange.attempts
+        return attempts[-1] if len(attempts) > self._attempts else None
+
     def called(self) -> bool:
         """Whether the attempt just made reached a provider; of an app that is not ours nothing else is known."""
         attempts = self._exchange.attempts
@@ -192,14 +233,15 @@ class Guard:
 
 
 def _with_attempts(failure: Failure, exchange: Exchange) -> Failure:
-    """The last failure, telling what was tried, when more than one call was made."""
-    if len(exchange.attempts) < 2:
+    """The last failure, telling what was tried and what was not, where that is more than one call."""
+    if len(exchange.attempts) < 2 and not exchange.skipped:
         return failure
     tried = "; ".join(
         f"{attempt.target.provider.name}/{attempt.target.upstream}: {attempt.failure.kind.value}"
         for attempt in exchange.attempts
         if attempt.failure is not None
     )
+    tried += "".join(f"; not called {skipped.target.name}: {skipped.reason}" for skipped in exchange.skipped[:8])
     return Failure(
         kind=failure.kind,
         message=f"{failure.message} (tried {tried})",

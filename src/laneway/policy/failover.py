@@ -12,20 +12,54 @@ from collections.abc import Sequence
 import msgspec
 
 from laneway.failure import Blame, Failure, Kind
-from laneway.route import Lane, Skipped, Target
+from laneway.route import Clocks, Lane, Skipped, Target, Tenant
 
-ELSEWHERE = frozenset({Kind.RATE_LIMITED, Kind.MALFORMED_ANSWER})
-"""A provider's fault, and yet the host is there: being asked to wait is no outage."""
+ELSEWHERE = frozenset({Kind.RATE_LIMITED})
+"""Whose fault it may be, the host is there: being asked to wait is no outage."""
 
 
-class Course(msgspec.Struct, kw_only=True):
-    """What has happened to one request so far."""
+class Course:
+    """One request on its way from target to target: what is left, and what has happened."""
 
-    lane: Lane
-    failed: dict[str, Failure] = {}
-    """The last failure of each target that was tried."""
-    skipped: dict[str, Skipped] = {}
-    """Targets that were not called, and why."""
+    __slots__ = ("calls", "failed", "lane", "left", "repeated", "skipped")
+
+    def __init__(self, lane: Lane, targets: Sequence[Target]) -> None:
+        self.lane = lane
+        self.left: list[Target] = list(ordered(lane, targets))
+        self.failed: dict[str, Failure] = {}
+        """The last failure of each target that was tried."""
+        self.skipped: dict[str, Skipped] = {}
+        self.calls = 0
+        self.repeated = False
+        """The first target that is left was tried once already."""
+
+    def skip(self, skipped: Skipped) -> None:
+        """The first that is left is not called."""
+        self.skipped[skipped.target.name] = skipped
+        self.repeated = False
+        del self.left[0]
+        if skipped.kind == "crowded" and self.lane.crowded == "refuse":
+            self.left.clear()
+
+    def fail(self, failure: Failure, *, called: bool, most_calls: int, left_s: float | None) -> float | None:
+        """The first that is left failed. How long to wait before it is tried once more; None: it is not."""
+        target = self.left[0]
+        self.failed[target.name] = failure
+        self.calls += called
+        if self.calls >= most_calls:
+            self.left.clear()
+            return None
+        wait_s = 0.0 if worth_repeating(failure) else worth_waiting_s(failure, self.lane, left_s)
+        if wait_s is not None and not self.repeated:
+            self.repeated = True
+            return wait_s
+        self.repeated = False
+        del self.left[0]
+        if not failure.rule.try_next:
+            self.left.clear()
+        elif failure.kind is Kind.CONTEXT_TOO_LONG:
+            self.left = [other for other in self.left if may_hold(other, target)]
+        return None
 
     def unavailable(self, target: Target) -> bool:
         """Whether a target failed as hosts fail, or is known to be failing."""
@@ -35,6 +69,19 @@ class Course(msgspec.Struct, kw_only=True):
         skipped = self.skipped.get(target.name)
         return skipped is not None and skipped.kind == "open"
 
+    def verdict(self) -> Failure:
+        """What the caller is told when no target was called at all."""
+        told = [skipped.failure for skipped in self.skipped.values() if skipped.failure is not None]
+        waits = [failure.retry_after_s for failure in told if failure.retry_after_s is not None]
+        wait_s = min(waits, default=None)
+        if len(told) == len(self.skipped) and len({failure.kind for failure in told}) == 1:
+            message = " ".join(failure.message for failure in told[:8])
+            return msgspec.structs.replace(told[0], message=message, retry_after_s=wait_s)
+        reasons = "; ".join(f"{skipped.target.name}: {skipped.reason}" for skipped in list(self.skipped.values())[:8])
+        return Failure(
+            kind=Kind.NO_TARGET, message=f"No target can serve this request now. {reasons}.", retry_after_s=wait_s
+        )
+
 
 def ordered(lane: Lane, targets: Sequence[Target]) -> Sequence[Target]:
     """Targets with a condition stand behind those it is about, and what costs money stands last."""
@@ -43,9 +90,9 @@ def ordered(lane: Lane, targets: Sequence[Target]) -> Sequence[Target]:
     return sorted(targets, key=lambda target: (target.name in lane.emergency, target.name in lane.only_if))
 
 
-def barred(course: Course, target: Target) -> Skipped | None:
-    """Why the lane's rules do not let a target be tried now."""
-    lane = course.lane
+def barred(course: Course, tenant: Tenant) -> Skipped | None:
+    """Why the lane's rules do not let the first target that is left be tried now."""
+    lane, target = course.lane, course.left[0]
     provider = lane.only_if.get(target.name)
     if provider is not None:
         those = [other for other in lane.targets if other.provider.name == provider]
@@ -57,6 +104,10 @@ def barred(course: Course, target: Target) -> Skipped | None:
         if well:
             reason = f"is the last resort, and {well[0].name} has not failed"
             return Skipped(target=target, kind="last_resort", reason=reason)
+        if not tenant.daily_nanos:
+            # Nobody set money aside for this: a bill is never a surprise.
+            reason = f"is the last resort, which the tenant '{tenant.name}' has no daily budget for"
+            return Skipped(target=target, kind="no_budget", reason=reason)
     return None
 
 
@@ -71,6 +122,20 @@ def worth_repeating(failure: Failure) -> bool:
     """A stray 500, or a connection reset before any byte."""
     stray = failure.kind is Kind.RESET or (failure.kind is Kind.UPSTREAM_ERROR and failure.provider_status == 500)
     return stray and failure.rule.retry_same
+
+
+def trimmed(target: Target, left_s: float) -> Target:
+    """The target with clocks that end with the request's own deadline; itself where they do anyway."""
+    clocks = target.clocks
+    if left_s >= max(clocks.connect_s + clocks.first_content_s, clocks.connect_s + clocks.headers_s):
+        return target
+    cut = Clocks(
+        connect_s=min(clocks.connect_s, left_s),
+        headers_s=min(clocks.headers_s, left_s),
+        first_content_s=min(clocks.first_content_s, left_s),
+        between_chunks_s=clocks.between_chunks_s,
+    )
+    return msgspec.structs.replace(target, clocks=cut)
 
 
 def worth_waiting_s(failure: Failure, lane: Lane, left_s: float | None) -> float | None:
