@@ -1,4 +1,4 @@
-"""The command line: serve, check, keys.
+"""The command line: serve, check, keys, eval.
 
 Owns: arguments, exit codes, and what a person reads in a terminal. Refuses: doing anything itself that a room does.
 """
@@ -17,6 +17,7 @@ from laneway.commands import usage
 from laneway.commands.terminal import add_config, complain, say, say_rows, with_store
 from laneway.config import ConfigError, Problem
 from laneway.environment import shown
+from laneway.evaluate import command as evaluation
 from laneway.layout import Layout, serves_catalogue
 from laneway.loaded import load
 from laneway.route import Clocks, Lane, Price, Provider, Stage
@@ -93,6 +94,14 @@ def _parser() -> argparse.ArgumentParser:
     add_config(revoke)
     revoke.add_argument("id", help="the id that `laneway keys list` shows")
     revoke.set_defaults(run=_revoke_key)
+
+    proof = commands.add_parser(
+        "eval",
+        help="measure what routing gains on labelled prompts",
+        description="Measure what routing gains on labelled prompts, beside simpler ways to choose.",
+    )
+    evaluation.add_arguments(proof)
+    proof.set_defaults(run=lambda given: evaluation.evaluate(given, sys.stdout, sys.stderr))
     usage.add(commands)
     return parser
 
@@ -162,6 +171,7 @@ def _check(parsed: argparse.Namespace) -> int:
     for lane in layout.lanes.values():
         _say_table(f"lane {lane.name}{_lane_words(lane)}", _lane_rows(layout, lane))
     _say_table("models", _model_rows(layout))
+    _say_table("denials", _denial_rows(layout))
     _say_table("tenants", _tenant_rows(layout))
     return 0
 
@@ -193,10 +203,15 @@ def _provider_rows(layout: Layout) -> list[tuple[str, ...]]:
         if provider.signing:
             key = f"signed for {provider.region}"
         where = f"{provider.origin}{provider.path}"
-        limits = _clocks(provider.clocks, layout.clocks) or "usual limits"
+        limits = ", ".join(filter(None, (_slots(table), _clocks(provider.clocks, layout.clocks))))
         serves = _serves(table, provider)
-        rows.append((name, provider.dialect, provider.tier.value, where, key or "no key", limits, serves))
+        rows.append((name, provider.dialect, provider.tier.value, where, key or "no key", serves, limits))
     return rows
+
+
+def _slots(table: ProviderTable) -> str:
+    kept = ", ".join(f"{count} for {lane}" for lane, count in table.reserved.items())
+    return f"slots {table.slots}{f' ({kept})' if kept else ''}" if table.slots is not None else ""
 
 
 def _serves(table: ProviderTable, provider: Provider) -> str:
@@ -223,8 +238,14 @@ def _lane_words(lane: Lane) -> str:
 def _lane_rows(layout: Layout, lane: Lane) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for number, target in enumerate(lane.targets, 1):
-        limits = _clocks(target.clocks, layout.clocks)
-        rows.append((f"{number}.", target.name, target.provider.tier.value, _price(target.price), limits))
+        words = [
+            "last resort, for tenants with a budget" if target.name in lane.emergency else "",
+            f"only if {lane.only_if[target.name]} is unavailable" if target.name in lane.only_if else "",
+            "kept warm" if target.name in lane.warm else "",
+            _clocks(target.clocks, layout.clocks),
+        ]
+        rest = ", ".join(filter(None, words))
+        rows.append((f"{number}.", target.name, target.provider.tier.value, _price(target.price), rest))
     return rows or [("no targets: it only names its traffic",)]
 
 
@@ -238,6 +259,14 @@ def _model_rows(layout: Layout) -> list[tuple[str, ...]]:
         places = [f"{target.name} ({_price(target.price)})" for target in known.get(name, ())]
         aliases = f"also {', '.join(table.aliases)}" if table is not None and table.aliases else ""
         rows.append((name, ", then ".join(places) or "left out, as its provider is", aliases))
+    return rows
+
+
+def _denial_rows(layout: Layout) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for name, table in layout.settings.denials.items():
+        kept = [*table.models, *([f"{table.from_parameters} and up"] if table.from_parameters else [])]
+        rows.append((name, f"keeps {', '.join(kept)} off {', '.join(table.providers)}"))
     return rows
 
 

@@ -31,10 +31,12 @@ WHOLE: dict[str, Any] = {
     "models": {"m:4b": {"provider": "a", "price": {"input": "1"}, "timeouts": {}}, "n": {"targets": ["a/x"]}},
     "lanes": {"l": {"targets": ["m:4b", {"target": "a/x", "timeouts": {"connect": 3}}], "timeouts": {}}},
     "tenants": {"t": {"keys": ["0123456789"], "lanes": ["l"]}},
+    "denials": {"d": {"providers": ["a"], "from_parameters": "14B"}},
+    "breaker": {"timeouts": 3},
 }
 """A good configuration in which every kind of table stands."""
 
-FREE = {("providers",), ("models",), ("lanes",), ("tenants",), ("providers", "a", "headers")}
+FREE = {*((name,) for name in ("providers", "models", "lanes", "tenants", "denials")), ("providers", "a", "headers")}
 """Tables whose keys are a person's own."""
 
 
@@ -116,6 +118,7 @@ table = st.fixed_dictionaries(
         "models": named,
         "lanes": named,
         "tenants": named,
+        "denials": named,
     },
 )
 
