@@ -1,0 +1,1 @@
+"""Proof: what the router gains on labelled prompts, beside other ways to choose."""

@@ -1,0 +1,170 @@
+"""Labelled prompts from a file: one JSON object a line, gzipped or not.
+
+Owns: reading and checking them, naming the line and the field where something is wrong, and laying scores and costs out
+as arrays for the models that are compared.
+Refuses: guessing. A row has a prompt and scores from 0 to 1 by model; `task` and `cost` may be missing, and a cost that
+is null is unknown.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+FEWEST_ROWS = 40
+"""Fewer leave a split nothing to learn from, or nothing to test with."""
+
+
+class DatasetError(Exception):
+    """A file that cannot be evaluated; the message says which line and what to do."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    prompt: str
+    scores: dict[str, float | None]
+    task: str = ""
+    cost: dict[str, float | None] = {}
+
+
+class Pool(msgspec.Struct, frozen=True):
+    """What is compared: prompts with one column of scores and costs per model, NaN where there is none."""
+
+    models: tuple[str, ...]
+    prompts: tuple[str, ...]
+    tasks: tuple[str, ...]
+    tags: tuple[str, ...]
+    scores: npt.NDArray[np.float32]
+    costs_usd: npt.NDArray[np.float64]
+    strong: int
+    cheap: int
+
+    @property
+    def price_known(self) -> bool:
+        return bool((~np.isnan(self.costs_usd)).any(axis=0).all())
+
+
+def read(path: Path, tag: str | None = None) -> tuple[list[Row], list[str]]:
+    """Rows and, where a field is named for it, the tag of each."""
+    rows: list[Row] = []
+    tags: list[str] = []
+    try:
+        for number, line in enumerate(_lines(path), 1):
+            if line.strip():
+                rows.append(_row(line, number))
+                tags.append(_tag(line, number, tag) if tag else "")
+    except FileNotFoundError:
+        raise DatasetError(f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise DatasetError(f"{path} is a folder; name a file of JSON lines.") from None
+    except (gzip.BadGzipFile, zlib.error, EOFError):
+        raise DatasetError(f"{path} is named like a gzip file, but is none, or is cut off.") from None
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
+    if not rows:
+        raise DatasetError(f"{path} holds no rows.")
+    return rows, tags
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    if path.suffix == ".gz":
+        with gzip.open(path) as packed:
+            yield from packed
+        return
+    with path.open("rb") as plain:
+        yield from plain
+
+
+def _row(line: bytes, number: int) -> Row:
+    try:
+        row = msgspec.json.decode(line, type=Row)
+    except msgspec.DecodeError as error:  # ValidationError, which says where in the row, is one
+        raise DatasetError(f"Line {number}: {error}.") from None
+    for model, score in row.scores.items():
+        if score is not None and not 0 <= score <= 1:
+            raise DatasetError(f"Line {number}: the score of {model} is {score}; scores run from 0 to 1.")
+    for model, usd in row.cost.items():
+        if usd is not None and not 0 <= usd < float("inf"):
+            raise DatasetError(f"Line {number}: the cost of {model} is {usd}; give USD per request, or null.")
+    return row
+
+
+def _tag(line: bytes, number: int, field: str) -> str:
+    value = msgspec.json.decode(line).get(field)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise DatasetError(f"Line {number}: {field} is no text, so that it cannot be a tag.")
+    return value
+
+
+def select(rows: Sequence[Row], tags: Sequence[str], models: Sequence[str], strong: str | None = None) -> Pool:
+    """The chosen models' columns. With none chosen: both of two; of more, the cheapest and the best."""
+    known = sorted({model for row in rows for model in row.scores})
+    for model in models:
+        if model not in known:
+            raise DatasetError(f"No row has a score for {model!r}. There are scores for: {', '.join(known)}.")
+    if len(set(models)) != len(models):
+        raise DatasetError("A model is named twice.")
+    if len(models) == 1 or len(known) < 2:
+        raise DatasetError("Routing needs at least two models.")
+    chosen = tuple(models) or (tuple(known) if len(known) == 2 else _extremes(rows, known))
+    scores, costs = _columns(rows, chosen)
+    kept = np.flatnonzero((~np.isnan(scores)).any(axis=1)).tolist()
+    if len(kept) < FEWEST_ROWS:
+        raise DatasetError(f"Only {len(kept)} rows have scores for {', '.join(chosen)}; {FEWEST_ROWS} are needed.")
+    if int((~np.isnan(scores)).all(axis=1).sum()) < FEWEST_ROWS // 2:
+        raise DatasetError(f"Fewer than {FEWEST_ROWS // 2} rows have scores for all of: {', '.join(chosen)}.")
+    scores, costs = scores[kept], costs[kept]
+    means = np.nanmean(scores, axis=0)
+    prices = _mean_costs(costs)
+    best = chosen.index(strong) if strong is not None else int(np.lexsort((prices, -means))[0])
+    return Pool(
+        models=chosen,
+        prompts=tuple(rows[at].prompt for at in kept),
+        tasks=tuple(rows[at].task for at in kept),
+        tags=tuple(tags[at] for at in kept),
+        scores=scores,
+        costs_usd=costs,
+        strong=best,
+        cheap=int(np.argmin(prices)),
+    )
+
+
+def _columns(rows: Sequence[Row], models: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    scores = np.array([[_number(row.scores.get(model)) for model in models] for row in rows], np.float32)
+    costs = np.array([[_number(row.cost.get(model)) for model in models] for row in rows], np.float64)
+    return scores, costs
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _mean_costs(costs_usd: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean cost per model; the order of the models stands in where a price is unknown."""
+    known = ~np.isnan(costs_usd)
+    if not known.any(axis=0).all():
+        return np.arange(1.0, costs_usd.shape[1] + 1)
+    means: npt.NDArray[np.float64] = np.nansum(costs_usd, axis=0) / known.sum(axis=0)
+    return means
+
+
+def _extremes(rows: Sequence[Row], known: Sequence[str]) -> tuple[str, ...]:
+    scores, costs = _columns(rows, known)
+    means, prices = np.nanmean(scores, axis=0), _mean_costs(costs)
+    best = int(np.lexsort((prices, -means))[0])
+    low = int(np.argmin(prices))
+    if low == best:
+        raise DatasetError(f"{known[best]} is both the cheapest and the best model. Name others with --pool.")
+    return known[low], known[best]
+
+
+def mean_costs(pool: Pool, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    """What each model costs on the average of these rows, in USD."""
+    return _mean_costs(pool.costs_usd[rows])

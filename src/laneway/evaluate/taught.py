@@ -1,0 +1,115 @@
+"""A shelf as it would be after teaching it a set of examples, and what it says about a prompt.
+
+Owns: putting the shipped parts together: the embedder, the core's rows, the ridge, and `policy.knn`, which decides; and
+cross-fitted estimates, each made without the example it is about.
+Refuses: arithmetic of its own. Whatever is measured here is measured of the parts that serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from laneway import _core
+from laneway.embed import TAG_PULL, StaticEmbedder
+from laneway.evaluate.dataset import Pool
+from laneway.policy import knn, ridge
+from laneway.policy.knn import Candidate, Choice, Knobs, Question
+
+NEIGHBOURS = 150
+MOST_TAGS = 256
+
+Indices = npt.NDArray[np.intp]
+
+
+class Prompts(msgspec.Struct, frozen=True):
+    """Every prompt of a pool as the router sees it."""
+
+    vectors: npt.NDArray[np.float32]
+    texts: npt.NDArray[np.float32]
+    """The part that says what the text means, for rules that see nothing else."""
+    tags: npt.NDArray[np.uint16]
+
+
+def embed(pool: Pool) -> Prompts:
+    embedder = StaticEmbedder()
+    vectors = np.stack([embedder.embed(prompt) for prompt in pool.prompts])
+    texts = vectors[:, : -_core.SHAPE_DIMS].copy()
+    lengths = np.linalg.norm(texts, axis=1, keepdims=True)
+    texts /= np.maximum(lengths, 1e-9)
+    texts[lengths[:, 0] < 1e-6, 0] = 1.0  # a prompt without a known word is like its own kind only
+    numbers: dict[str, int] = {}
+    for tag in pool.tags:
+        if tag and len(numbers) < MOST_TAGS:
+            numbers.setdefault(tag, len(numbers) + 1)
+    return Prompts(vectors, texts, np.array([numbers.get(tag, 0) for tag in pool.tags], np.uint16))
+
+
+class Taught:
+    """What was learned from some rows of a pool. `examples` is how many a tenant has, where fewer are shown."""
+
+    def __init__(
+        self, pool: Pool, prompts: Prompts, rows: Indices, knobs: Knobs, *, examples: int | None = None
+    ) -> None:
+        self.prompts = prompts
+        self.knobs = knobs
+        vectors, labels, tags = prompts.vectors[rows], pool.scores[rows], prompts.tags[rows]
+        self.shelf = _core.Rows(vectors.shape[1], len(pool.models), TAG_PULL)
+        self.shelf.insert(rows.astype(np.int64), vectors, tags, labels)
+        self.examples = len(rows) if examples is None else examples
+        self.line = ridge.fit(vectors, labels, tags) if self.examples >= knobs.blend_from else None
+        sums, counts = self.shelf.totals()
+        self.candidates = tuple(
+            Candidate(name=name, column=at, mean=knn.expected_mean(sums[at], counts[at]), labels=counts[at])
+            for at, name in enumerate(pool.models)
+        )
+        self.default = pool.models[pool.strong]
+
+    def choose(self, row: int, knobs: Knobs | None = None, costs_nanos: Sequence[float] | None = None) -> Choice:
+        vector, tag = self.prompts.vectors[row], int(self.prompts.tags[row])
+        found = self.shelf.search(vector, NEIGHBOURS, tag)
+        candidates = self.candidates
+        if costs_nanos is not None:
+            candidates = tuple(
+                [
+                    Candidate(name=who.name, column=who.column, cost_nanos=cost, mean=who.mean, labels=who.labels)
+                    for who, cost in zip(candidates, costs_nanos, strict=True)
+                ]
+            )
+        line = None if self.line is None else self.line.expect(vector, tag)
+        question = Question(candidates=candidates, default=self.default, examples=self.examples, ridge=line)
+        return knn.choose(question, found, knobs or self.knobs)
+
+    def expect(self, rows: Indices) -> npt.NDArray[np.float64]:
+        """The expected quality of each model on each of these rows, as the choices say it."""
+        columns = {who.name: who.column for who in self.candidates}
+        expected = np.tile([who.mean for who in self.candidates], (len(rows), 1))
+        for at, row in enumerate(rows.tolist()):
+            for standing in self.choose(row).ranked:
+                expected[at, columns[standing.name]] = standing.quality
+        return expected
+
+    def likeness_bound(self, rows: Indices) -> float:
+        """Below which a prompt is of no known kind: by the examples themselves, each beside the others."""
+        means = []
+        for row in rows.tolist():
+            near = self.shelf.search(self.prompts.vectors[row], knn.LIKE + 1, int(self.prompts.tags[row]))
+            others = near.similarities[near.ids != row][: knn.LIKE]
+            means.append(float(others.mean()))
+        return knn.novelty_bound(means)
+
+
+def cross_fit(
+    pool: Pool, prompts: Prompts, rows: Indices, knobs: Knobs, chance: np.random.Generator, folds: int = 5
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+    """Expected qualities of these rows, each learned from the other folds, and the fold of each."""
+    fold_of = chance.permutation(np.arange(len(rows)) % folds)
+    expected = np.empty((len(rows), len(pool.models)))
+    for fold in range(folds):
+        inside = fold_of == fold
+        taught = Taught(pool, prompts, rows[~inside], knobs, examples=len(rows))
+        expected[inside] = taught.expect(rows[inside])
+    return expected, fold_of
