@@ -261,7 +261,10 @@ def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None
 
 def made(exchange: Exchange) -> int:
     """How many calls of providers this request has led to."""
-    return sum(attempt.called for attempt in exchange.attempts)
+    calls = 0
+    for attempt in exchange.attempts:
+        calls += attempt.called
+    return calls
 
 
 def _fixed_marks(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]]:
