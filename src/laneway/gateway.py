@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,17 @@ from typing import Any
 from starlette.middleware.cors import CORSMiddleware
 
 from laneway import __version__
+from laneway.alerts import Alerts, Overheard
 from laneway.api import routes
 from laneway.api.desk import Desk, Reloaded
+from laneway.board import Board
+from laneway.chat import Card
 from laneway.config import ConfigError
 from laneway.dialects import FRONTS
 from laneway.edge import App, Receive, Send
 from laneway.exchange import Scope
 from laneway.forward import Forward, Sign
+from laneway.keeper import Keeper
 from laneway.layout import Layout
 from laneway.loaded import Loaded, load
 from laneway.metrics import Metrics
@@ -77,10 +81,12 @@ class Gateway:
         self.store = store if store is not None else _opened(server)
         self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
         self.metrics = Metrics()
+        self.board = Board()
+        self.alerts = Alerts(self.store.notices, self.upstream, reports=self.store.reports)
         self.started_s = time.monotonic()
         self._plain = routes.app()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._refresh: asyncio.Task[None] | None = None
+        self._looks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
         self._has_keys = False
         self._swap(loaded)
@@ -90,7 +96,9 @@ class Gateway:
     def _swap(self, loaded: Loaded, before: Roster | None = None) -> None:
         """Builds everything for a configuration and puts it in force; requests in flight keep the old stack."""
         layout = loaded.layout
-        roster = Roster(layout, self.upstream, scale=loaded.scale)
+        self.board.configure(layout.hosts, layout.breaker, layout.denials)
+        self.alerts.use(layout.channels)
+        roster = Roster(layout, self.upstream, scale=loaded.scale, heard=self._heard)
         if before is not None:
             roster.inherit(before)
         gate = self._gate(layout)
@@ -105,6 +113,7 @@ class Gateway:
             gate=gate,
             admin=_admin_gate(layout),
             roster=roster,
+            board=self.board,
             store=self.store,
             upstream=self.upstream,
             metrics=self.metrics,
@@ -117,7 +126,7 @@ class Gateway:
     def _stack(self, layout: Layout, gate: Gate, signers: Mapping[str, Sign], scale: float) -> App:
         server = layout.settings.server
         app: App = Forward(self.upstream, signers=signers, agent=f"laneway/{__version__}")
-        app = FallbackMiddleware(app)
+        app = FallbackMiddleware(app, board=self.board)
         app = ShadowMiddleware(app)
         app = RouterMiddleware(app)
         app = StickyMiddleware(app, pins=self.store.pins)
@@ -130,7 +139,8 @@ class Gateway:
             body_limit_s=server.body_timeout * scale,
         )
         app = AuthMiddleware(app, gate=gate)
-        return ObserveMiddleware(app, journal=self.store.journal, metrics=self.metrics, version=layout.version)
+        journal = Overheard(self.store.journal, self.alerts)
+        return ObserveMiddleware(app, journal=journal, metrics=self.metrics, version=layout.version)
 
     def _gate(self, layout: Layout) -> Gate:
         server = layout.settings.server
@@ -217,14 +227,16 @@ class Gateway:
         self._start_refresh()
         await self.desk.roster.first_look(FIRST_LOOK_S)
         self._begin(self._watch_keys())
+        self.alerts.start()
         if self.desk.loaded.path is not None:
             self._begin(self._watch(self.desk.loaded.path))
 
     async def stop(self) -> None:
-        for task in [*self._tasks, *([self._refresh] if self._refresh is not None else [])]:
+        for task in [*self._tasks, *self._looks]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await self.alerts.close()
         await self.upstream.close()
         await self.store.close()
 
@@ -247,11 +259,19 @@ class Gateway:
             # With a gate that remembers nobody.
             self._put_in_force(self.desk.loaded)
 
+    def _heard(self, provider: str, cards: Sequence[Card]) -> None:
+        """A provider's list says how large its models really are."""
+        self.board.hear_models(provider, [(card.id, card.parameters, card.size_bytes) for card in cards])
+
     def _start_refresh(self) -> None:
-        if self._refresh is not None:
-            self._refresh.cancel()
-        every_s = self.desk.loaded.layout.settings.server.refresh
-        self._refresh = asyncio.get_running_loop().create_task(self.desk.roster.run(every_s))
+        """The looks at providers that belong to one configuration."""
+        for task in self._looks:
+            task.cancel()
+        loaded = self.desk.loaded
+        every_s = loaded.layout.settings.server.refresh
+        keeper = Keeper(loaded.layout, self.board, self.upstream, self.store.audit, scale=loaded.scale)
+        loop = asyncio.get_running_loop()
+        self._looks = [loop.create_task(self.desk.roster.run(every_s)), loop.create_task(keeper.run())]
 
     def _begin(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -134,6 +134,29 @@ class Pins(Protocol):
     async def put(self, tenant: str, trace: str, pin: Pin) -> None: ...
 
 
+class Audited(msgspec.Struct, frozen=True, kw_only=True):
+    """Something an operator, or a rule in his stead, did to the gateway."""
+
+    at_s: float
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, str | float | bool | None] = {}
+
+
+class Audit(Protocol):
+    """Who did what. Entries are only ever added."""
+
+    async def note(self, entry: Audited) -> None:
+        """Written when this returns."""
+
+    async def recent(self, limit: int, action: str | None = None) -> Sequence[Audited]:
+        """Newest first."""
+
+    async def latest(self, action: str) -> Sequence[Audited]:
+        """The last entry of this action for each subject."""
+
+
 class Journal(Protocol):
     """Outcomes, written behind. Never blocks, never raises; what it had to drop it counts."""
 

@@ -23,7 +23,6 @@ def attributes(outcome: Outcome, prefix: str = PREFIX) -> Mapping[str, object]:
     served = outcome.served
     usage = Usage()
     dearest = dearest_nanos(outcome)
-    failed = [attempt for attempt in attempts if attempt.failure is not None]
     for attempt in attempts:
         usage = added(usage, attempt.usage)
     return {
@@ -54,10 +53,20 @@ def attributes(outcome: Outcome, prefix: str = PREFIX) -> Mapping[str, object]:
         "gen_ai.usage.input_tokens": usage.input,
         "gen_ai.usage.output_tokens": usage.output,
         "gen_ai.usage.cache_read.input_tokens": usage.cache_read,
-        f"{prefix}.fallback_reason": failed[0].failure.kind.value if failed and failed[0].failure else None,
+        f"{prefix}.fallback_reason": fallback_reason(outcome),
         f"{prefix}.cost_usd": nanos_to_usd(outcome.cost_nanos),
         f"{prefix}.dearest_usd": nanos_to_usd(dearest) if dearest is not None else None,
     }
+
+
+def fallback_reason(outcome: Outcome) -> str | None:
+    """Why the first choice did not serve: it was not called, or it failed."""
+    ranked = outcome.decision.ranked if outcome.decision is not None else ()
+    first = ranked[0].name if ranked else None
+    for skipped in outcome.skipped:
+        if first is None or skipped.target.name == first:
+            return skipped.kind
+    return next((each.failure.kind.value for each in outcome.attempts if each.failure is not None), None)
 
 
 def added(one: Usage, other: Usage) -> Usage:

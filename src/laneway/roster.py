@@ -52,8 +52,10 @@ class Roster:
         *,
         scale: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        heard: Callable[[str, Sequence[Card]], None] | None = None,
     ) -> None:
         self.layout = layout
+        self._heard = heard
         self._upstream = upstream
         self._clock = clock
         self._clocks = Clocks(
@@ -99,6 +101,9 @@ class Roster:
     def _tell(self) -> None:
         listed: dict[str, Sequence[Card]] = {name: seen.cards for name, seen in self.seen.items()}
         self.layout.hear(listed, self.asleep())
+        for name, seen in self.seen.items():
+            if self._heard is not None and seen.awake:
+                self._heard(name, seen.cards)
 
     async def _ask(self, provider: Provider) -> None:
         seen = self.seen[provider.name]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from laneway.ports import Journal, Keys, Ledger, Pins, Reports
+from laneway.ports import Audit, Journal, Keys, Ledger, Pins, Reports
 from laneway.record import PREFIX
 from laneway.stores.schema import StoreError as StoreError
 
@@ -28,6 +28,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     pins: Pins
     journal: Journal
+    audit: Audit
     reports: Reports
     place: str
     starting: Callable[[], Awaitable[None]]
@@ -75,6 +76,7 @@ def _path(rest: str) -> Path:
 
 
 def _memory(prefix: str) -> Store:
+    from laneway.stores.audit import MemoryAudit
     from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryPins
 
     journal = MemoryJournal(prefix=prefix)
@@ -83,6 +85,7 @@ def _memory(prefix: str) -> Store:
         ledger=MemoryLedger(),
         pins=MemoryPins(),
         journal=journal,
+        audit=MemoryAudit(),
         reports=journal,
         place="memory (gone when it ends)",
         starting=_nothing,
@@ -95,6 +98,7 @@ async def _nothing() -> None:
 
 
 def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Callable[[], float]) -> Store:
+    from laneway.stores.sqlite.audit import SqliteAudit
     from laneway.stores.sqlite.database import Database
     from laneway.stores.sqlite.journal import SqliteJournal
     from laneway.stores.sqlite.keys import SqliteKeys
@@ -113,6 +117,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
         ledger=SqliteLedger(database),
         pins=SqlitePins(database),
         journal=journal,
+        audit=SqliteAudit(database),
         reports=journal,
         place=str(path),
         starting=database.start,

@@ -16,6 +16,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from laneway.board import Board
 from laneway.dialects import Dialect, Written, dialect
 from laneway.edge import LEFT
 from laneway.failure import Failure, FailureError, Kind, fail
@@ -49,6 +50,7 @@ class Desk(NamedTuple):
     gate: Gate
     admin: Gate | None
     roster: Roster
+    board: Board
     store: Store
     upstream: Upstream
     metrics: Metrics

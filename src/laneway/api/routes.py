@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from laneway.api import admin, health, models, page, usage
+from laneway.api import admin, health, hosts, models, page, usage
 from laneway.api.desk import refused
 from laneway.dialects import FRONTS
 from laneway.failure import Failure, Kind
@@ -36,6 +36,10 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/api/delete", ("DELETE",), models.unmanaged),
     ("/api/blobs/{digest:path}", ("HEAD", "POST"), models.unmanaged),
     ("/admin/v1/reload", ("POST",), admin.reload),
+    ("/admin/v1/health", ("GET",), hosts.health),
+    ("/admin/v1/maintenance", ("GET",), hosts.maintenance),
+    ("/admin/v1/maintenance", ("PUT",), hosts.maintain),
+    ("/admin/v1/audit", ("GET",), hosts.audit),
     ("/admin/v1/records", ("GET",), admin.records),
     ("/admin/v1/usage", ("GET",), usage.everybody),
     ("/admin/v1/keys", ("GET",), admin.keys),

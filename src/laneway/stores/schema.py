@@ -234,3 +234,20 @@ def create_usage(db: Connection) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
+
+
+@step
+def create_audit(db: Connection) -> None:
+    db.execute(
+        """
+        CREATE TABLE audit (
+            id INTEGER PRIMARY KEY,
+            at_s REAL NOT NULL,
+            actor TEXT NOT NULL,
+            action TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            detail TEXT NOT NULL
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX audit_by_subject ON audit (action, subject, id)")
