@@ -16,6 +16,7 @@ import msgspec
 from laneway.capacity import made_breaker, made_denials, made_hosts
 from laneway.catalog import Catalog, own_id
 from laneway.chains import Chains
+from laneway.channels import made_channels
 from laneway.chat import Card
 from laneway.config import ConfigError, Problem, joined, nearest, visible
 from laneway.places import Places, family_of, faults, price_faults, usd
@@ -58,6 +59,7 @@ class Layout:
         self.hosts = made_hosts(settings, self.providers, self.lanes, self._wrong, scale)
         self.denials = made_denials(settings, self._wrong)
         self.breaker = made_breaker(settings.breaker, scale)
+        self.channels = made_channels(settings, self._wrong)
         self.tenants, self.keys = self._made_tenants()
         self._check_names()
         if self._problems:

@@ -7,11 +7,10 @@ implementation; adapters live in `stores/` and `upstream/`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from laneway.policy.usage import Line, Question
 from laneway.route import Clocks as Clocks
 from laneway.route import Key, Outcome
 
@@ -169,8 +168,97 @@ class Journal(Protocol):
     def dropped(self) -> int: ...
 
 
+LABELS = ("day", "tenant", "key", "project", "lane", "provider", "model")
+"""What a report can be grouped and filtered by. A day is one of UTC; what is not known is an empty text."""
+
+
+class Figures(NamedTuple):
+    """What is added up. `cached` is the part of `input` that was read from a cache."""
+
+    requests: int = 0
+    failures: int = 0
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    cost_nanos: int = 0
+    dearest_nanos: int = 0
+    """What the same answers would have cost at the dearest candidate of each request."""
+
+    def plus(self, other: Figures) -> Figures:
+        return Figures(*map(sum, zip(self, other, strict=True)))
+
+
+class Line(NamedTuple):
+    """A row of a report, or one outcome's part in it; `labels` stand in the order in which they were asked for."""
+
+    labels: tuple[str, ...]
+    figures: Figures
+
+
+class Question(NamedTuple):
+    """What a report is to say: grouped by these labels, over these days (both included), where labels are so."""
+
+    by: tuple[str, ...]
+    first: str
+    last: str
+    where: Mapping[str, str] = {}
+
+    def takes(self, labels: Sequence[str]) -> bool:
+        """Whether a line with all labels belongs into it."""
+        if not self.first <= labels[0] <= self.last:
+            return False
+        return all(labels[LABELS.index(name)] == value for name, value in self.where.items())
+
+
 class Reports(Protocol):
     """What all outcomes add up to. Sums outlive the records that they were made from."""
 
     async def usage(self, question: Question) -> Sequence[Line]:
         """The rows of a report in the order of their labels; everything recorded before is in them."""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that people are told: once for each kind, subject, period and mark, whoever notices it again."""
+
+    kind: str
+    subject: str
+    period: str
+    facts: Mapping[str, str] = {}
+    mark: str = ""
+    """What tells two of the same kind in one period apart: a threshold, say."""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert for one channel, until it is sent or given up."""
+
+    id: str
+    """The same for every try, so that a receiver can tell a repetition."""
+    channel: str
+    kind: str
+    subject: str
+    period: str
+    facts: Mapping[str, str]
+    at_s: float
+    tries: int = 0
+    state: str = "waiting"
+    """"waiting", "sent" or "given up"."""
+    reason: str = ""
+
+
+class Notices(Protocol):
+    """Who was told what. Shared by all processes of a store, so that each notice is sent by one of them."""
+
+    async def put(self, notices: Sequence[Notice]) -> int:
+        """Takes in those whose id was never seen, and answers how many."""
+
+    async def take(self, channel: str, now_s: float, until_s: float) -> Notice | None:
+        """The oldest that is due, with this try counted; nobody else is given it before `until_s`."""
+
+    async def ended(self, notice_id: str, now_s: float, *, reason: str = "") -> None:
+        """It was sent; with a reason, it was given up."""
+
+    async def failed(self, notice_id: str, reason: str, again_s: float) -> None:
+        """It is due again at `again_s`."""
+
+    async def recent(self, limit: int) -> Sequence[Notice]:
+        """The newest first."""

@@ -15,6 +15,8 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1)]
 Ability = Literal["tools", "vision", "json", "schema", "prefill", "thinking", "logprobs", "cache", "documents", "embed"]
 
+AlertKind = Literal["spend", "cap", "kill", "breaker", "paid_fallback", "rollback", "summary"]
+
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Time limits of one call, in seconds. A table that leaves one out takes it from the next wider table."""
@@ -245,6 +247,31 @@ class TenantTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Quality against cost: 0 lowest cost, 1 highest quality."""
 
 
+class AlertTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somewhere people are told what happened. Each thing is told once for its period, whatever restarts."""
+
+    service: Literal["telegram", "slack", "webhook"] = "webhook"
+    """Who is called: a Telegram bot, a Slack incoming webhook, or a webhook of your own."""
+    url: str = ""
+    """Address of the webhook; unset, for Telegram: that of its API."""
+    token: str = ""
+    """Token of the Telegram bot."""
+    chat: str = ""
+    """Telegram chat that is written to."""
+    secret: str = ""
+    """Signs a webhook's body (`X-Laneway-Signature`); empty: it is not signed."""
+    kinds: tuple[AlertKind, ...] | None = None
+    """What is told: spend, cap, kill, breaker, paid_fallback, rollback, summary; unset: all."""
+    text: str = "{words}"
+    """What is written; `{words}`, `{kind}`, `{subject}`, `{period}` and `{channel}` are filled in."""
+    private: bool = False
+    """Whether the address may be one of the own network."""
+    summary_at: str = ""
+    """Hour of a daily summary of the day before (UTC), as `08:00`; empty: none."""
+    zone: str = "UTC"
+    """Time zone of that hour, as `Europe/Vienna`."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -264,3 +291,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which models are kept off which providers."""
     breaker: BreakerTable = BreakerTable()
     """When a model at a provider is left alone after timeouts."""
+    alerts: dict[str, AlertTable] = {}
+    """Where people are told what happened."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from laneway.ports import Audit, Journal, Keys, Ledger, Pins, Reports
+from laneway.ports import Audit, Journal, Keys, Ledger, Notices, Pins, Reports
 from laneway.record import PREFIX
 from laneway.stores.schema import StoreError as StoreError
 
@@ -30,6 +30,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     audit: Audit
     reports: Reports
+    notices: Notices
     place: str
     starting: Callable[[], Awaitable[None]]
     closing: Callable[[], Awaitable[None]]
@@ -77,7 +78,7 @@ def _path(rest: str) -> Path:
 
 def _memory(prefix: str) -> Store:
     from laneway.stores.audit import MemoryAudit
-    from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryPins
+    from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryNotices, MemoryPins
 
     journal = MemoryJournal(prefix=prefix)
     return Store(
@@ -87,6 +88,7 @@ def _memory(prefix: str) -> Store:
         journal=journal,
         audit=MemoryAudit(),
         reports=journal,
+        notices=MemoryNotices(),
         place="memory (gone when it ends)",
         starting=_nothing,
         closing=_nothing,
@@ -103,6 +105,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
     from laneway.stores.sqlite.journal import SqliteJournal
     from laneway.stores.sqlite.keys import SqliteKeys
     from laneway.stores.sqlite.ledger import SqliteLedger
+    from laneway.stores.sqlite.notices import SqliteNotices
     from laneway.stores.sqlite.pins import SqlitePins
 
     database = Database(path, clock=clock)
@@ -119,6 +122,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
         journal=journal,
         audit=SqliteAudit(database),
         reports=journal,
+        notices=SqliteNotices(database),
         place=str(path),
         starting=database.start,
         closing=close,

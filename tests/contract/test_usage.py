@@ -9,7 +9,9 @@ import pytest
 
 from laneway.chat import Usage
 from laneway.failure import Failure, Kind
-from laneway.policy.usage import Figures, Line, Question, Sums, lines_of
+from laneway.policy.report import shown
+from laneway.policy.usage import Sums, lines_of
+from laneway.ports import Figures, Line, Question
 from laneway.route import Attempt, Decision, Dropped, Outcome, Price, Target
 from laneway.store import Store, open_store
 from laneway.stores.sqlite.journal import SqliteJournal
@@ -95,12 +97,12 @@ async def test_saved_is_the_difference_to_the_dearest_candidate(store: Store) ->
     store.journal.record(routed(tried(CHEAP, 200_000)))
     (line,) = await report(store)
     assert line.figures.dearest_nanos == 100 * 9_000 + 20 * 45_000
-    assert line.figures.shown()["saved_usd"] == "0.0016"
+    assert shown(line.figures)["saved_usd"] == "0.0016"
     broke = Failure(kind=Kind.OVERLOADED, message="busy")
     store.journal.record(routed(tried(CHEAP, 50, failure=broke), failure=broke, status=503, tenant="bees"))
     store.journal.record(outcome(decision=None, attempts=(), cost_nanos=0, status=401, tenant="none", model="made up"))
     by_tenant = {line.labels[0]: line.figures for line in await report(store, "tenant")}
-    assert by_tenant["bees"].shown()["saved_usd"] == "0"
+    assert shown(by_tenant["bees"])["saved_usd"] == "0"
     assert by_tenant["bees"].failures == 1
     assert by_tenant["none"] == Figures(requests=1, failures=1)
 

@@ -29,6 +29,7 @@ TABLES = (
     ("[tenants.NAME]", settings.TenantTable),
     ("[denials.NAME]", settings.DenialTable),
     ("[breaker]", settings.BreakerTable),
+    ("[alerts.NAME]", settings.AlertTable),
 )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from laneway.failure import FailureError
-from laneway.policy.report import as_cells, as_csv, as_object, read_question
-from laneway.policy.usage import Figures, Line, Question
+from laneway.policy.report import as_cells, as_csv, as_object, read_question, shown
+from laneway.ports import Figures, Line, Question
 
 NOW = 1_700_000_000.0
 LINES = [
@@ -64,9 +64,9 @@ def test_the_report_for_a_program_is_exact() -> None:
             "cost_usd": "0.0006",
             "saved_usd": "0.001",
         },
-        {"day": "2023-11-15", "project": None, **Figures(1).shown()},
+        {"day": "2023-11-15", "project": None, **shown(Figures(1))},
     ]
-    assert made["total"] == Figures(3, 1, 100, 40, 20, 600_000, 1_600_000).shown()
+    assert made["total"] == shown(Figures(3, 1, 100, 40, 20, 600_000, 1_600_000))
 
 
 def test_the_report_for_a_spreadsheet_holds_no_formula() -> None:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from laneway.api.desk import caller_of, desk_of, endpoint, json, require_admin
 from laneway.failure import Kind, fail
 from laneway.policy.report import as_csv, as_object, read_question
-from laneway.policy.usage import Question
+from laneway.ports import Question
 
 
 @endpoint

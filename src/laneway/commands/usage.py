@@ -16,7 +16,7 @@ from laneway.commands.terminal import add_config, complain, say, say_rows, with_
 from laneway.failure import FailureError
 from laneway.loaded import load
 from laneway.policy.report import as_cells, as_csv, read_question
-from laneway.policy.usage import LABELS
+from laneway.ports import LABELS
 
 
 def add(commands: Any) -> None:

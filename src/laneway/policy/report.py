@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from laneway.failure import Kind, fail
-from laneway.policy.usage import LABELS, Figures, Line, Question, day_of
+from laneway.policy.price import nanos_to_usd
+from laneway.policy.usage import day_of
+from laneway.ports import LABELS, Figures, Line, Question
 
 USUAL_DAYS = 30
 MOST_DAYS = 3660
@@ -67,10 +69,10 @@ def as_object(question: Question, lines: Sequence[Line]) -> dict[str, object]:
         "to": question.last,
         "group_by": list(question.by),
         "data": [
-            {**{name: label or None for name, label in zip(question.by, labels, strict=True)}, **figures.shown()}
+            {**{name: label or None for name, label in zip(question.by, labels, strict=True)}, **shown(figures)}
             for labels, figures in lines
         ],
-        "total": total(lines).shown(),
+        "total": shown(total(lines)),
     }
 
 
@@ -78,20 +80,20 @@ def as_csv(question: Question, lines: Sequence[Line]) -> str:
     """The report for a spreadsheet, as RFC 4180 has it."""
     written = io.StringIO()
     writer = csv.writer(written)
-    writer.writerow([*question.by, *Figures().shown()])
+    writer.writerow([*question.by, *shown(Figures())])
     for labels, figures in lines:
-        writer.writerow([*map(_inert, labels), *figures.shown().values()])
+        writer.writerow([*map(_inert, labels), *shown(figures).values()])
     return written.getvalue()
 
 
 def as_cells(question: Question, lines: Sequence[Line]) -> list[tuple[str, ...]]:
     """The report for a person: a row of headings, the rows, and their total."""
-    empty = Figures().shown()
+    empty = shown(Figures())
     headings = (*question.by, *(name.removesuffix("_tokens").replace("_usd", " USD") for name in empty))
-    rows = [(*(label or "-" for label in labels), *map(str, figures.shown().values())) for labels, figures in lines]
+    rows = [(*(label or "-" for label in labels), *map(str, shown(figures).values())) for labels, figures in lines]
     if question.by:
         named = ("total", *[""] * (len(question.by) - 1))
-        rows.append((*named, *map(str, total(lines).shown().values())))
+        rows.append((*named, *map(str, shown(total(lines)).values())))
     return [headings, *rows]
 
 
@@ -100,6 +102,19 @@ def total(lines: Sequence[Line]) -> Figures:
     for line in lines:
         made = made.plus(line.figures)
     return made
+
+
+def shown(figures: Figures) -> dict[str, object]:
+    """Figures as reports say them; amounts are exact decimals, as text."""
+    return {
+        "requests": figures.requests,
+        "failures": figures.failures,
+        "input_tokens": figures.input,
+        "cached_tokens": figures.cached,
+        "output_tokens": figures.output,
+        "cost_usd": nanos_to_usd(figures.cost_nanos),
+        "saved_usd": nanos_to_usd(figures.dearest_nanos - figures.cost_nanos),
+    }
 
 
 def _inert(text: str) -> str:

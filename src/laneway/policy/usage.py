@@ -1,75 +1,23 @@
 """Usage: what outcomes add up to, by day and label, for reports.
 
-Owns: the labels and figures of a report, how one outcome is split into lines so that nothing is counted twice, what
+Owns: how one outcome is split into lines so that nothing is counted twice, what
 the dearest candidate would have cost for the same answer, and adding up in memory.
 Refuses: SQL, dates of its own (an outcome says when it was), prompts, and guesses: what has no price has no dearest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from time import gmtime, strftime
-from typing import NamedTuple
 
 from laneway.chat import Usage
-from laneway.policy.price import cost_nanos, nanos_to_usd
+from laneway.policy.price import cost_nanos
+from laneway.ports import LABELS, Figures, Line, Question
 from laneway.route import Attempt, Outcome
 
-LABELS = ("day", "tenant", "key", "project", "lane", "provider", "model")
-"""What a report can be grouped and filtered by. A day is one of UTC; what is not known is an empty text."""
 MOST_CHARS = 200
 MOST_LINES = 100_000
 """Lines kept in memory; the oldest make room."""
-
-
-class Figures(NamedTuple):
-    """What is added up. `cached` is the part of `input` that was read from a cache."""
-
-    requests: int = 0
-    failures: int = 0
-    input: int = 0
-    cached: int = 0
-    output: int = 0
-    cost_nanos: int = 0
-    dearest_nanos: int = 0
-    """What the same answers would have cost at the dearest candidate of each request."""
-
-    def plus(self, other: Figures) -> Figures:
-        return Figures(*map(sum, zip(self, other, strict=True)))
-
-    def shown(self) -> dict[str, object]:
-        """As reports say it; amounts are exact decimals, as text."""
-        return {
-            "requests": self.requests,
-            "failures": self.failures,
-            "input_tokens": self.input,
-            "cached_tokens": self.cached,
-            "output_tokens": self.output,
-            "cost_usd": nanos_to_usd(self.cost_nanos),
-            "saved_usd": nanos_to_usd(self.dearest_nanos - self.cost_nanos),
-        }
-
-
-class Line(NamedTuple):
-    """A row of a report, or one outcome's part in it; `labels` stand in the order in which they were asked for."""
-
-    labels: tuple[str, ...]
-    figures: Figures
-
-
-class Question(NamedTuple):
-    """What a report is to say: grouped by these labels, over these days (both included), where labels are so."""
-
-    by: tuple[str, ...]
-    first: str
-    last: str
-    where: Mapping[str, str] = {}
-
-    def takes(self, labels: Sequence[str]) -> bool:
-        """Whether a line with all labels belongs into it."""
-        if not self.first <= labels[0] <= self.last:
-            return False
-        return all(labels[LABELS.index(name)] == value for name, value in self.where.items())
 
 
 def day_of(at_s: float) -> str:

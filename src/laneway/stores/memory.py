@@ -1,6 +1,6 @@
 """The state ports held in memory: the default of a middleware mounted alone, and the plain twin in tests.
 
-Owns: keys, ledger, pins and journal of one process, bounded where callers choose the size.
+Owns: keys, ledger, pins, journal and notices of one process, bounded where callers choose the size.
 Refuses: surviving a restart, and sharing with another process.
 """
 
@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from laneway.policy.usage import Line, Question, Sums, lines_of
-from laneway.ports import Hold, Left, Pin
+from laneway.policy.usage import Sums, lines_of
+from laneway.ports import Hold, Left, Line, Notice, Pin, Question
 from laneway.record import PREFIX, attributes
 from laneway.route import Key, Outcome
 from laneway.stores.schema import HOLD_S, PIN_S, PINS_PER_TENANT, StoreError, matches
 
 MOST_SETTLED = 100_000
+MOST_NOTICES = 10_000
 
 
 class MemoryKeys:
@@ -176,3 +177,50 @@ class MemoryJournal:
             if matches(row, filters):
                 found.append(row)
         return found
+
+
+class MemoryNotices:
+    """Notices of one process; the oldest that ended make room."""
+
+    def __init__(self, *, most: int = MOST_NOTICES) -> None:
+        self._most = most
+        self._notices: dict[str, Notice] = {}
+        self._due_s: dict[str, float] = {}
+
+    async def put(self, notices: Sequence[Notice]) -> int:
+        new = [notice for notice in notices if notice.id not in self._notices]
+        for notice in new:
+            if len(self._notices) >= self._most:
+                oldest = next(iter(self._notices))
+                del self._notices[oldest]
+                self._due_s.pop(oldest, None)
+            self._notices[notice.id] = notice
+            self._due_s[notice.id] = notice.at_s
+        return len(new)
+
+    async def take(self, channel: str, now_s: float, until_s: float) -> Notice | None:
+        due = [
+            (due_s, place, name)
+            for place, (name, due_s) in enumerate(self._due_s.items())
+            if due_s <= now_s and self._notices[name].channel == channel
+        ]
+        if not due:
+            return None
+        name = min(due)[2]
+        self._due_s[name] = until_s
+        taken = self._notices[name]
+        self._notices[name] = msgspec.structs.replace(taken, tries=taken.tries + 1)
+        return self._notices[name]
+
+    async def ended(self, notice_id: str, now_s: float, *, reason: str = "") -> None:
+        if self._due_s.pop(notice_id, None) is not None:
+            state = "given up" if reason else "sent"
+            self._notices[notice_id] = msgspec.structs.replace(self._notices[notice_id], state=state, reason=reason)
+
+    async def failed(self, notice_id: str, reason: str, again_s: float) -> None:
+        if notice_id in self._due_s:
+            self._due_s[notice_id] = again_s
+            self._notices[notice_id] = msgspec.structs.replace(self._notices[notice_id], reason=reason)
+
+    async def recent(self, limit: int) -> Sequence[Notice]:
+        return sorted(self._notices.values(), key=lambda notice: notice.at_s)[::-1][:limit]

@@ -251,3 +251,47 @@ def create_audit(db: Connection) -> None:
         """
     )
     db.execute("CREATE INDEX audit_by_subject ON audit (action, subject, id)")
+
+
+@step
+def create_audit(db: Connection) -> None:
+    db.execute(
+        """
+        CREATE TABLE audit (
+            id INTEGER PRIMARY KEY,
+            at_s REAL NOT NULL,
+            actor TEXT NOT NULL,
+            action TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            detail TEXT NOT NULL
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX audit_by_subject ON audit (action, subject, id)")
+
+
+@step
+def create_notices(db: Connection) -> None:
+    """A notice is claimed by its id before it is sent, and stays: what was told once is not told again."""
+    db.execute(
+        """
+        CREATE TABLE notices (
+            id TEXT PRIMARY KEY,
+            channel TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            period TEXT NOT NULL,
+            facts TEXT NOT NULL,
+            at_s REAL NOT NULL,
+            tries INTEGER NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'given up')),
+            reason TEXT NOT NULL,
+            due_s REAL NOT NULL,
+            ended_s REAL
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX notices_by_due ON notices (channel, due_s) WHERE state = 'waiting'")
+
+
+

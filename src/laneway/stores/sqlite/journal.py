@@ -16,7 +16,8 @@ from functools import partial
 
 import msgspec
 
-from laneway.policy.usage import Line, Question, Sums, lines_of
+from laneway.policy.usage import Sums, lines_of
+from laneway.ports import Line, Question
 from laneway.record import PREFIX, attributes
 from laneway.route import Outcome
 from laneway.stores.schema import StoreError, filter_texts

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from laneway.policy.usage import LABELS, Figures, Line, Question
+from laneway.ports import LABELS, Figures, Line, Question
 
 AT_ONCE = 64
 """Rows in one statement: the loop waits for the interpreter no longer than they take."""

@@ -1,0 +1,243 @@
+"""Alerts on their way: noticed anywhere, written down once, sent from the background until somebody has them.
+
+Owns: the bounded queue between whoever notices something and the store, looking for what only sums can tell, one try
+at a time for each channel, and the daily summary.
+Refuses: the request path (nobody ever waits for it), words and waits (policy/alerts has them), and an address of the
+own network that was not allowed.
+
+Each notice is claimed in the store before it is sent and marked after it, so of many processes one sends it, and a
+restart repeats nothing. Only a process killed between the two is followed by a repetition, under the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from laneway.failure import FailureError, Kind, fail
+from laneway.policy.alerts import Channel, call_of, notices_of, paid_fallback, summary, summary_due, wait_s
+from laneway.policy.report import total
+from laneway.policy.usage import day_of
+from laneway.ports import Alert, Clocks, Journal, Notice, Notices, Question, Reports, Upstream
+from laneway.route import Outcome
+from laneway.wire.retry import read_retry_after
+
+MOST_QUEUED = 1000
+ROUND_S = 2.0
+"""Between two looks at the sums and at what is due."""
+CLOCKS = Clocks(connect_s=5.0, headers_s=10.0, first_content_s=10.0, between_chunks_s=5.0)
+TRY_S = 20.0
+"""The longest a try may take."""
+LENT_S = 60.0
+"""How long a notice belongs to the process that tries to send it."""
+CLOSE_S = 5.0
+MOST_READ = 65_536
+OWN = "its address is one of the own network; set private = true to allow it"
+DAY_S = 86_400.0
+log = logging.getLogger("laneway")
+
+Look = Callable[[float], Awaitable[Iterable[Alert]]]
+"""Finds alerts in what is stored; the same ones again and again do no harm."""
+
+
+class Alerts:
+    """Takes alerts from anybody on the loop; what `start` begins sends them. Without channels it does nothing."""
+
+    def __init__(
+        self,
+        notices: Notices,
+        upstream: Upstream,
+        *,
+        reports: Reports | None = None,
+        channels: Iterable[Channel] = (),
+        look: Look | None = None,
+        clock: Callable[[], float] = time.time,
+        round_s: float = ROUND_S,
+    ) -> None:
+        self.dropped = 0
+        """Alerts that found the queue full."""
+        self.look = look
+        self._notices = notices
+        self._upstream = upstream
+        self._reports = reports
+        self._channels: dict[str, Channel] = {}
+        self._clock = clock
+        self._round_s = round_s
+        self._queue: deque[Alert] = deque()
+        self._noticed = asyncio.Event()
+        self._closing = False
+        self._running: asyncio.Task[None] | None = None
+        self._told: dict[tuple[str, str, str], None] = {}
+        self.use(channels)
+
+    def use(self, channels: Iterable[Channel]) -> None:
+        """Puts the channels of a configuration in force."""
+        self._channels = {channel.name: channel for channel in channels}
+
+    def alert(self, kind: str, subject: str, period: str, facts: Mapping[str, str]) -> None:
+        """Something people want to know, once for the period. Never waits and never raises."""
+        if not self._channels:
+            return
+        if len(self._queue) >= MOST_QUEUED:
+            self.dropped += 1
+            return
+        self._queue.append(Alert(kind=kind, subject=subject, period=period, facts=facts))
+        self._noticed.set()
+
+    def hear(self, outcome: Outcome) -> None:
+        """Looks at a request that is over; most say nothing, in less than a microsecond."""
+        if not self._channels or len(outcome.attempts) < 2:
+            return
+        found = paid_fallback(outcome, day_of(outcome.at_s))
+        if found is None or (found.kind, found.subject, found.period) in self._told:
+            return
+        if len(self._told) >= MOST_QUEUED:
+            self._told.clear()
+        self._told[found.kind, found.subject, found.period] = None
+        self.alert(found.kind, found.subject, found.period, found.facts)
+
+    # --- running -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """On the loop that serves."""
+        self._running = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Ends after the try at hand; what was noticed is written down for the next start."""
+        self._closing = True
+        self._noticed.set()
+        running, self._running = self._running, None
+        if running is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await asyncio.shield(running)
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+        with suppress(FailureError):
+            await self._write_down(())
+
+    async def _run(self) -> None:
+        while not self._closing:
+            self._noticed.clear()
+            if self._channels or self._queue:
+                try:
+                    await self.round()
+                except FailureError as error:
+                    # The store could not be used; everything is looked for again.
+                    log.warning("alerts wait: %s", error.failure.message)
+                except Exception:
+                    log.exception("alerts wait: something unexpected happened")
+            if not self._closing:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._round_s):
+                        await self._noticed.wait()
+
+    async def round(self) -> None:
+        """One look at everything, and one try of whatever is due."""
+        now_s = self._clock()
+        found = list(await self.look(now_s)) if self.look is not None and self._channels else []
+        await self._write_down(found)
+        await self._summarise(now_s)
+        await asyncio.gather(*(self._send_due(channel) for channel in self._channels.values()))
+
+    async def _write_down(self, found: Iterable[Alert]) -> None:
+        now_s, channels = self._clock(), self._channels.values()
+        alerts = [*self._queue, *found]
+        queued = len(self._queue)
+        notices = [notice for alert in alerts for notice in notices_of(alert, channels, now_s)]
+        if notices:
+            await self._notices.put(notices)
+        # Only now: what could not be written stays queued.
+        for _ in range(queued):
+            self._queue.popleft()
+
+    async def _summarise(self, now_s: float) -> None:
+        due = [channel for channel in self._channels.values() if summary_due(channel, now_s)]
+        day = day_of(now_s - DAY_S)
+        if not due or self._reports is None or all(("summary", channel.name, day) in self._told for channel in due):
+            return
+        figures = total(await self._reports.usage(Question((), day, day)))
+        await self._notices.put(notices_of(summary(figures, day), due, now_s))
+        for channel in due:
+            self._told["summary", channel.name, day] = None
+
+    # --- one channel ---------------------------------------------------------------------------------------
+
+    async def _send_due(self, channel: Channel) -> None:
+        while not self._closing:
+            now_s = self._clock()
+            notice = await self._notices.take(channel.name, now_s, now_s + LENT_S)
+            if notice is None:
+                return
+            await self._try(channel, notice)
+
+    async def _try(self, channel: Channel, notice: Notice) -> None:
+        try:
+            async with asyncio.timeout(TRY_S):
+                status, asked_s = await self._send(channel, notice)
+            reason = "" if 200 <= status < 300 else f"status {status}"
+        except TimeoutError:
+            reason, asked_s = "no answer in time", None
+        except FailureError as error:
+            # Only the kind: whoever called may have named the address, and a path may hold a token.
+            reason, asked_s = OWN if error.failure.kind is Kind.FORBIDDEN else error.failure.kind.value, None
+        now_s = self._clock()
+        if not reason:
+            await self._notices.ended(notice.id, now_s)
+            return
+        after_s = wait_s(notice.tries, asked_s)
+        if after_s is None:
+            log.error("alert %s for channel %s was given up: %s", notice.kind, channel.name, reason)
+            await self._notices.ended(notice.id, now_s, reason=reason)
+            return
+        log.warning("alert %s for channel %s was not taken (%s); again later", notice.kind, channel.name, reason)
+        await self._notices.failed(notice.id, reason, now_s + after_s)
+
+    async def _send(self, channel: Channel, notice: Notice) -> tuple[int, float | None]:
+        if not channel.private and await _is_own(channel.origin):
+            raise fail(Kind.FORBIDDEN, OWN)
+        reply = await self._upstream.open(call_of(channel, notice, self._clock()), CLOCKS)
+        try:
+            # Read to its end, so that the connection can serve again.
+            size = 0
+            while size <= MOST_READ and (piece := await reply.read(CLOCKS.between_chunks_s)):
+                size += len(piece)
+            return reply.status, read_retry_after(reply.headers)
+        finally:
+            await reply.close()
+
+
+async def _is_own(origin: str) -> bool:
+    """Whether any address of a host is none of the public internet; one that cannot be resolved is for the engine."""
+    parts = urlsplit(origin)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return any(not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)
+
+
+class Overheard:
+    """A journal that lets Alerts hear what it records."""
+
+    def __init__(self, journal: Journal, alerts: Alerts) -> None:
+        self._journal = journal
+        self._alerts = alerts
+        self.recent = journal.recent
+
+    def record(self, outcome: Outcome) -> None:
+        self._journal.record(outcome)
+        self._alerts.hear(outcome)
+
+    @property
+    def dropped(self) -> int:
+        return self._journal.dropped
