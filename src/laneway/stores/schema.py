@@ -254,23 +254,6 @@ def create_audit(db: Connection) -> None:
 
 
 @step
-def create_audit(db: Connection) -> None:
-    db.execute(
-        """
-        CREATE TABLE audit (
-            id INTEGER PRIMARY KEY,
-            at_s REAL NOT NULL,
-            actor TEXT NOT NULL,
-            action TEXT NOT NULL,
-            subject TEXT NOT NULL,
-            detail TEXT NOT NULL
-        ) STRICT
-        """
-    )
-    db.execute("CREATE INDEX audit_by_subject ON audit (action, subject, id)")
-
-
-@step
 def create_notices(db: Connection) -> None:
     """A notice is claimed by its id before it is sent, and stays: what was told once is not told again."""
     db.execute(
