@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 
 from laneway.evaluate import curves
-from laneway.evaluate.contenders import MEASURED, Floats
+from laneway.evaluate.contenders import MEASURED, Lesson, expected_costs
 from laneway.evaluate.dataset import Pool, mean_costs
-from laneway.evaluate.taught import Indices, Prompts, Taught, cross_fit
+from laneway.evaluate.taught import Prompts, Taught, cross_fit
 from laneway.policy.dial import Outlook, keep_floor
 from laneway.policy.knn import Knobs
 from laneway.policy.verdict import Verdict, judge
@@ -48,36 +48,43 @@ def check_floor(
     """Each run learns from FLOOR_LABELS examples, sets its stance by them alone, and is judged on all others."""
     whole = np.flatnonzero((~np.isnan(pool.scores)).all(axis=1))
     labels = min(FLOOR_LABELS, len(whole) // 2)
-    kept, bills = [], []
+    kept: list[float] = []
+    bills: list[float] = []
     for run in range(runs):
-        chance = np.random.default_rng([seed, 1 << 21, run])
-        order = chance.permutation(whole)
-        learn, judged = order[:labels], order[labels : labels + FLOOR_JUDGED]
-        costs = mean_costs(pool, learn)
-        expected, _ = cross_fit(pool, prompts, learn, MEASURED, chance)
-        strong = int(np.argmax(pool.scores[learn].mean(axis=0))) if len(pool.models) > 2 else pool.strong
-        outlooks = [Outlook(row, (costs / costs[strong]).tolist()) for row in expected.tolist()]
-        stance = keep_floor(outlooks, pool.scores[learn].astype(np.float64).tolist(), strong, target)
-        knobs = Knobs(warm=0, weight=stance.weight, handicap=stance.handicap, strong=pool.models[strong])
-        taught = Taught(pool, prompts, learn, knobs)
-        served = _serve(taught, judged, costs * 1e9, strong)
-        scores = pool.scores[judged].astype(np.float64)
-        mine = scores[np.arange(len(judged)), served].mean()
-        kept.append(float(mine / max(scores[:, pool.strong].mean(), 1e-9)))
-        usd = pool.costs_usd[judged]
-        spent = np.where(np.isnan(usd), costs, usd)
-        bills.append(float(spent[np.arange(len(judged)), served].sum() / max(spent[:, pool.strong].sum(), 1e-12)))
+        order = np.random.default_rng([seed, 1 << 21, run]).permutation(whole)
+        chance = np.random.default_rng([seed, 1 << 21, run, 1])
+        lesson = Lesson(pool, prompts, order[:labels], order[labels : labels + FLOOR_JUDGED], chance)
+        share, bill = _run_floor(lesson, target)
+        kept.append(share)
+        bills.append(bill)
         done()
     below = sum(share < target - FLOOR_SLACK for share in kept)
-    bill = float(np.mean(bills)) if pool.price_known else None
-    return FloorCheck(target, runs, below, float(np.mean(kept)), bill, labels)
+    spent = float(np.mean(bills)) if pool.price_known else None
+    return FloorCheck(target, runs, below, float(np.mean(kept)), spent, labels)
 
 
-def _serve(taught: Taught, rows: Indices, costs_nanos: Floats, strong: int) -> Indices:
-    columns = {who.name: who.column for who in taught.candidates}
-    taught.default = taught.candidates[strong].name
-    costs = costs_nanos.tolist()
-    return np.array([columns[taught.choose(row, costs_nanos=costs).serves] for row in rows.tolist()], np.intp)
+def _run_floor(lesson: Lesson, target: float) -> tuple[float, float]:
+    """The shares of the strong's quality and of its bill."""
+    pool, learn, judged, strong = lesson.pool, lesson.learn, lesson.judge, lesson.pool.strong
+    means = mean_costs(pool, learn)
+    expected, _ = cross_fit(pool, lesson.prompts, learn, MEASURED, lesson.chance)
+    own_costs = (expected_costs(lesson._replace(judge=learn)) / means[strong]).tolist()
+    outlooks = [Outlook(row, costs) for row, costs in zip(expected.tolist(), own_costs, strict=True)]
+    stance = keep_floor(outlooks, pool.scores[learn].astype(np.float64).tolist(), strong, target)
+    knobs = Knobs(warm=0, weight=stance.weight, handicap=stance.handicap, strong=pool.models[strong])
+    taught = Taught(pool, lesson.prompts, learn, knobs)
+    columns = {name: at for at, name in enumerate(pool.models)}
+    costs_nanos = (expected_costs(lesson) * 1e9).tolist()
+    usual_nanos = float(means[strong]) * 1e9
+    served = [
+        columns[taught.choose(row, costs_nanos=costs, usual_nanos=usual_nanos).serves]
+        for row, costs in zip(judged.tolist(), costs_nanos, strict=True)
+    ]
+    everyone = np.arange(len(judged))
+    scores = pool.scores[judged].astype(np.float64)
+    usd = np.where(np.isnan(pool.costs_usd[judged]), means, pool.costs_usd[judged])
+    share = scores[everyone, served].mean() / max(scores[:, strong].mean(), 1e-9)
+    return float(share), float(usd[everyone, served].sum() / max(usd[:, strong].sum(), 1e-12))
 
 
 def reach_verdict(pool: Pool, prompts: Prompts, seed: int, done: Callable[[], None]) -> Verdict:

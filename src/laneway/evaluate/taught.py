@@ -68,7 +68,10 @@ class Taught:
         )
         self.default = pool.models[pool.strong]
 
-    def choose(self, row: int, knobs: Knobs | None = None, costs_nanos: Sequence[float] | None = None) -> Choice:
+    def choose(
+        self, row: int, *, costs_nanos: Sequence[float] | None = None, usual_nanos: float | None = None
+    ) -> Choice:
+        """What would be decided for this row; without costs, by quality alone."""
         vector, tag = self.prompts.vectors[row], int(self.prompts.tags[row])
         found = self.shelf.search(vector, NEIGHBOURS, tag)
         candidates = self.candidates
@@ -80,8 +83,14 @@ class Taught:
                 ]
             )
         line = None if self.line is None else self.line.expect(vector, tag)
-        question = Question(candidates=candidates, default=self.default, examples=self.examples, ridge=line)
-        return knn.choose(question, found, knobs or self.knobs)
+        question = Question(
+            candidates=candidates,
+            default=self.default,
+            usual_nanos=usual_nanos,
+            examples=self.examples,
+            ridge=line,
+        )
+        return knn.choose(question, found, self.knobs)
 
     def expect(self, rows: Indices) -> npt.NDArray[np.float64]:
         """The expected quality of each model on each of these rows, as the choices say it."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LIKE = 10
 """So many of the nearest examples say whether a prompt is of a known kind."""
 REFERENCE_NANOS = 1_000_000.0
-"""Costs are ratios to the default's; to a tenth of a cent where the default is free or has no price."""
+"""Costs are ratios to the default's; to a tenth of a cent where that is free or has no price."""
 
 
 class Declined(StrEnum):
@@ -76,6 +76,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     candidates: tuple[Candidate, ...]
     default: str
+    usual_nanos: float | None = None
+    """What a request of this tenant usually costs at the default: the unit of costs, so that a long prompt weighs more
+    than a short one. None: what this request would cost there."""
     pinned: str | None = None
     examples: int = 0
     ridge: Sequence[float] | None = None
@@ -209,10 +212,11 @@ def _stand(question: Question, warm: tuple[Candidate, ...], ballot: Ballot, knob
         ridge = dict(zip((candidate.name for candidate in question.candidates), question.ridge, strict=True))
         expected = [_mix(voted, ridge[who.name], knobs.blend) for voted, who in zip(expected, warm, strict=True)]
     default_nanos = next((who.cost_nanos for who in question.candidates if who.name == question.default), None)
-    base = default_nanos or REFERENCE_NANOS
+    unknown = 1.0 if default_nanos is None or not question.usual_nanos else default_nanos / question.usual_nanos
+    base = question.usual_nanos or default_nanos or REFERENCE_NANOS
     standings = []
     for at, (who, quality, effective) in enumerate(zip(warm, expected, ballot.effective, strict=True)):
-        ratio = 1.0 if who.cost_nanos is None else who.cost_nanos / base
+        ratio = unknown if who.cost_nanos is None else who.cost_nanos / base
         penalty = knobs.switch_penalty if question.pinned and who.name != question.pinned else 0.0
         penalty += knobs.handicap if who.name != knobs.strong else 0.0
         score = quality - knobs.weight * ratio - penalty
