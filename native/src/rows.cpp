@@ -11,10 +11,6 @@
 
 #include "laneway/shortlist.hpp"
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace laneway {
 namespace {
 
@@ -27,7 +23,6 @@ constexpr std::size_t kWorthCompacting = 64;
 constexpr float kFloatError = 1e-6f;
 // From so many rows on the centre stays: it would hardly move, and coding all rows anew would be felt.
 constexpr std::size_t kLastCentre = 4096;
-constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 
 // Floats as integers that sort the same way (IEEE 754: sign and magnitude).
 std::uint32_t ordered(float value) {
@@ -69,15 +64,7 @@ float check_pull(float pull) {
   return pull;
 }
 
-std::size_t blocks_of(std::size_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
-
 }  // namespace
-
-void ask_for_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t bytes) {
-#if defined(__linux__)
-  madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-}
 
 Rows::Rows(std::size_t dims, std::size_t columns, float tag_pull, const char* kernel)
     : dims_(check_range(dims, 1, kMaxDims, "dims")),
@@ -102,10 +89,10 @@ std::size_t Rows::size() const {
 std::size_t Rows::bytes() const {
   const std::shared_lock lock(mutex_);
   constexpr std::size_t kPerPlace = 3 * sizeof(void*) + sizeof(std::pair<std::int64_t, std::uint32_t>);
-  return sizeof(Rows) + codes_.capacity() + (scales_.capacity() + biases_.capacity()) * sizeof(float) + tags_.capacity() * sizeof(std::uint16_t) +
-         living_.capacity() * sizeof(std::uint16_t) + exact_.capacity() * sizeof(float) +
-         ids_.capacity() * sizeof(std::int64_t) + labels_.capacity() * sizeof(float) + places_.size() * kPerPlace +
-         places_.bucket_count() * sizeof(void*);
+  std::size_t sum = sizeof(Rows) + dead_.capacity() * sizeof(std::uint32_t) + places_.size() * kPerPlace +
+                    places_.bucket_count() * sizeof(void*);
+  for (const Slab& slab : slabs_) sum += slab.bytes();
+  return sum;
 }
 
 bool Rows::contains(std::int64_t id) const {
@@ -130,50 +117,35 @@ void Rows::check(const Batch& batch) const {
   if (used_ + count > kMaxRows) throw std::invalid_argument("rows: too many");
 }
 
+// The last slab grows by a quarter, and to its full size if more rows follow.
 void Rows::make_room(std::size_t rows) {
-  const std::size_t room = blocks_of(rows) * kBlockRows;
-  codes_.reserve(room * coder_.groups() * kGroup / 2);
-  scales_.reserve(room);
-  biases_.reserve(room);
-  tags_.reserve(room);
-  living_.reserve(room / kBlockRows);
-  exact_.reserve(room * dims_);
-  ids_.reserve(room);
-  labels_.reserve(room * columns_);
-  places_.reserve(rows);
-}
-
-void Rows::grow(std::size_t rows) {
-  const std::size_t room = blocks_of(rows) * kBlockRows;
-  if (room <= ids_.size()) return;
-  // By a quarter, not by doubling: a thousand shelves at rest should not hold twice what they need.
-  if (room > ids_.capacity()) make_room(std::max(room, used_ + used_ / 4));
-  codes_.resize(room * coder_.groups() * kGroup / 2);
-  scales_.resize(room);
-  biases_.resize(room);
-  tags_.resize(room);
-  living_.resize(room / kBlockRows);
-  exact_.resize(room * dims_);
-  ids_.resize(room);
-  labels_.resize(room * columns_, kMissing);
+  for (std::size_t slab = 0; slab * Slab::kRows < rows; ++slab) {
+    const std::size_t need = std::min(rows - slab * Slab::kRows, Slab::kRows);
+    if (slab == slabs_.size()) slabs_.emplace_back();
+    if (need > slabs_[slab].room)
+      slabs_[slab].grow(std::clamp(slabs_[slab].room * 5 / 4, need, Slab::kRows), dims_, coder_.groups(), columns_);
+  }
 }
 
 void Rows::reserve(std::size_t rows) {
   const std::unique_lock lock(mutex_);
-  make_room(check_range(rows, 0, kMaxRows, "rows"));
+  check_range(rows, 0, kMaxRows, "rows");
+  make_room(rows);
+  places_.reserve(rows);
 }
 
 // A row is coded as its difference from the centre, so that what all rows have in common costs no precision:
 // q.w = (q - c).(w - c) + c.w + a number that is the same for all w.
 void Rows::encode(std::size_t row) {
   thread_local std::vector<float> difference;
-  const std::span<const float> vector = exact(row);
-  const float norm = tags_[row] ? tagged_norm_ : 1.0f;
+  const auto [slab, at] = place(row);
+  const float* const vector = slab.exact.data() + at * dims_;
+  const float norm = slab.tags[at] ? tagged_norm_ : 1.0f;
   difference.resize(dims_);
   for (std::size_t dim = 0; dim < dims_; ++dim) difference[dim] = vector[dim] / norm - centre_[dim];
-  std::uint8_t* const block = codes_.data() + row / kBlockRows * coder_.groups() * kGroupBytes;
-  scales_[row] = coder_.encode(difference, block + row % kBlockRows * kGroup / 2);
-  biases_[row] = kernel_->dot(centre_.data(), vector.data(), dims_) / norm;
+  std::uint8_t* const block = slab.codes.data() + at / kBlockRows * coder_.groups() * kGroupBytes;
+  slab.scales[at] = coder_.encode(difference, block + at % kBlockRows * kGroup / 2);
+  slab.biases[at] = kernel_->dot(centre_.data(), vector, dims_) / norm;
 }
 
 // Moves the centre to the mean of all rows and codes them anew.
@@ -181,10 +153,10 @@ void Rows::centre() {
   std::vector<double> sums(dims_);
   double squares = 0;
   for (std::size_t row = 0; row < used_; ++row) {
-    const double norm = tags_[row] ? tagged_norm_ : 1.0;
-    const std::span<const float> vector = exact(row);
-    for (std::size_t dim = 0; dim < dims_; ++dim) sums[dim] += vector[dim] / norm;
-    squares += lives(row) ? 1 / (norm * norm) : 0;
+    const auto [slab, at] = place(row);
+    const double norm = slab.tags[at] ? tagged_norm_ : 1.0;
+    for (std::size_t dim = 0; dim < dims_; ++dim) sums[dim] += slab.exact[at * dims_ + dim] / norm;
+    squares += slab.lives(at) ? 1 / (norm * norm) : 0;
   }
   const double count = static_cast<double>(std::max<std::size_t>(places_.size(), 1));
   double square = 0;
@@ -197,130 +169,124 @@ void Rows::centre() {
   next_centre_ = used_ < kLastCentre ? 2 * used_ : kMaxRows + 1;
 }
 
-void Rows::count_labels(std::size_t row, int sign) {
+void Rows::count_labels(std::span<const float> labels, int sign) {
   for (std::size_t column = 0; column < columns_; ++column) {
-    const float label = labels_[row * columns_ + column];
-    if (std::isnan(label)) continue;
-    totals_.sums[column] += sign * static_cast<double>(label);
+    if (std::isnan(labels[column])) continue;
+    totals_.sums[column] += sign * static_cast<double>(labels[column]);
     totals_.counts[column] += sign;
     // What additions of floats leave behind must not outlive the last label.
     if (totals_.counts[column] == 0) totals_.sums[column] = 0;
   }
 }
 
-void Rows::put(std::size_t row, std::span<const float> vector, std::uint16_t tag, const float* labels) {
-  tags_[row] = tag;
-  std::ranges::copy(vector, exact_.begin() + static_cast<std::ptrdiff_t>(row * dims_));
-  for (std::size_t column = 0; column < columns_; ++column)
-    labels_[row * columns_ + column] = labels ? labels[column] : kMissing;
-  count_labels(row, 1);
+std::size_t Rows::take_row() {
+  if (dead_.empty()) return used_++;
+  const std::size_t row = dead_.back();
+  dead_.pop_back();
+  return row;
+}
+
+// Everything of a row but its code.
+void Rows::put(std::size_t row, const Batch& batch, std::size_t from) {
+  const auto [slab, at] = place(row);
+  const std::span<float> labels(slab.labels.data() + at * columns_, columns_);
+  if (slab.lives(at)) count_labels(labels, -1);
+  slab.ids[at] = batch.ids[from];
+  slab.tags[at] = batch.tags.empty() ? std::uint16_t{0} : batch.tags[from];
+  std::copy_n(batch.vectors.data() + from * dims_, dims_, slab.exact.data() + at * dims_);
+  if (batch.labels.empty())
+    std::ranges::fill(labels, kMissing);
+  else
+    std::copy_n(batch.labels.data() + from * columns_, columns_, labels.begin());
+  count_labels(labels, 1);
+  slab.set_living(at, true);
 }
 
 void Rows::insert(const Batch& batch) {
   const std::unique_lock lock(mutex_);
   check(batch);
-  grow(used_ + batch.ids.size());
+  const std::size_t more = batch.ids.size() - std::min(batch.ids.size(), dead_.size());
+  make_room(used_ + more);
+  if (const std::size_t size = places_.size() + batch.ids.size(); size > places_.bucket_count()) places_.reserve(2 * size);
   thread_local std::vector<std::size_t> touched;
-  touched.clear();
+  touched.resize(batch.ids.size());
   for (std::size_t at = 0; at < batch.ids.size(); ++at) {
-    const auto [place, fresh] = places_.try_emplace(batch.ids[at], static_cast<std::uint32_t>(used_));
-    const std::size_t row = place->second;
-    if (!fresh) count_labels(row, -1);
-    put(row, batch.vectors.subspan(at * dims_, dims_), batch.tags.empty() ? std::uint16_t{0} : batch.tags[at],
-        batch.labels.empty() ? nullptr : batch.labels.data() + at * columns_);
-    touched.push_back(row);
-    if (!fresh) continue;
-    ids_[row] = batch.ids[at];
-    living_[row / kBlockRows] = static_cast<std::uint16_t>(living_[row / kBlockRows] | 1u << row % kBlockRows);
-    ++used_;
+    const auto [known, fresh] = places_.try_emplace(batch.ids[at]);
+    if (fresh) known->second = static_cast<std::uint32_t>(take_row());
+    touched[at] = known->second;
+    put(touched[at], batch, at);
   }
   if (used_ >= next_centre_) return centre();
   for (const std::size_t row : touched) encode(row);
 }
 
 void Rows::clear(std::size_t row) {
-  tags_[row] = 0;
-  ids_[row] = 0;
-  living_[row / kBlockRows] = static_cast<std::uint16_t>(living_[row / kBlockRows] & ~(1u << row % kBlockRows));
-  float* const vector = exact_.data() + row * dims_;
-  std::fill(vector, vector + dims_, 0.0f);
+  const auto [slab, at] = place(row);
+  slab.tags[at] = 0;
+  slab.ids[at] = 0;
+  slab.set_living(at, false);
+  std::fill_n(slab.exact.data() + at * dims_, dims_, 0.0f);
+  std::fill_n(slab.labels.data() + at * columns_, columns_, kMissing);
   encode(row);
-  std::fill_n(labels_.begin() + static_cast<std::ptrdiff_t>(row * columns_), columns_, kMissing);
 }
 
 std::size_t Rows::erase(std::span<const std::int64_t> ids) {
   const std::unique_lock lock(mutex_);
-  std::size_t erased = 0;
+  const std::size_t before = places_.size();
   for (const std::int64_t id : ids) {
-    const auto place = places_.find(id);
-    if (place == places_.end()) continue;
-    count_labels(place->second, -1);
-    clear(place->second);
-    places_.erase(place);
-    ++erased;
+    const auto known = places_.find(id);
+    if (known == places_.end()) continue;
+    const auto [slab, at] = place(known->second);
+    count_labels({slab.labels.data() + at * columns_, columns_}, -1);
+    clear(known->second);
+    dead_.push_back(known->second);
+    places_.erase(known);
   }
-  const std::size_t dead = used_ - places_.size();
-  if (dead >= kWorthCompacting && dead * 4 >= used_) compact();
+  const std::size_t erased = before - places_.size();
+  if (dead_.size() >= kWorthCompacting && dead_.size() * 2 >= used_) compact();
   return erased;
 }
 
 void Rows::move(std::size_t from, std::size_t to) {
-  tags_[to] = tags_[from];
-  ids_[to] = ids_[from];
-  living_[to / kBlockRows] = static_cast<std::uint16_t>(living_[to / kBlockRows] | 1u << to % kBlockRows);
-  std::copy_n(exact_.data() + from * dims_, dims_, exact_.data() + to * dims_);
-  std::copy_n(labels_.data() + from * columns_, columns_, labels_.data() + to * columns_);
+  const Place old = place(from), now = place(to);
+  now.slab.tags[now.at] = old.slab.tags[old.at];
+  now.slab.ids[now.at] = old.slab.ids[old.at];
+  now.slab.set_living(now.at, true);
+  std::copy_n(old.slab.exact.data() + old.at * dims_, dims_, now.slab.exact.data() + now.at * dims_);
+  std::copy_n(old.slab.labels.data() + old.at * columns_, columns_, now.slab.labels.data() + now.at * columns_);
   encode(to);
-  places_[ids_[to]] = static_cast<std::uint32_t>(to);
+  places_[now.slab.ids[now.at]] = static_cast<std::uint32_t>(to);
   clear(from);
 }
 
+// Closes the gaps, keeps the order, and gives back what lies behind. Done when half are gaps: each deletion has then paid
+// for moving one row.
 void Rows::compact() {
   std::size_t to = 0;
   for (std::size_t from = 0; from < used_; ++from) {
-    if (!lives(from)) continue;
+    const auto [slab, at] = place(from);
+    if (!slab.lives(at)) continue;
     if (from != to) move(from, to);
     ++to;
   }
   used_ = to;
+  dead_.clear();
+  while (slabs_.size() > 1 && (slabs_.size() - 1) * Slab::kRows >= used_) slabs_.pop_back();
 }
 
 void Rows::widen(std::size_t columns) {
   const std::unique_lock lock(mutex_);
   check_range(columns, columns_, kMaxColumns, "columns");
-  std::vector<float> wider(ids_.size() * columns, kMissing);
-  for (std::size_t row = 0; row < used_; ++row)
-    std::copy_n(labels_.data() + row * columns_, columns_, wider.data() + row * columns);
-  labels_ = std::move(wider);
+  for (Slab& slab : slabs_) slab.widen(columns_, columns);
   totals_.sums.resize(columns);
   totals_.counts.resize(columns);
   columns_ = columns;
 }
 
-float Rows::similarity(std::span<const float> query, std::uint16_t tag, std::size_t row) const {
-  float raw = kernel_->dot(query.data(), exact_.data() + row * dims_, dims_);
-  if (tag != 0 && tags_[row] == tag) raw += tag_pull_;
-  return raw / ((tag ? tagged_norm_ : 1.0f) * (tags_[row] ? tagged_norm_ : 1.0f));
-}
-
-// Rows become keys that sort by similarity. They lie far apart: each is asked for while earlier ones are computed.
-void Rows::rank(std::span<const float> query, std::uint16_t tag, std::span<const std::uint32_t> rows,
-                std::vector<std::uint64_t>& keys) const {
-  constexpr std::size_t kAhead = 6;
-  const auto ask = [&](std::uint32_t row) {
-    const auto* const bytes = reinterpret_cast<const char*>(exact_.data() + row * dims_);
-    for (std::size_t line = 0; line < dims_ * sizeof(float); line += 64) __builtin_prefetch(bytes + line);
-  };
-  for (const std::uint32_t row : rows.first(std::min(kAhead, rows.size()))) ask(row);
-  for (std::size_t at = 0; at < rows.size(); ++at) {
-    if (at + kAhead < rows.size()) ask(rows[at + kAhead]);
-    keys.push_back(key_of(similarity(query, tag, rows[at]), rows[at]));
-  }
-}
-
 // Rows that may be among the `count` nearest.
 std::span<const std::uint32_t> Rows::shortlist(std::span<const float> query, std::uint16_t tag, std::size_t count) const {
   thread_local Shortlist list;
+  thread_local std::vector<ScanTask> tasks;
   thread_local std::vector<float> difference;
   thread_local std::vector<std::int8_t> values;
   difference.resize(dims_);
@@ -331,19 +297,40 @@ std::span<const std::uint32_t> Rows::shortlist(std::span<const float> query, std
   }
   const float scale = coder_.encode_query(difference, values);
   const float per_score = scale > 0 ? 1 / scale : 1;
-  const ScanTask task{codes_.data(),
-                      scales_.data(),
-                      biases_.data(),
-                      tags_.data(),
-                      living_.data(),
-                      values.data(),
-                      coder_.groups(),
-                      kMiddle * static_cast<float>(std::accumulate(values.begin(), values.end(), 0)),
-                      per_score,
-                      tag,
-                      tag_pull_ / tagged_norm_ * per_score};
+  const float offset = kMiddle * static_cast<float>(std::accumulate(values.begin(), values.end(), 0));
+  tasks.clear();
+  for (std::size_t first = 0; first < used_; first += Slab::kRows) {
+    const Slab& slab = slabs_[first / Slab::kRows];
+    const std::size_t blocks = (std::min(used_ - first, Slab::kRows) + kBlockRows - 1) / kBlockRows;
+    tasks.push_back({blocks, static_cast<std::uint32_t>(first), slab.codes.data(), slab.scales.data(), slab.biases.data(),
+                     slab.tags.data(), slab.living.data(), values.data(), coder_.groups(), offset, per_score, tag,
+                     tag_pull_ / tagged_norm_ * per_score});
+  }
   const float error = coder_.error() * std::sqrt(square) * spread_ + kFloatError;
-  return list.find(*kernel_, task, blocks_of(used_), count, error * per_score);
+  return list.find(*kernel_, tasks, count, error * per_score);
+}
+
+float Rows::similarity(std::span<const float> query, std::uint16_t tag, std::size_t row) const {
+  const auto [slab, at] = place(row);
+  float raw = kernel_->dot(query.data(), slab.exact.data() + at * dims_, dims_);
+  if (tag != 0 && slab.tags[at] == tag) raw += tag_pull_;
+  return raw / ((tag ? tagged_norm_ : 1.0f) * (slab.tags[at] ? tagged_norm_ : 1.0f));
+}
+
+// Rows become keys that sort by similarity. They lie far apart: each is asked for while earlier ones are computed.
+void Rows::rank(std::span<const float> query, std::uint16_t tag, std::span<const std::uint32_t> rows,
+                std::vector<std::uint64_t>& keys) const {
+  constexpr std::size_t kAhead = 6;
+  const auto ask = [&](std::uint32_t row) {
+    const auto [slab, at] = place(row);
+    const auto* const bytes = reinterpret_cast<const char*>(slab.exact.data() + at * dims_);
+    for (std::size_t line = 0; line < dims_ * sizeof(float); line += 64) __builtin_prefetch(bytes + line);
+  };
+  for (const std::uint32_t row : rows.first(std::min(kAhead, rows.size()))) ask(row);
+  for (std::size_t at = 0; at < rows.size(); ++at) {
+    if (at + kAhead < rows.size()) ask(rows[at + kAhead]);
+    keys.push_back(key_of(similarity(query, tag, rows[at]), rows[at]));
+  }
 }
 
 void Rows::search(std::span<const float> query, std::uint16_t tag, std::size_t count, Neighbours& out) const {
@@ -363,10 +350,10 @@ void Rows::search(std::span<const float> query, std::uint16_t tag, std::size_t c
   out.similarities.resize(found);
   out.labels.resize(found * columns_);
   for (std::size_t at = 0; at < found; ++at) {
-    const std::size_t row = row_of(keys[at]);
-    out.ids[at] = ids_[row];
+    const auto [slab, here] = place(row_of(keys[at]));
+    out.ids[at] = slab.ids[here];
     out.similarities[at] = score_of(keys[at]);
-    const float* const labels = labels_.data() + row * columns_;
+    const float* const labels = slab.labels.data() + here * columns_;
     for (std::size_t column = 0; column < columns_; ++column) out.labels[at * columns_ + column] = labels[column];
   }
 }

@@ -108,7 +108,8 @@ std::size_t scan_avx512vnni(const ScanTask& task, std::size_t first, std::size_t
                        _mm512_set1_ps(task.weight),
                        _mm512_set1_ps(task.pull),
                        _mm256_set1_epi16(static_cast<short>(task.tag)),
-                       _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)};
+                       _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(task.first_row)),
+                                        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))};
   for (; first + kStrip <= last && out.size + kStripRows <= out.capacity; first += kStrip)
     scan_strip<kStrip>(task, with, first, out);
   if (first + kStrip <= last) return first;

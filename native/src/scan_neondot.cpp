@@ -32,7 +32,7 @@ inline void take(float32x4_t scores, const ScanTask& task, std::size_t row, floa
     const std::size_t here = row + at;
     if (!(listed[at] > threshold) || !(task.living[here / kBlockRows] >> here % kBlockRows & 1)) continue;
     out.scores[out.size] = listed[at];
-    out.rows[out.size++] = static_cast<std::uint32_t>(here);
+    out.rows[out.size++] = task.first_row + static_cast<std::uint32_t>(here);
   }
 }
 

@@ -56,7 +56,7 @@ std::size_t scan_portable(const ScanTask& task, std::size_t first, std::size_t l
       if (task.tag != 0 && task.tags[at] == task.tag) score += task.pull;
       if (!(score > threshold) || !(task.living[first] >> row & 1)) continue;
       out.scores[out.size] = score;
-      out.rows[out.size++] = static_cast<std::uint32_t>(at);
+      out.rows[out.size++] = task.first_row + static_cast<std::uint32_t>(at);
     }
   }
   return first;

@@ -100,33 +100,42 @@ void Shortlist::tighten(float last) {
 
 void Shortlist::sweep(const NamedKernel& kernel, const ScanTask& task, std::size_t first, std::size_t last) {
   while (first < last) {
+    if (size_ + kStripRows > scores_.size()) tighten(floor_of(count_));
     Catch caught{scores_.data(), rows_.data(), size_, scores_.size()};
     first = kernel.scan(task, first, last, threshold_, caught);
     size_ = caught.size;
-    if (first < last) tighten(floor_of(count_));
   }
 }
 
+void Shortlist::sweep_all(const NamedKernel& kernel, std::span<const ScanTask> tasks) {
+  size_ = 0;
+  for (const ScanTask& task : tasks) sweep(kernel, task, 0, task.blocks);
+}
+
 // A threshold that the best should pass with few others, from blocks picked at even steps.
-float Shortlist::guess(const NamedKernel& kernel, const ScanTask& task, std::size_t blocks) {
+float Shortlist::guess(const NamedKernel& kernel, std::span<const ScanTask> tasks) {
+  std::size_t blocks = 0;
+  for (const ScanTask& task : tasks) blocks += task.blocks;
   const std::size_t sampled = std::max(kSampleRows / kBlockRows, blocks / kSampleShare);
   if (blocks < 3 * sampled) return kNone;
   const double expected = static_cast<double>(count_) * static_cast<double>(sampled) / static_cast<double>(blocks);
   const auto rank = static_cast<std::size_t>(expected + 2 * std::sqrt(expected) + 2);
   if (rank * 2 > sampled * kBlockRows) return kNone;
-  for (std::size_t at = 0; at < sampled; ++at) {
-    const std::size_t block = at * blocks / sampled;
-    if (size_ + kStripRows > scores_.size()) keep_above(floor_of(rank));
-    if (size_ + kStripRows > scores_.size()) break;
-    sweep(kernel, task, block, block + 1);
+  const std::size_t step = blocks / sampled;
+  std::size_t next = 0;
+  for (const ScanTask& task : tasks) {
+    for (; next < task.blocks; next += step) {
+      if (size_ + kStripRows > scores_.size()) keep_above(floor_of(rank));
+      if (size_ + kStripRows > scores_.size()) break;
+      sweep(kernel, task, next, next + 1);
+    }
+    next -= task.blocks;
   }
-  const float last = floor_of(rank);
-  size_ = 0;
-  return below(last);
+  return below(floor_of(rank));
 }
 
-std::span<const std::uint32_t> Shortlist::find(const NamedKernel& kernel, const ScanTask& task, std::size_t blocks,
-                                               std::size_t count, float error) {
+std::span<const std::uint32_t> Shortlist::find(const NamedKernel& kernel, std::span<const ScanTask> tasks, std::size_t count,
+                                               float error) {
   count_ = count;
   most_ = most_for(count);
   margin_ = kErrors * error;
@@ -134,14 +143,13 @@ std::span<const std::uint32_t> Shortlist::find(const NamedKernel& kernel, const 
   if (scores_.size() < room) scores_.resize(room), rows_.resize(room);
   size_ = 0;
   threshold_ = kNone;
-  const float guessed = guess(kernel, task, blocks);
+  const float guessed = guess(kernel, tasks);
   threshold_ = guessed;
-  sweep(kernel, task, 0, blocks);
+  sweep_all(kernel, tasks);
   float found = floor_of(count_);
   if (below(found) < guessed) {
-    size_ = 0;
     threshold_ = below(found);
-    sweep(kernel, task, 0, blocks);
+    sweep_all(kernel, tasks);
     found = floor_of(count_);
   }
   tighten(found);

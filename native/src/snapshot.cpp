@@ -89,12 +89,12 @@ std::vector<std::uint8_t> Rows::save() const {
   std::uint8_t* at = write(out.data(), &header, 1);
   const auto each_living = [&](const auto& visit) {
     for (std::size_t row = 0; row < used_; ++row)
-      if (lives(row)) visit(row);
+      if (const auto [slab, here] = place(row); slab.lives(here)) visit(slab, here);
   };
-  each_living([&](std::size_t row) { at = write(at, &ids_[row], 1); });
-  each_living([&](std::size_t row) { at = write(at, &tags_[row], 1); });
-  each_living([&](std::size_t row) { at = write(at, exact(row).data(), dims_); });
-  each_living([&](std::size_t row) { at = write(at, labels_.data() + row * columns_, columns_); });
+  each_living([&](const Slab& slab, std::size_t here) { at = write(at, &slab.ids[here], 1); });
+  each_living([&](const Slab& slab, std::size_t here) { at = write(at, &slab.tags[here], 1); });
+  each_living([&](const Slab& slab, std::size_t here) { at = write(at, slab.exact.data() + here * dims_, dims_); });
+  each_living([&](const Slab& slab, std::size_t here) { at = write(at, slab.labels.data() + here * columns_, columns_); });
   const std::uint64_t sum = checksum(std::span(out).first(out.size() - sizeof(std::uint64_t)));
   write(at, &sum, 1);
   return out;
@@ -115,18 +115,12 @@ void Rows::load(std::span<const std::uint8_t> bytes) {
   fresh.insert({ids, vectors, tags, labels});
   const std::unique_lock lock(mutex_);
   columns_ = fresh.columns_;
+  slabs_.swap(fresh.slabs_);
   used_ = fresh.used_;
-  codes_.swap(fresh.codes_);
-  scales_.swap(fresh.scales_);
-  biases_.swap(fresh.biases_);
+  dead_.swap(fresh.dead_);
   centre_.swap(fresh.centre_);
   spread_ = fresh.spread_;
   next_centre_ = fresh.next_centre_;
-  tags_.swap(fresh.tags_);
-  living_.swap(fresh.living_);
-  exact_.swap(fresh.exact_);
-  ids_.swap(fresh.ids_);
-  labels_.swap(fresh.labels_);
   places_.swap(fresh.places_);
   std::swap(totals_, fresh.totals_);
 }

@@ -139,6 +139,42 @@ TEST(labels_follow_their_rows_through_widening_and_compaction) {
   check::near(rows.totals().sums[0], 249.5, 1e-3);
 }
 
+TEST(rows_in_many_slabs_come_and_go_and_give_their_memory_back) {
+  Random random(9);
+  constexpr std::size_t kCount = 12000, kDims = 8;
+  const std::vector<float> all = units(random, kCount, kDims);
+  Rows rows(kDims, 0, kPull);
+  rows.insert({numbers(kCount), all, {}, {}});
+  std::vector<std::uint16_t> untagged(kCount);
+  CHECK(recall(rows, all, untagged, row(all, 7, kDims), 0, 50) >= 0.9);
+  const std::size_t full = rows.bytes();
+  const std::vector<std::int64_t> most = numbers(9000, 3000);
+  CHECK(rows.erase(most) == 9000 && rows.size() == 3000 && rows.bytes() < full / 2);
+  Neighbours found;
+  for (std::size_t at = 0; at < 3000; at += 97) {
+    rows.search(row(all, at, kDims), 0, 1, found);
+    CHECK(found.ids[0] == static_cast<std::int64_t>(at));
+  }
+  rows.insert({most, std::span(all).subspan(3000 * kDims), {}, {}});
+  for (std::size_t at = 0; at < kCount; at += 97) {
+    rows.search(row(all, at, kDims), 0, 1, found);
+    CHECK(found.ids[0] == static_cast<std::int64_t>(at));
+  }
+}
+
+TEST(a_deleted_rows_place_is_taken_again) {
+  Random random(10);
+  Rows rows(16, 0, kPull);
+  rows.insert({numbers(100), units(random, 100, 16), {}, {}});
+  const std::size_t full = rows.bytes();
+  for (std::int64_t id = 0; id < 2000; ++id) {
+    CHECK(rows.erase(std::span(&id, 1)) == 1);
+    const std::int64_t next = id + 100;
+    rows.insert({std::span(&next, 1), units(random, 1, 16), {}, {}});
+  }
+  CHECK(rows.size() == 100 && rows.bytes() <= full + 1024);
+}
+
 TEST(bad_input_changes_nothing) {
   Random random(5);
   const std::vector<float> good = units(random, 2, 8);

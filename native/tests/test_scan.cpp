@@ -30,7 +30,7 @@ struct Case {
   ScanTask task(std::uint16_t tag) const {
     std::int32_t sum = 0;
     for (const std::int8_t value : query) sum += value;
-    return {codes.data(), scales.data(), biases.data(), tags.data(), living.data(), query.data(), groups,
+    return {blocks, 1000, codes.data(), scales.data(), biases.data(), tags.data(), living.data(), query.data(), groups,
             kMiddle * static_cast<float>(sum), 3.5f, tag, 2.25f};
   }
 
@@ -55,7 +55,7 @@ void compare(const NamedKernel& kernel, const Case& made, std::uint16_t tag, flo
     const float score = made.score(task, row);
     if (!(score > threshold) || !(made.living[row / kBlockRows] >> row % kBlockRows & 1)) continue;
     expected.push_back(score);
-    expected_rows.push_back(row);
+    expected_rows.push_back(task.first_row + row);
   }
   std::vector<float> scores(room), all;
   std::vector<std::uint32_t> rows(room), all_rows;

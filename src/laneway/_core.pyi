@@ -93,7 +93,7 @@ class Table:
         """
 
 class Neighbours:
-    """What a search found, nearest first; equally near rows in the order of their first insertion."""
+    """What a search found, nearest first; equally near rows in the order they lie, which a snapshot keeps."""
 
     def __len__(self) -> int: ...
     @property

@@ -2,13 +2,11 @@
 //
 // Owns a table of rows: for each a 4-bit copy that is scanned and the float32 original that decides, an id, a tag and one
 // label per column (NaN where there is none). Rows may be inserted, replaced and deleted at any time; a deleted row's
-// content is overwritten at once, its place is closed later. All methods may be called from several threads.
+// content is overwritten at once and its place is taken by a later one. All methods may be called from several threads.
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
-#include <limits>
-#include <new>
+#include <deque>
 #include <shared_mutex>
 #include <span>
 #include <unordered_map>
@@ -16,34 +14,9 @@
 
 #include "laneway/code.hpp"
 #include "laneway/scan.hpp"
+#include "laneway/slab.hpp"
 
 namespace laneway {
-
-// A wish that only some systems know, and that changes no result.
-void ask_for_huge_pages(void* memory, std::size_t bytes);
-
-// Memory on cache lines, so that a register's load never straddles two; much of it on huge pages, because the rows that
-// are looked at exactly lie far apart, and finding each one's page would take longer than reading it.
-template <typename T>
-struct LineAllocator {
-  using value_type = T;
-  static constexpr std::align_val_t kLine{64};
-  static constexpr std::align_val_t kHuge{std::size_t{2} << 20};
-  static constexpr std::size_t kMuch = std::size_t{8} << 20;
-
-  LineAllocator() = default;
-  template <typename U>
-  LineAllocator(const LineAllocator<U>&) {}
-  T* allocate(std::size_t count) {
-    const std::size_t bytes = count * sizeof(T);
-    if (bytes < kMuch) return static_cast<T*>(::operator new(bytes, kLine));
-    void* const memory = ::operator new(bytes, kHuge);
-    ask_for_huge_pages(memory, bytes);
-    return static_cast<T*>(memory);
-  }
-  void deallocate(T* at, std::size_t count) { ::operator delete(at, count * sizeof(T) < kMuch ? kLine : kHuge); }
-  bool operator==(const LineAllocator&) const { return true; }
-};
 
 // Rows to be inserted, side by side. `tags` and `labels` may be empty: no tag, no label.
 struct Batch {
@@ -53,7 +26,7 @@ struct Batch {
   std::span<const float> labels;
 };
 
-// What a search found, nearest first; equally near rows in the order of their first insertion.
+// What a search found, nearest first; equally near rows in the order they lie, which a snapshot keeps.
 struct Neighbours {
   std::vector<std::int64_t> ids;
   std::vector<float> similarities;
@@ -103,18 +76,23 @@ class Rows {
   void load(std::span<const std::uint8_t> bytes);
 
  private:
+  // A row is counted through all slabs; this is where it lies.
+  struct Place {
+    Slab& slab;
+    std::size_t at;
+  };
+
+  Place place(std::size_t row) const { return {slabs_[row / Slab::kRows], row % Slab::kRows}; }
   void check(const Batch& batch) const;
   void make_room(std::size_t rows);
-  void grow(std::size_t rows);
-  void put(std::size_t row, std::span<const float> vector, std::uint16_t tag, const float* labels);
+  std::size_t take_row();
+  void put(std::size_t row, const Batch& batch, std::size_t at);
   void encode(std::size_t row);
   void centre();
   void clear(std::size_t row);
   void move(std::size_t from, std::size_t to);
   void compact();
-  void count_labels(std::size_t row, int sign);
-  bool lives(std::size_t row) const { return living_[row / kBlockRows] >> row % kBlockRows & 1; }
-  std::span<const float> exact(std::size_t row) const { return {exact_.data() + row * dims_, dims_}; }
+  void count_labels(std::span<const float> labels, int sign);
   std::span<const std::uint32_t> shortlist(std::span<const float> query, std::uint16_t tag, std::size_t count) const;
   void rank(std::span<const float> query, std::uint16_t tag, std::span<const std::uint32_t> rows,
             std::vector<std::uint64_t>& keys) const;
@@ -128,18 +106,12 @@ class Rows {
 
   mutable std::shared_mutex mutex_;
   std::size_t columns_;
-  std::size_t used_ = 0;           // rows, dead ones included
-  std::vector<float> centre_;      // what the codes are differences from
-  float spread_ = 1;               // how long those differences are
-  std::size_t next_centre_ = 64;   // at so many rows the centre is computed anew
-  std::vector<std::uint8_t, LineAllocator<std::uint8_t>> codes_;
-  std::vector<float, LineAllocator<float>> scales_;
-  std::vector<float, LineAllocator<float>> biases_;
-  std::vector<std::uint16_t, LineAllocator<std::uint16_t>> tags_;
-  std::vector<std::uint16_t> living_;
-  std::vector<float, LineAllocator<float>> exact_;
-  std::vector<std::int64_t> ids_;
-  std::vector<float> labels_;
+  mutable std::deque<Slab> slabs_;
+  std::size_t used_ = 0;  // rows, dead ones included
+  std::vector<std::uint32_t> dead_;
+  std::vector<float> centre_;     // what the codes are differences from
+  float spread_ = 1;              // how long those differences are
+  std::size_t next_centre_ = 64;  // at so many rows the centre is computed anew
   std::unordered_map<std::int64_t, std::uint32_t> places_;
   Totals totals_;
 };

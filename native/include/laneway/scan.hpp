@@ -23,9 +23,11 @@ inline constexpr float kMiddle = 7.5f;
 // So many free places a kernel needs before it takes the next blocks.
 inline constexpr std::size_t kStripRows = 64;
 
-// What is scanned, and for what. A row's score is (dot(query, codes) - offset) x its scale + weight x its bias, plus `pull`
+// What is scanned, and for what; `first_row` is the number that its first row goes by. A row's score is (dot(query, codes) - offset) x its scale + weight x its bias, plus `pull`
 // where tags are equal.
 struct ScanTask {
+  std::size_t blocks;
+  std::uint32_t first_row;
   const std::uint8_t* codes;
   const float* scales;          // one per row
   const float* biases;          // one per row
@@ -47,7 +49,7 @@ struct Catch {
   std::size_t capacity;
 };
 
-// Catches the living rows that score above `threshold`, from block `first` on, until `last` or until fewer than kStripRows
+// Catches the living rows that score above `threshold`, from block `first` on, before block `last` and until fewer than kStripRows
 // places are free. Returns the block to go on with.
 using ScanKernel = std::size_t (*)(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out);
 

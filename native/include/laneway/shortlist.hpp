@@ -16,14 +16,14 @@ namespace laneway {
 // Kept between searches of one thread, so that a search allocates nothing once it is warm.
 class Shortlist {
  public:
-  // Rows to look at for the `count` best; `error` is the standard deviation of a score's error. At least `count` rows come
+  // Rows to look at for the `count` best of all tasks; `error` is the standard deviation of a score's error. At least `count` rows come
   // back, if so many live. Valid until the next call.
-  std::span<const std::uint32_t> find(const NamedKernel& kernel, const ScanTask& task, std::size_t blocks, std::size_t count,
-                                      float error);
+  std::span<const std::uint32_t> find(const NamedKernel& kernel, std::span<const ScanTask> tasks, std::size_t count, float error);
 
  private:
   void sweep(const NamedKernel& kernel, const ScanTask& task, std::size_t first, std::size_t last);
-  float guess(const NamedKernel& kernel, const ScanTask& task, std::size_t blocks);
+  void sweep_all(const NamedKernel& kernel, std::span<const ScanTask> tasks);
+  float guess(const NamedKernel& kernel, std::span<const ScanTask> tasks);
   float floor_of(std::size_t rank) const;
   float below(float score) const;
   void keep_above(float threshold);
