@@ -67,6 +67,12 @@ def read(front: str, body: bytes) -> list[Event]:
     return [event for frame in reader.feed(body) + reader.end() for event in frame.events]
 
 
+def tells_a_fault(front: str, body: bytes) -> bool:
+    """Whether the bytes themselves end with an error: a caller must not have to guess it from a missing end."""
+    last = [event for frame in dialect(front).reader(Op.CHAT).feed(body) for event in frame.events][-1]
+    return isinstance(last, Faulted)
+
+
 def words(told: list[Event]) -> str:
     return "".join(event.text for event in told if isinstance(event, TextDelta))
 
@@ -253,7 +259,7 @@ def test_a_fault_after_content_is_an_error_frame_and_no_success(front: str, prov
     assert answer.status == 200
     told = read(front, answer.body)
     assert words(told) == "7 * 8"
-    assert [type(event) for event in told[-1:]] == [Faulted]
+    assert tells_a_fault(front, answer.body)
     assert not any(terminator in answer.body for terminator in TERMINATORS)
     assert caller.finished
     made = attempt_of(caller)
@@ -271,7 +277,7 @@ def test_an_error_the_provider_tells_after_content_is_told_on_in_the_callers_for
     error = frames(provider, [Faulted(failure(Kind.OVERLOADED))], end=False)
     caller, _, app = stream(front, [*pieces, *error, HANG], provider=provider)
     answer = run(caller.call(app))
-    assert isinstance(read(front, answer.body)[-1], Faulted)
+    assert tells_a_fault(front, answer.body)
     assert not any(terminator in answer.body for terminator in TERMINATORS)
 
 
@@ -280,7 +286,7 @@ def test_an_end_without_its_finish_is_a_cut(front: str, provider: str) -> None:
     pieces = frames(provider, events("7 * ", "8", usage=None, finish=False), end=False)
     caller, _, app = stream(front, [*pieces], provider=provider)
     answer = run(caller.call(app))
-    assert isinstance(read(front, answer.body)[-1], Faulted)
+    assert tells_a_fault(front, answer.body)
     assert not any(terminator in answer.body for terminator in TERMINATORS)
     assert attempt_of(caller).failure.kind is Kind.CUT  # type: ignore[union-attr]
 
@@ -293,7 +299,7 @@ def test_half_a_frame_is_never_passed_on(front: str, provider: str) -> None:
     told = read(front, answer.body)
     assert words(told) in ("7 * 8", "7 * ")
     assert b"never" not in answer.body
-    assert isinstance(told[-1], Faulted)
+    assert tells_a_fault(front, answer.body)
 
 
 @pairs
@@ -303,7 +309,7 @@ def test_content_and_fault_in_one_read_are_both_told(front: str, provider: str) 
     answer = run(caller.call(app))
     told = read(front, answer.body)
     assert words(told) == "7 * "
-    assert isinstance(told[-1], Faulted)
+    assert tells_a_fault(front, answer.body)
 
 
 def test_without_its_done_an_openai_stream_with_a_finish_is_whole() -> None:
