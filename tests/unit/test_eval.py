@@ -76,7 +76,7 @@ def test_a_run_prints_a_table_and_writes_stable_keys(
     assert found["verdict"]["routable"] is True
     assert found["verdict"]["sentence"] in said.out
     root = ET.fromstring(picture.read_text())
-    assert len([part for part in root if part.tag.endswith("polyline")]) == 4
+    assert len([part for part in root if part.tag.endswith("polyline")]) == 5
 
 
 def test_ours_finds_what_there_is_to_find(labelled: Path) -> None:
@@ -158,6 +158,18 @@ def test_unknown_prices_leave_bills_open(tmp_path: Path, capsys: pytest.CaptureF
     (ours,) = json.loads((tmp_path / "o.json").read_bytes())["rules"]
     assert (ours["cost95"], ours["cost98"]) == (None, None)
     assert ours["gain"] > 0
+
+
+def test_prompts_of_any_kind_and_models_that_are_free(tmp_path: Path) -> None:
+    rows = [{**row, "cost": {"small": 0, "large": 0}} for row in _rows(120, routable=True)]
+    for at, prompt in enumerate(("", "\x00", "  ", "\u4f60\u597d", "\U0001f600" * 3000)):
+        rows[at]["prompt"] = prompt
+    pool = _pool(rows, tmp_path)
+    prompts = taught.embed(pool)
+    for figures in Trial(pool, prompts, Plan(sizes=(50,), splits=1)).run():
+        assert figures.gain == 0
+    assert checks.check_floor(pool, prompts, 0.9, 1, 1, lambda: None).runs == 1
+    assert not checks.reach_verdict(pool, prompts, 1, lambda: None).routable
 
 
 # --- curves -------------------------------------------------------------------------------------------------

@@ -68,14 +68,15 @@ def _run_floor(lesson: Lesson, target: float) -> tuple[float, float]:
     pool, learn, judged, strong = lesson.pool, lesson.learn, lesson.judge, lesson.pool.strong
     means = mean_costs(pool, learn)
     expected, _ = cross_fit(pool, lesson.prompts, learn, MEASURED, lesson.chance)
-    own_costs = (expected_costs(lesson._replace(judge=learn)) / means[strong]).tolist()
+    unit = float(means[strong]) or 1.0
+    own_costs = (expected_costs(lesson._replace(judge=learn)) / unit).tolist()
     outlooks = [Outlook(row, costs) for row, costs in zip(expected.tolist(), own_costs, strict=True)]
     stance = keep_floor(outlooks, pool.scores[learn].astype(np.float64).tolist(), strong, target)
     knobs = Knobs(warm=0, weight=stance.weight, handicap=stance.handicap, strong=pool.models[strong])
     taught = Taught(pool, lesson.prompts, learn, knobs)
     columns = {name: at for at, name in enumerate(pool.models)}
     costs_nanos = (expected_costs(lesson) * 1e9).tolist()
-    usual_nanos = float(means[strong]) * 1e9
+    usual_nanos = unit * 1e9
     served = [
         columns[taught.choose(row, costs_nanos=costs, usual_nanos=usual_nanos).serves]
         for row, costs in zip(judged.tolist(), costs_nanos, strict=True)

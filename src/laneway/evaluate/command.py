@@ -172,4 +172,7 @@ def _plot(parsed: argparse.Namespace, pool: Pool, plan: Plan, trial: Trial) -> N
     judged = trials.split(pool, plan.seed, 0).judge
     alone = curves.singles(pool.scores[judged].astype("float64"), trial.costs_usd[judged])
     singles = list(zip(pool.models, alone.costs.tolist(), alone.quality.tolist(), strict=True))
-    parsed.plot.write_text(draw(f"Cost and quality: {parsed.data.name}", trial.drawn, singles), encoding="utf-8")
+    hull = alone.hull(pool.strong)
+    mixed = trials.Drawn("random", tuple(hull.costs.tolist()), tuple(hull.quality.tolist()))
+    title = f"Cost and quality: {parsed.data.name}"
+    parsed.plot.write_text(draw(title, [mixed, *trial.drawn], singles), encoding="utf-8")

@@ -19,6 +19,10 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 
+TIED = 1e-9
+"""Levels closer than this differ by rounding only."""
+
+
 class Walk(NamedTuple):
     """Every prompt's first model and all changes, in the order in which costs cease to count."""
 
@@ -32,7 +36,8 @@ class Walk(NamedTuple):
 
 def walk_all(qualities: Floats, costs: Floats, strong: int) -> Walk:
     """`costs` has one row for each prompt, or one for all of them."""
-    rows = costs.tolist() if costs.ndim == 2 else [costs.tolist()] * len(qualities)
+    unit = float(costs[..., strong].mean()) or 1.0
+    rows = (costs / unit).tolist() if costs.ndim == 2 else [(costs / unit).tolist()] * len(qualities)
     first = np.empty(len(qualities), np.intp)
     levels: list[float] = []
     steps: list[tuple[int, int, int]] = []
@@ -45,7 +50,7 @@ def walk_all(qualities: Floats, costs: Floats, strong: int) -> Walk:
     order = np.argsort(falling, kind="stable")
     table = np.array(steps, np.intp).reshape(-1, 3)[order]
     sorted_levels = falling[order]
-    ends = np.flatnonzero(np.append(sorted_levels[1:] > sorted_levels[:-1] + 1e-12, True)) if steps else order
+    ends = np.flatnonzero(np.append(sorted_levels[1:] > sorted_levels[:-1] + TIED, True)) if steps else order
     return Walk(first, table[:, 0], table[:, 1], table[:, 2], ends)
 
 

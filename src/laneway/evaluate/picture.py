@@ -14,7 +14,7 @@ from laneway.evaluate.trial import Drawn
 WIDTH, HEIGHT = 720, 460
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 60
 MOST_POINTS = 160
-COLOURS = {"ours": "#0a7f5a", "knn5": "#b3541e", "clusters16": "#7a4fbf", "length": "#8a8a8a", "oracle": "#c9a227"}
+COLOURS = {"ours": "#0a7f5a", "knn5": "#b3541e", "clusters16": "#7a4fbf", "length": "#8a8a8a", "random": "#999"}
 STYLE = """\
 <style>text{font:13px system-ui,sans-serif;fill:#333}.axis{stroke:#999}.grid{stroke:#ddd}svg{background:#fff}
 @media(prefers-color-scheme:dark){text{fill:#ddd}.grid{stroke:#333}svg{background:#161616}}</style>"""
@@ -34,7 +34,10 @@ def draw(title: str, lines: Sequence[Drawn], singles: Sequence[tuple[str, float,
     ]
     for number, line in enumerate(shown):
         colour = COLOURS.get(line.rule, "#555")
-        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{scale.points(line)}"/>')
+        dashed = ' stroke-dasharray="5 4"' if line.rule == "random" else ""
+        parts.append(
+            f'<polyline fill="none" stroke="{colour}" stroke-width="2"{dashed} points="{scale.points(line)}"/>'
+        )
         height = HEIGHT - BOTTOM - 14 - 18 * (len(shown) - number)
         parts.append(f'<text x="{WIDTH - 150}" y="{height}" style="fill:{colour}">{escape(WORDS[line.rule])}</text>')
     for name, cost, score in singles:
@@ -74,5 +77,5 @@ class _Scale:
         parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>')
         middle = (LEFT + WIDTH - RIGHT) / 2
         parts.append(f'<text x="{middle}" y="{HEIGHT - 16}" text-anchor="middle">USD per 1,000 requests</text>')
-        parts.append(f'<text x="18" y="{TOP - 4}">quality</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="22" text-anchor="end">quality</text>')
         return parts
