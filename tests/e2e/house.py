@@ -96,9 +96,9 @@ def embedding(provider: str) -> str:
 
 
 @contextmanager
-def asking_ollama(url: str) -> Iterator[ollama.Client]:
+def asking_ollama(url: str, headers: Mapping[str, str] | None = None) -> Iterator[ollama.Client]:
     """The real client; it has no way to close what it opened."""
-    client = ollama.Client(url)
+    client = ollama.Client(url, headers=dict(headers or {}))
     try:
         yield client
     finally:

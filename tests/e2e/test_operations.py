@@ -8,9 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import anthropic
 import httpx
+import ollama
+import openai
 import pytest
 
 from tests.e2e.house import ADMIN, ANSWER, QUESTION, asking_ollama
@@ -49,8 +53,8 @@ def lines_of(response: httpx.Response) -> Iterator[str]:
     return (line.removeprefix("data: ") for line in response.iter_lines() if line)
 
 
-def streaming(gateway: Served) -> httpx.Client:
-    return httpx.Client(base_url=gateway.url, timeout=PATIENCE_S)
+def streaming(gateway: Served) -> AbstractContextManager[httpx.Response]:
+    return gateway.client.stream("POST", f"{gateway.url}/v1/chat/completions", json=BODY)
 
 
 def said_in(pieces: list[str]) -> str:
@@ -215,19 +219,18 @@ def test_a_changed_file_is_noticed_where_that_is_asked_for(tmp_path: Path) -> No
 
 
 def test_what_is_under_way_finishes_on_the_configuration_it_began_with(gateway: Served) -> None:
-    with streaming(gateway) as client:
-        before = gateway.version()
-        with client.stream("POST", "/v1/chat/completions", json=BODY) as response:
-            pieces = [next(lines := lines_of(response))]
-            rewrite(gateway, config("new").replace('accepts = ["sim-*"]', "").replace("sim-small", "sim-medium"))
-            assert gateway.post("/admin/v1/reload", headers=ADMIN).json()["reloaded"]
-            assert gateway.version() != before
-            assert gateway.chat(SLOW).status_code == 404
-            pieces += lines
-        assert said_in(pieces) == COUNTED
-        assert response.headers["x-laneway-config"] == before
-        records = gateway.get("/admin/v1/records", headers=ADMIN).json()["data"]
-        assert {record["config"] for record in records[:2]} == {before, gateway.version()}
+    before = gateway.version()
+    with streaming(gateway) as response:
+        pieces = [next(lines := lines_of(response))]
+        rewrite(gateway, config("new").replace('accepts = ["sim-*"]', "").replace("sim-small", "sim-medium"))
+        assert gateway.post("/admin/v1/reload", headers=ADMIN).json()["reloaded"]
+        assert gateway.version() != before
+        assert gateway.chat(SLOW).status_code == 404
+        pieces += lines
+    assert said_in(pieces) == COUNTED
+    assert response.headers["x-laneway-config"] == before
+    records = gateway.get("/admin/v1/records", headers=ADMIN).json()["data"]
+    assert {record["config"] for record in records[:2]} == {before, gateway.version()}
 
 
 def test_many_reloads_at_once_end_with_the_last_file(gateway: Served) -> None:
@@ -269,17 +272,38 @@ def test_keys_by_request(tmp_path: Path) -> None:
         assert made.status_code == 201
         secret, number = made.json()["key"], made.json()["id"]
         until(lambda: gateway.chat("old").status_code == 401)
-        # Each front's own place for a key.
-        for headers in ({"authorization": f"Bearer {secret}"}, {"x-api-key": secret}):
-            assert gateway.chat("old", headers=headers).status_code == 200
+        # Each client's own place for a key, and its own class for a wrong one.
+        for key, expected in ((secret, None), ("lw-wrong", 401)):
+            assert asked_by_all(gateway, key) == [expected] * 3
         assert gateway.get("/v1/models").status_code == 401
         assert gateway.get("/v1/models", headers={"x-api-key": secret}).status_code == 200
         listed = gateway.get("/admin/v1/keys", headers=ADMIN)
         assert [key["id"] for key in listed.json()["data"]] == [number]
         assert secret not in listed.text
         assert gateway.get("/admin/v1/keys", headers={"x-api-key": secret}).status_code == 401
-        assert httpx.delete(f"{gateway.url}/admin/v1/keys/{number}", headers=ADMIN).json()["revoked"]
+        assert gateway.client.delete(f"{gateway.url}/admin/v1/keys/{number}", headers=ADMIN).json()["revoked"]
         until(lambda: gateway.chat("old", headers={"x-api-key": secret}).status_code == 401)
+
+
+def asked_by_all(gateway: Served, key: str) -> list[int | None]:
+    """What each real client makes of a question asked with this key: nothing, or the status of its own error."""
+    made: list[int | None] = [None] * 3
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0) as by_openai:
+        try:
+            by_openai.chat.completions.create(model="old", messages=[{"role": "user", "content": QUESTION}])
+        except openai.AuthenticationError as error:
+            made[0] = error.status_code
+    with anthropic.Anthropic(base_url=gateway.url, api_key=key, max_retries=0) as by_anthropic:
+        try:
+            by_anthropic.messages.create(model="old", max_tokens=9, messages=[{"role": "user", "content": QUESTION}])
+        except anthropic.AuthenticationError as error:
+            made[1] = error.status_code
+    with asking_ollama(gateway.url, {"authorization": f"Bearer {key}"}) as by_ollama:
+        try:
+            by_ollama.generate("old", QUESTION)
+        except ollama.ResponseError as error:
+            made[2] = error.status_code
+    return made
 
 
 def test_an_open_gateway_serves_no_page_of_somebody_else(gateway: Served) -> None:
@@ -300,7 +324,7 @@ def test_an_open_gateway_serves_no_page_of_somebody_else(gateway: Served) -> Non
     asks = {"origin": "https://chat.example.org", "access-control-request-method": "POST"}
     for path in ("/v1/chat/completions", "/api/chat", "/v1/messages", "/v1/models"):
         asked = {**asks, "access-control-request-headers": "authorization, content-type, x-laneway-lane"}
-        allowed = httpx.options(gateway.url + path, headers=asked)
+        allowed = gateway.client.options(gateway.url + path, headers=asked)
         assert allowed.status_code == 200
         assert allowed.headers["access-control-allow-origin"] == "https://chat.example.org"
         assert "x-laneway-lane" in allowed.headers["access-control-allow-headers"]
@@ -350,8 +374,8 @@ def test_two_workers_serve_reload_and_share_keys(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_what_is_under_way_is_finished_before_the_end(tmp_path: Path, workers: str) -> None:
-    with served(tmp_path, config(), arguments=["--workers", workers]) as gateway, streaming(gateway) as client:
-        with client.stream("POST", "/v1/chat/completions", json=BODY) as response:
+    with served(tmp_path, config(), arguments=["--workers", workers]) as gateway:
+        with streaming(gateway) as response:
             pieces = [next(lines := lines_of(response))]
             gateway.signal(signal.SIGTERM)
             pieces += lines

@@ -125,6 +125,7 @@ class FakeProvider:
             self.requests.append(request)
             if self.hangs:
                 await wire.gone()
+                self.left += 1
                 return
             listed = self._listed(request)
             if listed is not None:

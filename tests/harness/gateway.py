@@ -50,6 +50,10 @@ class Served:
         self.process = process
         self.folder = folder
         self.port = 0
+        # A connection for each request, so that all workers are met; made once, for making one is dear.
+        self.client = httpx.Client(
+            timeout=PATIENCE_S, verify=False, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
 
     @property
     def url(self) -> str:
@@ -65,10 +69,10 @@ class Served:
         return (self.folder / "log.txt").read_text()
 
     def get(self, path: str, **more: Any) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=PATIENCE_S, **more)
+        return self.client.get(self.url + path, **more)
 
     def post(self, path: str, body: object = None, **more: Any) -> httpx.Response:
-        return httpx.post(self.url + path, json=body, timeout=PATIENCE_S, **more)
+        return self.client.post(self.url + path, json=body, **more)
 
     def chat(self, model: str, prompt: str = "What is 7*8?", **more: Any) -> httpx.Response:
         """A small question at the OpenAI front."""
@@ -159,5 +163,6 @@ def served(
         print(gateway.log)
         raise
     finally:
+        gateway.client.close()
         gateway.end()
     assert "Traceback" not in gateway.log, gateway.log

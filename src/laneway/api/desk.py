@@ -31,7 +31,6 @@ from laneway.store import Store
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 MOST_BODY = 1 << 20
-BODY_S = 20.0
 
 encode = msgspec.json.Encoder().encode
 
@@ -83,7 +82,11 @@ def respond(written: Written) -> Response:
 
 
 def refused(request: Request, failure: Failure) -> Response:
-    return respond(spoken(request).write_failure(failure, ""))
+    response = respond(spoken(request).write_failure(failure, ""))
+    if failure.kind is Kind.BODY_TIMEOUT:
+        # The rest of the body is not waited for, so the connection cannot carry another request.
+        response.headers["connection"] = "close"
+    return response
 
 
 def json(value: Any, status: int = 200) -> Response:
@@ -94,15 +97,17 @@ async def body_of(request: Request) -> bytes:
     """A small body, within bounds. Raises FailureError."""
     pieces: list[bytes] = []
     size = 0
+    loaded = desk_of(request).loaded
+    limit_s = loaded.layout.settings.server.body_timeout * loaded.scale
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(limit_s):
             async for piece in request.stream():
                 size += len(piece)
                 if size > MOST_BODY:
                     raise fail(Kind.TOO_LARGE, f"A body for this path has at most {MOST_BODY} bytes.")
                 pieces.append(piece)
     except TimeoutError:
-        raise fail(Kind.BODY_TIMEOUT, f"The request body did not arrive whole within {BODY_S:g} seconds.") from None
+        raise fail(Kind.BODY_TIMEOUT, f"The request body did not arrive whole within {limit_s:g} seconds.") from None
     except ClientDisconnect:
         raise FailureError(LEFT) from None
     return b"".join(pieces)
