@@ -17,7 +17,7 @@ from laneway.host import UNLIMITED, Host, Size
 from laneway.policy import breaker as circuits
 from laneway.policy.admission import Ticket
 from laneway.policy.breaker import CLOSED, BreakerRules
-from laneway.policy.residency import OVERHEAD, Denial, Loaded, denied, evicted, plain_name, real_parameters
+from laneway.policy.residency import Denial, Loaded, denied, evicted, guessed_bytes, plain_name, real_parameters
 from laneway.route import PLAIN, Attempt, HostRules, Lane, Skipped, Target
 
 OLLAMA_KEEPS_S = 300.0
@@ -245,8 +245,18 @@ class Board:
     def _crowded(self, host: Host, target: Target) -> Skipped | None:
         if host.plain or not host.rules.protected or self.in_maintenance(host):
             return None
+        model = plain_name(target.upstream)
+        for name in (model, *host.rules.protected):
+            if name not in host.sizes:
+                told = host.told.get(name)
+                embeds = name == model and target.kind == "embed"
+                guess = guessed_bytes(
+                    name, told.parameters if told else None, told.bytes if told else None, embeds=embeds
+                )
+                if guess is not None:
+                    host.sizes[name] = guess
         out = evicted(
-            plain_name(target.upstream),
+            model,
             sizes=host.sizes,
             loaded=host.now_loaded(self.wall()),
             protected=host.rules.protected,
@@ -322,8 +332,6 @@ class Board:
         for model, parameters, size_bytes in models:
             plain = plain_name(model)
             host.told[plain] = Size(parameters, size_bytes)
-            if size_bytes and plain not in host.sizes:
-                host.sizes[plain] = int(size_bytes * OVERHEAD)
 
     def hear_loaded(self, name: str, loaded: Mapping[str, Loaded]) -> None:
         """What a host holds in memory now, by plain name."""

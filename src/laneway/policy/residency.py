@@ -24,6 +24,9 @@ BYTES_PER_PARAMETER = 0.6
 OVERHEAD = 1.25
 """Memory of a loaded model beside its file: context and buffers."""
 
+EMBEDDER_BYTES = 2 << 30
+"""What an embedding model of unknown size is taken for; the large ones say so in their names."""
+
 
 class Denial(msgspec.Struct, frozen=True, kw_only=True):
     """A rule that keeps models off providers, unless maintenance is open there."""
@@ -67,6 +70,16 @@ def real_parameters(model: str, told: str | None, file_bytes: int | None) -> flo
     if named is not None:
         return read_parameters(named[1])
     return file_bytes / BYTES_PER_PARAMETER if file_bytes else None
+
+
+def guessed_bytes(model: str, told: str | None, file_bytes: int | None, *, embeds: bool) -> int | None:
+    """The memory of a model that nobody has seen loaded; None: nobody knows anything of it."""
+    if file_bytes:
+        return int(file_bytes * OVERHEAD)
+    parameters = real_parameters(model, told, None)
+    if parameters is not None:
+        return int(parameters * BYTES_PER_PARAMETER * OVERHEAD)
+    return EMBEDDER_BYTES if embeds else None
 
 
 def denied(denials: Collection[Denial], provider: str, model: str, parameters: float | None) -> Denial | None:
