@@ -145,4 +145,5 @@ def test_dial_positions_fall_and_no_two_are_the_same(turns: list[float]) -> None
     assert held[-1] == 0
     assert all(later < earlier for earlier, later in pairwise(held))
     dial = Dial(held)
-    assert all(dial.weight(dial.bias(weight)) <= weight for weight in held)
+    assert all(dial.weight(dial.first_below(weight)) == weight for weight in held)
+    assert all(dial.weight(dial.last_above(weight)) == weight for weight in held)

@@ -187,9 +187,18 @@ def test_few_mixes_share_the_dial() -> None:
         dial.weight(1.5)
 
 
-def test_a_weight_finds_its_place_on_the_dial() -> None:
+def test_a_receipt_can_name_the_positions_at_which_the_winner_would_change() -> None:
     dial = Dial((LARGEST_WEIGHT, 3.0, 2.0, 1.0, 0.0))
-    assert [dial.bias(weight) for weight in (LARGEST_WEIGHT, 3.0, 2.5, 0.0)] == [0, 0.25, 0.5, 1]
+    assert [dial.first_below(weight) for weight in (LARGEST_WEIGHT, 3.0, 2.5, 0.0)] == [0, 0.25, 0.5, 1]
+    assert [dial.last_above(weight) for weight in (LARGEST_WEIGHT, 3.0, 2.5, 0.0)] == [0, 0.25, 0.25, 1]
+    near = Near([0.4, 0.9])
+    turn = choose(PAIR, near, Knobs()).cheaper_from
+    assert turn is not None
+    dial = Dial((LARGEST_WEIGHT, turn * 2, turn * 1.1, turn * 0.9, 0.0))
+    position = dial.last_above(turn)
+    assert choose(PAIR, near, Knobs(weight=dial.weight(position))).serves == "small"
+    assert choose(PAIR, near, Knobs(weight=dial.weight(position + 0.25))).serves == "large"
+    assert dial.first_below(turn) == position + 0.25
 
 
 def test_a_floor_is_kept_by_the_examples_own_scores() -> None:

@@ -9,7 +9,7 @@ Levels order every stance on one line: a weight where they are positive, a handi
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -80,10 +80,16 @@ class Dial(msgspec.Struct, frozen=True):
             raise ValueError(f"bias: expected a number from 0 to 1, got {bias}")
         return self.weights[math.floor(bias * (len(self.weights) - 1) + 0.5)]
 
-    def bias(self, weight: float) -> float:
-        """The position nearest to the first whose weight is no larger."""
-        place = bisect_left(self.weights, -weight, key=lambda held: -held)
-        return min(place, len(self.weights) - 1) / max(len(self.weights) - 1, 1)
+    def first_below(self, weight: float) -> float:
+        """The lowest bias whose weight is no larger: where the choice turns dearer that holds from `weight` up."""
+        return self._bias(min(bisect_left(self.weights, -weight, key=lambda held: -held), len(self.weights) - 1))
+
+    def last_above(self, weight: float) -> float:
+        """The highest bias whose weight is no smaller: where the choice turns cheaper that holds down to `weight`."""
+        return self._bias(max(bisect_right(self.weights, -weight, key=lambda held: -held) - 1, 0))
+
+    def _bias(self, place: int) -> float:
+        return place / max(len(self.weights) - 1, 1)
 
 
 def spread(weights: Iterable[float]) -> Dial:
