@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from laneway.ports import Pin
+from laneway.ports import Pin, Share
 from laneway.route import Key
 from laneway.store import Store, open_store
 from tests.harness.outcomes import outcome
@@ -67,15 +67,14 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
 @pytest.mark.benchmark(group="hold and settle", timer=time.process_time)
 @pytest.mark.parametrize("callers", [1, 8, 64])
 def test_a_request_s_money(benchmark: BenchmarkFixture, opened: Open, callers: int) -> None:
-    """left + hold + settle, as the budget room asks."""
+    """hold + settle, as the budget room asks."""
     ledger = opened.store.ledger
 
     async def caller(names: Iterator[int]) -> None:
         for _ in names:
             name = f"req_{next(_numbers):012x}"
-            await ledger.left("tenant:acme:2026-11-21", CAP, NOW)
-            await ledger.hold(name, "tenant:acme:2026-11-21", 900, CAP, NOW)
-            await ledger.settle(name, "tenant:acme:2026-11-21", 700, NOW)
+            await ledger.hold(name, (Share("tenant:acme:2026-11-21", 900, CAP),), NOW)
+            await ledger.settle(name, {"tenant:acme:2026-11-21": 700}, NOW)
 
     async def thousand() -> None:
         names = iter(range(THOUSAND))

@@ -76,46 +76,83 @@ class Keys(Protocol):
         """False when there is no such key."""
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """Money set aside for one request until it is settled, released, or expires."""
+class Share(msgspec.Struct, frozen=True):
+    """A hold's part in one account, with the cap that holds there."""
+
+    account: str
+    nanos: int
+    cap_nanos: int
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Money set aside for one request, in all of its accounts, until it is settled, released, or expires."""
 
     request_id: str
-    budget: str
-    nanos: int
+    shares: tuple[Share, ...]
     expires_s: float
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
-    """What a budget looks like at an instant, in nano-USD."""
+    """What an account looks like at an instant, in nano-USD."""
 
-    budget: str
+    account: str
     cap_nanos: int
     spent_nanos: int
     held_nanos: int
+    """By requests under way, and by what other processes have leased."""
 
     @property
     def free_nanos(self) -> int:
         return max(self.cap_nanos - self.spent_nanos - self.held_nanos, 0)
 
 
+class Short(msgspec.Struct, frozen=True):
+    """A hold that was refused: what each of its accounts has left, in the order of its shares."""
+
+    lefts: tuple[Left, ...]
+
+
+class Kill(msgspec.Struct, frozen=True):
+    """An order to make no more paid calls within a scope, until somebody takes it back."""
+
+    scope: str
+    reason: str
+    at_s: float
+
+
 class Ledger(Protocol):
     """Money. Every verb is atomic, idempotent by request id, and exact across processes sharing a store.
 
-    A budget's name holds its period (`tenant:acme:2026-11-21`), so a new period starts at nothing spent; the cap is
-    an argument, because it is configuration, while what was spent is state.
+    An account's name holds its period (`team-daily/acme:2026-11-21`), so a new period starts at nothing spent; the cap
+    is an argument, because it is configuration, while what was spent is state. Spent and held together never pass the
+    cap, as long as what is settled was held.
     """
 
-    async def left(self, budget: str, cap_nanos: int, now_s: float) -> Left: ...
+    async def left(self, account: str, cap_nanos: int, now_s: float) -> Left: ...
 
-    async def hold(self, request_id: str, budget: str, nanos: int, cap_nanos: int, now_s: float) -> Hold | Left:
-        """Reserves `nanos`, or answers what is left when that is not enough. The same id again: the first hold."""
+    async def hold(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
+        """Reserves all of the shares, or none. The same id again: the first hold, as long as it lives."""
 
-    async def settle(self, request_id: str, budget: str, nanos: int, now_s: float) -> None:
-        """What was really spent, hold or no hold; ends the hold. A second settlement of the same id changes
-        nothing."""
+    async def extend(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
+        """Raises a hold to these amounts, all of them or none, and lets it live anew; one that expired is made again.
+        Accounts that are not named stay as they are."""
 
-    async def release(self, request_id: str, budget: str, now_s: float) -> None:
+    async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
+        """What was really spent in each account, held or not; ends the hold in all of them. A second settlement of
+        the same id changes nothing. When it returns, a killed process no longer loses it."""
+
+    async def release(self, request_id: str, now_s: float) -> None:
         """Ends a hold of which nothing was spent."""
+
+    async def kill(self, scope: str, reason: str, now_s: float) -> None:
+        """Stops paid calls within a scope: when it returns, every process sharing the store knows. The first reason
+        stays until `unkill`."""
+
+    async def unkill(self, scope: str) -> bool:
+        """False when there was no such kill."""
+
+    def killed(self) -> Mapping[str, Kill]:
+        """The kills in force, by scope, as of this instant and at no cost: it is asked before every call."""
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True):

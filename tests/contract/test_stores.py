@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from laneway.ports import Hold, Left, Pin
+from laneway.ports import Hold, Kill, Left, Pin, Share, Short
 from laneway.record import attributes
 from laneway.route import Key
 from laneway.store import Store, StoreError, open_store
@@ -101,52 +101,82 @@ async def test_a_secret_or_an_id_cannot_be_two_keys(store: Store) -> None:
 # Ledger
 
 
+def share(nanos: int, cap: int = 1000, account: str = "day") -> tuple[Share, ...]:
+    return (Share(account, nanos, cap),)
+
+
 @opened
-async def test_an_unused_budget_is_free_to_its_cap(store: Store) -> None:
+async def test_an_unused_account_is_free_to_its_cap(store: Store) -> None:
     """Nothing spent, nothing held."""
     left = await store.ledger.left("day", 1000, NOW)
-    assert left == Left(budget="day", cap_nanos=1000, spent_nanos=0, held_nanos=0)
+    assert left == Left(account="day", cap_nanos=1000, spent_nanos=0, held_nanos=0)
     assert left.free_nanos == 1000
 
 
 @opened
 async def test_a_hold_fits_exactly_or_is_answered_with_what_is_left(store: Store) -> None:
     """Money is held up to the last nano and not one further; a refusal holds nothing."""
-    held = await store.ledger.hold("a", "day", 600, 1000, NOW)
+    held = await store.ledger.hold("a", share(600), NOW)
     assert isinstance(held, Hold)
-    assert (held.request_id, held.budget, held.nanos) == ("a", "day", 600)
+    assert (held.request_id, held.shares) == ("a", share(600))
     assert held.expires_s > NOW
-    refused = await store.ledger.hold("b", "day", 401, 1000, NOW)
-    assert refused == Left(budget="day", cap_nanos=1000, spent_nanos=0, held_nanos=600)
-    assert isinstance(await store.ledger.hold("c", "day", 400, 1000, NOW), Hold)
+    refused = await store.ledger.hold("b", share(401), NOW)
+    assert refused == Short((Left(account="day", cap_nanos=1000, spent_nanos=0, held_nanos=600),))
+    assert isinstance(await store.ledger.hold("c", share(400), NOW), Hold)
     assert (await store.ledger.left("day", 1000, NOW)).free_nanos == 0
 
 
 @opened
 async def test_the_same_request_holds_once(store: Store) -> None:
-    """Asked again, even for another amount or at a full budget, the first hold is the answer."""
-    first = await store.ledger.hold("a", "day", 1000, 1000, NOW)
-    assert await store.ledger.hold("a", "day", 5, 1000, NOW + 1) == first
+    """Asked again, even for another amount or at a full account, the first hold is the answer."""
+    first = await store.ledger.hold("a", share(1000), NOW)
+    assert await store.ledger.hold("a", share(5), NOW + 1) == first
     assert (await store.ledger.left("day", 1000, NOW)).held_nanos == 1000
+
+
+@opened
+async def test_a_hold_covers_all_of_its_accounts_or_none(store: Store) -> None:
+    """Where one of them has too little, nothing is held in the others."""
+    await store.ledger.hold("x", share(300, 300, "premium"), NOW)
+    both = (*share(600), *share(1, 300, "premium"))
+    refused = await store.ledger.hold("a", both, NOW)
+    assert isinstance(refused, Short)
+    assert [(left.account, left.free_nanos) for left in refused.lefts] == [("day", 1000), ("premium", 0)]
+    assert (await store.ledger.left("day", 1000, NOW)).held_nanos == 0
+    await store.ledger.release("x", NOW)
+    held = await store.ledger.hold("a", both, NOW)
+    assert isinstance(held, Hold)
+    assert held.shares == both
+    assert (await store.ledger.left("premium", 300, NOW)).held_nanos == 1
 
 
 @opened
 async def test_settling_turns_a_hold_into_what_was_spent(store: Store) -> None:
     """The hold ends, the real amount stays; what was held too much is free again."""
-    await store.ledger.hold("a", "day", 600, 1000, NOW)
-    await store.ledger.settle("a", "day", 250, NOW + 1)
+    await store.ledger.hold("a", share(600), NOW)
+    await store.ledger.settle("a", {"day": 250}, NOW + 1)
     left = await store.ledger.left("day", 1000, NOW + 1)
     assert (left.spent_nanos, left.held_nanos, left.free_nanos) == (250, 0, 750)
 
 
 @opened
+async def test_a_settlement_ends_the_hold_in_every_account(store: Store) -> None:
+    """Accounts of the hold in which nothing was spent are free again."""
+    await store.ledger.hold("a", (*share(600), *share(600, 5000, "month")), NOW)
+    await store.ledger.settle("a", {"day": 100}, NOW)
+    day, month = await store.ledger.left("day", 1000, NOW), await store.ledger.left("month", 5000, NOW)
+    assert (day.spent_nanos, day.held_nanos) == (100, 0)
+    assert (month.spent_nanos, month.held_nanos) == (0, 0)
+
+
+@opened
 async def test_a_second_settlement_changes_nothing(store: Store) -> None:
     """A request is charged once, whatever the second call says; also where a hold was made again in between."""
-    await store.ledger.hold("a", "day", 600, 1000, NOW)
-    await store.ledger.settle("a", "day", 250, NOW)
-    await store.ledger.settle("a", "day", 999, NOW)
-    await store.ledger.hold("a", "day", 100, 1000, NOW)
-    await store.ledger.settle("a", "day", 100, NOW)
+    await store.ledger.hold("a", share(600), NOW)
+    await store.ledger.settle("a", {"day": 250}, NOW)
+    await store.ledger.settle("a", {"day": 999}, NOW)
+    await store.ledger.hold("a", share(100), NOW)
+    await store.ledger.settle("a", {"day": 100}, NOW)
     left = await store.ledger.left("day", 1000, NOW)
     assert (left.spent_nanos, left.held_nanos) == (250, 0)
 
@@ -154,66 +184,111 @@ async def test_a_second_settlement_changes_nothing(store: Store) -> None:
 @opened
 async def test_a_settlement_without_a_hold_counts(store: Store) -> None:
     """What was spent was spent, even over the cap; then nothing that costs fits, and nothing is never too much."""
-    await store.ledger.settle("a", "day", 1200, NOW)
+    await store.ledger.settle("a", {"day": 1200}, NOW)
     left = await store.ledger.left("day", 1000, NOW)
     assert (left.spent_nanos, left.free_nanos) == (1200, 0)
-    assert isinstance(await store.ledger.hold("b", "day", 1, 1000, NOW), Left)
-    assert isinstance(await store.ledger.hold("c", "day", 0, 1000, NOW), Hold)
+    assert isinstance(await store.ledger.hold("b", share(1), NOW), Short)
+    assert isinstance(await store.ledger.hold("c", share(0), NOW), Hold)
 
 
 @opened
 async def test_a_released_hold_is_free_again(store: Store) -> None:
     """Releasing spends nothing, may be repeated, and leaves a later settlement its effect."""
-    await store.ledger.hold("a", "day", 600, 1000, NOW)
-    await store.ledger.release("a", "day", NOW)
-    await store.ledger.release("a", "day", NOW)
-    await store.ledger.release("never", "day", NOW)
+    await store.ledger.hold("a", share(600), NOW)
+    await store.ledger.release("a", NOW)
+    await store.ledger.release("a", NOW)
+    await store.ledger.release("never", NOW)
     assert (await store.ledger.left("day", 1000, NOW)).free_nanos == 1000
-    await store.ledger.settle("a", "day", 10, NOW)
+    await store.ledger.settle("a", {"day": 10}, NOW)
     assert (await store.ledger.left("day", 1000, NOW)).spent_nanos == 10
+
+
+@opened
+async def test_a_hold_is_extended_as_far_as_there_is_money(store: Store) -> None:
+    """It is raised to an amount, so that asking twice is asking once; a refusal leaves it as it was."""
+    await store.ledger.hold("a", share(600), NOW)
+    held = await store.ledger.extend("a", share(900), NOW + 1)
+    assert isinstance(held, Hold)
+    assert held.shares == share(900)
+    assert await store.ledger.extend("a", share(900), NOW + 1) == held
+    assert await store.ledger.extend("a", share(5), NOW + 1) == held
+    refused = await store.ledger.extend("a", share(1001), NOW + 1)
+    assert isinstance(refused, Short)
+    assert refused.lefts[0].free_nanos == 100
+    assert (await store.ledger.left("day", 1000, NOW + 1)).held_nanos == 900
+    await store.ledger.settle("a", {"day": 700}, NOW + 1)
+    assert (await store.ledger.left("day", 1000, NOW + 1)).free_nanos == 300
+
+
+@opened
+async def test_an_extended_hold_lives_anew_and_keeps_its_other_accounts(store: Store) -> None:
+    """What is not named stays held; a hold that expired is made again with what is asked now."""
+    first = await store.ledger.hold("a", (*share(100), *share(50, 5000, "month")), NOW)
+    assert isinstance(first, Hold)
+    later = await store.ledger.extend("a", share(200), NOW + 5)
+    assert isinstance(later, Hold)
+    assert later.shares == (*share(200), *share(50, 5000, "month"))
+    assert later.expires_s == first.expires_s + 5
+    assert (await store.ledger.left("month", 5000, first.expires_s)).held_nanos == 50
+    again = await store.ledger.extend("a", share(300), LATER)
+    assert isinstance(again, Hold)
+    assert again.shares == share(300)
+    assert (await store.ledger.left("month", 5000, LATER)).held_nanos == 0
 
 
 @opened
 async def test_a_hold_that_nobody_settles_expires(store: Store) -> None:
     """At its time it counts no more, for a look, for another request, and for the same one."""
-    held = await store.ledger.hold("a", "day", 1000, 1000, NOW)
+    held = await store.ledger.hold("a", share(1000), NOW)
     assert isinstance(held, Hold)
     before, at = held.expires_s - 1, held.expires_s
-    assert isinstance(await store.ledger.hold("b", "day", 1, 1000, before), Left)
+    assert isinstance(await store.ledger.hold("b", share(1), before), Short)
     assert (await store.ledger.left("day", 1000, at)).held_nanos == 0
-    again = await store.ledger.hold("a", "day", 900, 1000, at)
+    again = await store.ledger.hold("a", share(900), at)
     assert isinstance(again, Hold)
-    assert again.nanos == 900
-    assert isinstance(await store.ledger.hold("b", "day", 100, 1000, at), Hold)
+    assert again.shares == share(900)
+    assert isinstance(await store.ledger.hold("b", share(100), at), Hold)
 
 
 @opened
 async def test_a_settlement_after_expiry_counts(store: Store) -> None:
     """A request that took longer than its hold lived is charged all the same, once."""
-    await store.ledger.hold("a", "day", 1000, 1000, NOW)
-    await store.ledger.hold("b", "day", 1000, 1000, LATER)
-    await store.ledger.settle("a", "day", 700, LATER)
+    await store.ledger.hold("a", share(1000), NOW)
+    await store.ledger.hold("b", share(1000), LATER)
+    await store.ledger.settle("a", {"day": 700}, LATER)
     left = await store.ledger.left("day", 1000, LATER)
     assert (left.spent_nanos, left.held_nanos) == (700, 1000)
 
 
 @opened
-async def test_budgets_do_not_touch_each_other(store: Store) -> None:
-    """One request may hold in two budgets, and each is settled by itself."""
-    await store.ledger.hold("a", "day", 600, 1000, NOW)
-    await store.ledger.hold("a", "month", 600, 5000, NOW)
-    await store.ledger.settle("a", "day", 100, NOW)
-    day, month = await store.ledger.left("day", 1000, NOW), await store.ledger.left("month", 5000, NOW)
-    assert (day.spent_nanos, day.held_nanos) == (100, 0)
-    assert (month.spent_nanos, month.held_nanos) == (0, 600)
+async def test_a_cap_is_an_argument(store: Store) -> None:
+    """A raised cap lets more in at once, a lowered one stops what comes next."""
+    await store.ledger.hold("a", share(600), NOW)
+    assert isinstance(await store.ledger.hold("b", share(600, 1200), NOW), Hold)
+    assert isinstance(await store.ledger.hold("c", share(1, 100), NOW), Short)
+    await store.ledger.release("a", NOW)
+    await store.ledger.release("b", NOW)
+    assert isinstance(await store.ledger.hold("d", share(101, 100), NOW), Short)
+    assert isinstance(await store.ledger.hold("e", share(100, 100), NOW), Hold)
+
+
+# Kills
 
 
 @opened
-async def test_a_cap_is_an_argument(store: Store) -> None:
-    """A raised cap lets more in at once, a lowered one stops what comes next."""
-    await store.ledger.hold("a", "day", 600, 1000, NOW)
-    assert isinstance(await store.ledger.hold("b", "day", 600, 1200, NOW), Hold)
-    assert isinstance(await store.ledger.hold("c", "day", 1, 100, NOW), Left)
+async def test_a_kill_stands_until_it_is_taken_back(store: Store) -> None:
+    """The first reason stays; taking back what is not there says so."""
+    assert store.ledger.killed() == {}
+    await store.ledger.kill("tenant:acme", "too dear", NOW)
+    await store.ledger.kill("all", "a test", NOW + 1)
+    await store.ledger.kill("all", "another", NOW + 2)
+    assert store.ledger.killed() == {
+        "tenant:acme": Kill("tenant:acme", "too dear", NOW),
+        "all": Kill("all", "a test", NOW + 1),
+    }
+    assert await store.ledger.unkill("all")
+    assert not await store.ledger.unkill("all")
+    assert list(store.ledger.killed()) == ["tenant:acme"]
 
 
 # Pins

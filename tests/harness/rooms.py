@@ -100,7 +100,7 @@ class World:
     async def spent_nanos(self) -> int:
         """What all budgets together have spent, and nothing may be held any more."""
         total = 0
-        for budget in list(self.ledger._budgets):
+        for budget in self.ledger.accounts:
             left = await self.ledger.left(budget, CAP_NANOS, NOW_S)
             assert left.held_nanos == 0, f"{budget} still holds {left.held_nanos}"
             total += left.spent_nanos

@@ -16,6 +16,7 @@ from typing import Any
 
 from laneway.store import Store, open_store
 from laneway.stores.sqlite.database import Database
+from laneway.stores.sqlite.ledger import SqliteLedger
 
 NOW = 1_700_000_000.0
 """What the clock says where a test does not say otherwise: nothing is forgotten behind its back."""
@@ -61,3 +62,14 @@ async def until(condition: Callable[[], bool]) -> None:
     """Returns when something that happens by itself has happened; the test's own time limit ends the patience."""
     while not condition():  # noqa: ASYNC110 - what is waited for is another program's view, which sets no event
         await asyncio.sleep(0.01)
+
+
+async def crashed(database: Database, ledger: SqliteLedger) -> None:
+    """Ends a ledger as a kill does: what it had leased and not reported stays as it is, and its lock is let go of."""
+    if ledger._timer is not None:
+        ledger._timer.cancel()
+    if ledger._hints is not None:
+        ledger._hints.close(keep=True)
+        ledger._hints = None
+    database._ends.clear()
+    await database.close()

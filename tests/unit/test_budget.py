@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from laneway.middleware.fallback import FallbackMiddleware
 from laneway.middleware.lane import LaneMiddleware
 from laneway.middleware.router import RouterMiddleware
 from laneway.policy.price import nanos_to_usd
-from laneway.ports import Hold, Left
+from laneway.ports import Hold, Share, Short
 from laneway.route import Lane, Price, Target, Tenant
 from laneway.stores.memory import MemoryLedger
 from tests.fakes.replies import HANG, USED, Given, Script, Scripted, events, failure, frames, target, whole
@@ -46,17 +46,17 @@ class Counting(MemoryLedger):
         super().__init__()
         self.verbs: list[tuple[str, int]] = []
 
-    async def hold(self, request_id: str, budget: str, nanos: int, cap_nanos: int, now_s: float) -> Hold | Left:
-        self.verbs.append(("hold", nanos))
-        return await super().hold(request_id, budget, nanos, cap_nanos, now_s)
+    async def hold(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
+        self.verbs.append(("hold", shares[0].nanos))
+        return await super().hold(request_id, shares, now_s)
 
-    async def settle(self, request_id: str, budget: str, nanos: int, now_s: float) -> None:
-        self.verbs.append(("settle", nanos))
-        await super().settle(request_id, budget, nanos, now_s)
+    async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
+        self.verbs.append(("settle", max(spent.values())))
+        await super().settle(request_id, spent, now_s)
 
-    async def release(self, request_id: str, budget: str, now_s: float) -> None:
+    async def release(self, request_id: str, now_s: float) -> None:
         self.verbs.append(("release", 0))
-        await super().release(request_id, budget, now_s)
+        await super().release(request_id, now_s)
 
     @property
     def ended(self) -> list[tuple[str, int]]:
@@ -72,7 +72,7 @@ class Bank:
         self.ledger = Counting()
         self.tenant = tenant
         if spent:
-            run(self.ledger.settle("before", DAY, spent, NOW_S))
+            run(self.ledger.settle("before", {DAY: spent}, NOW_S))
             self.ledger.verbs.clear()
 
     def around(self, app: App) -> App:
@@ -131,7 +131,7 @@ def test_as_long_as_it_fits_the_dear_one_stays_first() -> None:
 def test_what_was_left_out_is_left_out_without_a_router_as_well() -> None:
     for rooms in ((FallbackMiddleware,), ()):
         ledger = Counting()
-        run(ledger.settle("before", DAY, CAP - usd("0.1"), NOW_S))
+        run(ledger.settle("before", {DAY: CAP - usd("0.1")}, NOW_S))
         app: App = Forward(Scripted(whole("openai")))
         for room in rooms:
             app = room(app)
@@ -208,7 +208,7 @@ def test_a_new_day_begins_with_nothing_spent() -> None:
 @pytest.mark.parametrize("front", ["openai", "anthropic", "ollama"])
 def test_a_refusal_names_cap_spent_held_and_reset(front: str) -> None:
     bank = Bank(box("cheap", CHEAP), spent=usd("0.75"), cap=usd("0.76"))
-    run(bank.ledger.hold("other", DAY, usd("0.0099"), usd("0.76"), NOW_S))
+    run(bank.ledger.hold("other", [Share(DAY, usd("0.0099"), usd("0.76"))], NOW_S))
     answer, upstream = bank.serve(whole("openai"), caller=ask(front, "asked"))
     assert answer.status == 402
     text = answer.body.decode()
@@ -221,10 +221,10 @@ def test_the_ledger_refuses_in_the_last_moment_and_the_plan_is_narrowed_again() 
     class Raced(Counting):
         """Somebody else takes most of the money between the question and the hold."""
 
-        async def hold(self, request_id: str, budget: str, nanos: int, cap_nanos: int, now_s: float) -> Hold | Left:
+        async def hold(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
             if not self.verbs:
-                await MemoryLedger.settle(self, "other", budget, CAP - usd("0.1"), now_s)
-            return await super().hold(request_id, budget, nanos, cap_nanos, now_s)
+                await MemoryLedger.settle(self, "other", {DAY: CAP - usd("0.1")}, now_s)
+            return await super().hold(request_id, shares, now_s)
 
     bank = Bank(box("dear", DEAR), box("cheap", CHEAP))
     bank.ledger = Raced()
@@ -303,9 +303,9 @@ def test_a_cancelled_request_is_settled_all_the_same(times: int) -> None:
     """Also when the settling itself takes its time and the task is cancelled again meanwhile."""
 
     class Slow(Counting):
-        async def settle(self, request_id: str, budget: str, nanos: int, now_s: float) -> None:
+        async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
             await turns(10)
-            await super().settle(request_id, budget, nanos, now_s)
+            await super().settle(request_id, spent, now_s)
 
     bank = Bank(box("cheap", CHEAP))
     bank.ledger = Slow()
@@ -335,7 +335,7 @@ def test_an_exception_inside_is_settled_and_passes() -> None:
 
 def test_settling_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stuck(Counting):
-        async def settle(self, request_id: str, budget: str, nanos: int, now_s: float) -> None:
+        async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
             await asyncio.Event().wait()
 
     monkeypatch.setattr(budget, "SETTLE_S", 0.01)

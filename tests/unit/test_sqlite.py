@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 
-from laneway.ports import Hold, Pin
+from laneway.ports import Hold, Pin, Share
 from laneway.route import Key
 from laneway.store import StoreError, open_store
 from laneway.stores import schema
 from laneway.stores.sqlite import database as databases
-from laneway.stores.sqlite import ledger as ledgers
 from laneway.stores.sqlite import opening
 from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.ledger import SqliteLedger
@@ -29,6 +28,14 @@ from tests.harness.sqlite import NOW, database, held_up, plain, rows, started, u
 
 ADA = Key(id="key_a", tenant="acme", last4="1234", created_s=100)
 DIGEST = hashlib.sha256(b"ada").digest()
+
+
+def share(nanos: int) -> list[Share]:
+    return [Share("day", nanos, 1000)]
+
+
+def pin(trace: str, db: sqlite3.Connection) -> None:
+    db.execute("INSERT INTO pins VALUES ('acme', ?, 'studio/a', 0)", (trace,))
 
 
 @pytest.fixture
@@ -59,7 +66,7 @@ def test_a_new_store_is_nobody_elses_business(tmp_path: Path) -> None:
         async with started(path) as store:
             await store.keys.create(ADA, DIGEST)
             files = sorted(path.parent.iterdir())
-            assert [file.name for file in files] == ["store.db", "store.db-shm", "store.db-wal"]
+            assert [file.name for file in files] == ["store.db", "store.db-board", "store.db-shm", "store.db-wal"]
             assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
             assert path.parent.stat().st_mode & 0o777 == 0o700
 
@@ -101,14 +108,14 @@ def test_a_name_that_means_something_in_a_uri_is_a_name(tmp_path: Path) -> None:
 
 
 def test_the_log_is_folded_into_the_file_at_the_end(path: Path) -> None:
-    """After a clean end there is one file, and it can be copied."""
+    """After a clean end all rows are in one file, and it can be copied; the board beside it is made anew."""
 
     async def scene() -> None:
         async with started(path) as store:
             await store.keys.create(ADA, DIGEST)
 
     run(scene())
-    assert [file.name for file in path.parent.iterdir()] == ["store.db"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["store.db", "store.db-board"]
     assert rows(path, "SELECT id FROM keys") == [("key_a",)]
 
 
@@ -279,33 +286,17 @@ def test_many_may_start_on_a_new_file_at_once(path: Path) -> None:
     run(scene())
 
 
-def test_the_sums_follow_the_rows(path: Path) -> None:
-    """Whoever changes a row, by hand or by a later program, changes its sum with it."""
-
-    async def scene() -> None:
-        async with started(path) as store:
-            for number in range(5):
-                await store.ledger.hold(f"r{number}", "day", 100 + number, 10_000, NOW)
-            with plain(path) as db:
-                db.execute("DELETE FROM holds WHERE request_id IN ('r0', 'r3')")
-                db.execute("INSERT INTO settlements VALUES ('day', 'r1', 40, 0), ('day', 'other', 2, 0)")
-            left = await store.ledger.left("day", 10_000, NOW)
-            assert (left.held_nanos, left.spent_nanos) == (102 + 104, 42)
-
-    run(scene())
-
-
 # Sharing and restarting
 
 
 def test_everything_is_there_after_a_restart(path: Path) -> None:
-    """Keys, what was spent and held, pins and records outlive the process."""
+    """Keys, what was spent, pins and records outlive the process; what it held nobody will settle any more."""
 
     async def before() -> None:
         async with started(path) as store:
             await store.keys.create(ADA, DIGEST)
-            await store.ledger.settle("a", "day", 300, NOW)
-            await store.ledger.hold("b", "day", 200, 1000, NOW)
+            await store.ledger.settle("a", {"day": 300}, NOW)
+            await store.ledger.hold("b", share(200), NOW)
             await store.pins.put("acme", "t", Pin(target="studio/a", at_s=NOW))
             store.journal.record(outcome(request_id="req_7"))
 
@@ -313,8 +304,8 @@ def test_everything_is_there_after_a_restart(path: Path) -> None:
         async with started(path) as store:
             assert await store.keys.find(DIGEST) == ADA
             left = await store.ledger.left("day", 1000, NOW)
-            assert (left.spent_nanos, left.held_nanos) == (300, 200)
-            await store.ledger.settle("a", "day", 300, NOW)
+            assert (left.spent_nanos, left.held_nanos) == (300, 0)
+            await store.ledger.settle("a", {"day": 300}, NOW)
             assert (await store.ledger.left("day", 1000, NOW)).spent_nanos == 300
             assert await store.pins.get("acme", "t", NOW) == Pin(target="studio/a", at_s=NOW)
             (record,) = await store.journal.recent(5, {})
@@ -335,8 +326,8 @@ def test_what_another_process_did_is_seen_at_once(path: Path) -> None:
             found = await other.keys.find(DIGEST)
             assert found is not None
             assert found.revoked_s == 500
-            await one.ledger.hold("a", "day", 800, 1000, NOW)
-            assert not isinstance(await other.ledger.hold("b", "day", 300, 1000, NOW), Hold)
+            await one.ledger.hold("a", share(800), NOW)
+            assert not isinstance(await other.ledger.hold("b", share(300), NOW), Hold)
             assert (await other.ledger.left("day", 1000, NOW)).held_nanos == 800
             one.journal.record(outcome(request_id="req_7"))
             assert len(await one.journal.recent(5, {})) == 1
@@ -371,9 +362,9 @@ def test_one_jobs_error_is_its_own(path: Path) -> None:
     """Of jobs that share a transaction, one that fails takes nobody along, and leaves nothing half done."""
 
     def create(name: str, db: sqlite3.Connection) -> str:
-        db.execute("INSERT INTO budgets VALUES (?, 0, 0)", (name,))
+        db.execute("INSERT INTO accounts VALUES (?, 0, 0, 0)", (name,))
         if name == "bad":
-            db.execute("INSERT INTO budgets VALUES (?, 0, 0)", (name,))
+            db.execute("INSERT INTO accounts VALUES (?, 0, 0, 0)", (name,))
         return name
 
     def slip(_: sqlite3.Connection) -> str:
@@ -393,7 +384,7 @@ def test_one_jobs_error_is_its_own(path: Path) -> None:
             assert await db.write(partial(create, "c")) == "c"
 
     run(scene())
-    assert rows(path, "SELECT name FROM budgets ORDER BY name") == [("a",), ("b",), ("c",)]
+    assert rows(path, "SELECT name FROM accounts ORDER BY name") == [("a",), ("b",), ("c",)]
 
 
 def test_a_full_disk_is_a_sentence_without_a_path(path: Path) -> None:
@@ -402,10 +393,8 @@ def test_a_full_disk_is_a_sentence_without_a_path(path: Path) -> None:
     async def scene() -> None:
         async with database(path) as db:
             await db.write(lambda db: db.execute("PRAGMA max_page_count = 1").fetchone())
-            ledger = SqliteLedger(db)
-            settling = [ledger.settle(f"request number {number}", "day", 1, NOW) for number in range(3000)]
             with pytest.raises(StoreError, match="its disk is full") as full:
-                await asyncio.gather(*settling)
+                await asyncio.gather(*(db.write(partial(pin, f"trace number {number}")) for number in range(3000)))
             assert str(path.parent) not in str(full.value)
             assert "SQLITE_FULL" in (full.value.failure.detail or "")
 
@@ -420,7 +409,7 @@ def test_the_loop_runs_on_while_another_process_holds_the_lock(path: Path) -> No
             await store.keys.create(ADA, DIGEST)
             with plain(path) as other:
                 other.execute("BEGIN IMMEDIATE")
-                holding = asyncio.ensure_future(store.ledger.hold("a", "day", 1, 10, NOW))
+                holding = asyncio.ensure_future(store.ledger.hold("a", share(1), NOW))
                 for _ in range(20):
                     assert await store.keys.find(DIGEST) == ADA
                     await asyncio.sleep(0.001)
@@ -436,17 +425,15 @@ def test_all_who_wait_for_a_lock_that_stays_are_told_together(path: Path) -> Non
 
     async def scene() -> None:
         async with database(path, busy_s=0.3) as db:
-            ledger = SqliteLedger(db)
             with plain(path) as other:
                 other.execute("BEGIN IMMEDIATE")
-                settling = [ledger.settle(f"r{number}", "day", 1, NOW) for number in range(300)]
-                errors = await asyncio.gather(*settling, return_exceptions=True)
+                writing = [db.write(partial(pin, f"t{number}")) for number in range(300)]
+                errors = await asyncio.gather(*writing, return_exceptions=True)
                 assert {str(error) for error in errors} == {
                     "The gateway's store could not be used: another process keeps it locked."
                 }
                 other.execute("ROLLBACK")
-            await ledger.settle("r", "day", 1, NOW)
-            assert (await ledger.left("day", 10, NOW)).spent_nanos == 1
+            await db.write(partial(pin, "t"))
 
     run(scene(), limit_s=20.0)
 
@@ -458,17 +445,17 @@ def test_closing_does_first_what_was_asked_before(path: Path) -> None:
         db = Database(path, clock=lambda: NOW)
         await db.start()
         ledger = SqliteLedger(db)
-        jobs = [asyncio.ensure_future(ledger.settle(f"r{number}", "day", 1, NOW)) for number in range(2000)]
+        jobs = [asyncio.ensure_future(ledger.settle(f"r{number}", {"day": 1}, NOW)) for number in range(2000)]
         await asyncio.sleep(0)
         await db.close()
         await asyncio.gather(*jobs)
-        for late in (ledger.settle("late", "day", 1, NOW), ledger.left("day", 1, NOW), db.read(lambda db: None)):
+        for late in (ledger.settle("late", {"day": 1}, NOW), ledger.left("day", 1, NOW), db.read(lambda db: None)):
             with pytest.raises(StoreError, match="not open"):
                 await late
         await db.close()
 
     run(scene())
-    assert rows(path, "SELECT spent_nanos FROM budgets") == [(2000,)]
+    assert rows(path, "SELECT spent_nanos FROM accounts") == [(2000,)]
 
 
 def test_starting_twice_is_starting_once(path: Path) -> None:
@@ -512,13 +499,13 @@ def test_a_hold_whose_caller_left_is_let_go(path: Path) -> None:
         async with database(path) as db:
             ledger = SqliteLedger(db)
             go, first = held_up(db)
-            holding = asyncio.ensure_future(ledger.hold("a", "day", 1000, 1000, NOW))
+            holding = asyncio.ensure_future(ledger.hold("a", share(1000), NOW))
             await asyncio.sleep(0)
             holding.cancel()
             await asyncio.sleep(0)
             go.set()
             await first
-            assert isinstance(await ledger.hold("b", "day", 1000, 1000, NOW), Hold)
+            assert isinstance(await ledger.hold("b", share(1000), NOW), Hold)
             assert holding.cancelled()
 
     run(scene())
@@ -531,12 +518,12 @@ def test_a_settlement_whose_caller_left_is_made(path: Path) -> None:
         async with database(path) as db:
             ledger = SqliteLedger(db)
             go, first = held_up(db)
-            settling = asyncio.ensure_future(ledger.settle("a", "day", 70, NOW))
+            settling = asyncio.ensure_future(ledger.settle("a", {"day": 70}, NOW))
             await asyncio.sleep(0)
             settling.cancel()
             go.set()
             await first
-            await ledger.settle("b", "day", 7, NOW)
+            await ledger.settle("b", {"day": 7}, NOW)
             assert (await ledger.left("day", 1000, NOW)).spent_nanos == 77
 
     run(scene())
@@ -608,32 +595,6 @@ def test_old_pins_and_a_tenants_flood_are_forgotten(path: Path) -> None:
     run(scene())
 
 
-# Ledger
-
-
-def test_the_ledger_forgets_requests_but_no_money(path: Path) -> None:
-    """Expired holds of any budget go, old settlements go, in small steps; what was spent stays."""
-
-    async def scene() -> None:
-        async with database(path) as db:
-            ledger = SqliteLedger(db, hold_s=10.0)
-            many = ledgers.STEP_ROWS + 20
-            jobs = [ledger.settle(f"r{number}", "day", 2, NOW) for number in range(many)]
-            jobs += [ledger.release("none", "day", NOW)]
-            await asyncio.gather(*jobs)
-            for budget in ("day", "other"):
-                await ledger.hold("h", budget, 5, 10_000, NOW)
-            later = NOW + ledgers.SETTLED_S
-            assert await db.write(lambda db: ledgers.prune(db, later))
-            assert not await db.write(lambda db: ledgers.prune(db, later))
-            left = await ledger.left("day", 10_000, NOW)
-            assert (left.spent_nanos, left.held_nanos) == (2 * many, 0)
-
-    run(scene())
-    assert rows(path, "SELECT (SELECT count(*) FROM holds), (SELECT count(*) FROM settlements)") == [(0, 0)]
-    assert rows(path, "SELECT held_nanos FROM budgets") == [(0,), (0,)]
-
-
 # Chores
 
 
@@ -642,7 +603,7 @@ def test_a_chore_in_trouble_ends_nothing(path: Path) -> None:
     tried: list[float] = []
 
     def chore(db: sqlite3.Connection, now_s: float) -> bool:
-        db.execute("INSERT INTO budgets VALUES ('half', 0, 0)")
+        db.execute("INSERT INTO accounts VALUES ('half', 0, 0, 0)")
         tried.append(now_s)
         raise LookupError("made up")
 
@@ -651,9 +612,9 @@ def test_a_chore_in_trouble_ends_nothing(path: Path) -> None:
         db.add_chore(chore)
         await db.start()
         await until(lambda: bool(tried))
-        await db.write(lambda db: db.execute("INSERT INTO budgets VALUES ('whole', 0, 0)").rowcount)
+        await db.write(lambda db: db.execute("INSERT INTO accounts VALUES ('whole', 0, 0, 0)").rowcount)
         await db.close()
 
     run(scene())
     assert tried == [NOW]
-    assert rows(path, "SELECT name FROM budgets") == [("whole",)]
+    assert rows(path, "SELECT name FROM accounts") == [("whole",)]

@@ -21,7 +21,7 @@ from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
 from laneway.meter import Meter
 from laneway.policy.price import ceiling_nanos, cost_nanos, nanos_to_usd, usd_to_nanos
-from laneway.ports import Hold, Ledger, Left
+from laneway.ports import Hold, Ledger, Left, Share
 from laneway.route import Dropped, Price, Target, Tenant
 from laneway.stores.memory import MemoryLedger
 
@@ -102,12 +102,13 @@ class BudgetMiddleware:
             dearest = max((ceiling.nanos for ceiling in fitting), default=None)
             if dearest is None:
                 break
-            held = Hold(request_id="", budget=budget, nanos=0, expires_s=0) if dearest == 0 else None
-            answer = held or await self.ledger.hold(exchange.request_id, budget, dearest, cap, now)
+            shares = (Share(budget, dearest, cap),)
+            held = Hold("", shares, 0.0) if dearest == 0 else None
+            answer = held or await self.ledger.hold(exchange.request_id, shares, now)
             if isinstance(answer, Hold):
                 exchange.dropped.extend(_unaffordable(ceilings, left))
                 return answer
-            left = answer
+            left = answer.lefts[0]
         names = [target.model for target in unpriced]
         if not ceilings and not names and exchange.view is not None:
             names = [exchange.view.model[:120]]
@@ -140,9 +141,9 @@ class BudgetMiddleware:
     async def _settle(self, exchange: Exchange, hold: Hold, spent: int) -> None:
         now = self.clock()
         if spent:
-            await self.ledger.settle(exchange.request_id, hold.budget, spent, now)
-        elif hold.nanos:
-            await self.ledger.release(exchange.request_id, hold.budget, now)
+            await self.ledger.settle(exchange.request_id, {share.account: spent for share in hold.shares}, now)
+        elif hold.request_id:
+            await self.ledger.release(exchange.request_id, now)
 
 
 def day_of(tenant: Tenant, now_s: float) -> str:

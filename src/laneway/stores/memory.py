@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from laneway.policy.usage import Sums, lines_of
-from laneway.ports import Hold, Left, Line, Notice, Pin, Question
+from laneway.ports import Hold, Kill, Left, Line, Notice, Pin, Question, Share, Short
 from laneway.record import PREFIX, attributes
 from laneway.route import Key, Outcome
+from laneway.stores.holds import Holds, raised
 from laneway.stores.schema import HOLD_S, PIN_S, PINS_PER_TENANT, StoreError, matches
 
-MOST_SETTLED = 100_000
 MOST_NOTICES = 10_000
 
 
@@ -57,71 +57,74 @@ class MemoryKeys:
         return False
 
 
-class _Budget:
-    """What was spent and what is held under one name. Holds stand in the order in which they were made."""
-
-    __slots__ = ("held_nanos", "holds", "spent_nanos")
-
-    def __init__(self) -> None:
-        self.spent_nanos = 0
-        self.held_nanos = 0
-        self.holds: OrderedDict[str, Hold] = OrderedDict()
-
-    def end(self, request_id: str) -> None:
-        hold = self.holds.pop(request_id, None)
-        if hold is not None:
-            self.held_nanos -= hold.nanos
-
-    def expire(self, now_s: float) -> None:
-        while self.holds:
-            first = next(iter(self.holds.values()))
-            if first.expires_s > now_s:
-                return
-            self.end(first.request_id)
-
-
 class MemoryLedger:
-    """Budgets of one process. No await stands between reading and writing, so every verb is atomic."""
+    """Accounts of one process. No await stands between reading and writing, so every verb is atomic."""
 
     def __init__(self, *, hold_s: float = HOLD_S) -> None:
-        self._hold_s = hold_s
-        self._budgets: defaultdict[str, _Budget] = defaultdict(_Budget)
-        self._settled: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._holds = Holds(hold_s)
+        self._spent_nanos: defaultdict[str, int] = defaultdict(int)
+        self._kills: dict[str, Kill] = {}
 
-    async def left(self, budget: str, cap_nanos: int, now_s: float) -> Left:
-        return self._left(budget, cap_nanos, now_s)
+    @property
+    def accounts(self) -> Sequence[str]:
+        """Those in which anything was ever spent, or is held now."""
+        return [*{**self._spent_nanos, **self._holds.nanos}]
 
-    async def hold(self, request_id: str, budget: str, nanos: int, cap_nanos: int, now_s: float) -> Hold | Left:
-        left = self._left(budget, cap_nanos, now_s)
-        known = self._budgets[budget]
-        held = known.holds.get(request_id)
-        if held is not None:
-            return held
-        if nanos > left.free_nanos:
-            return left
-        made = Hold(request_id=request_id, budget=budget, nanos=nanos, expires_s=now_s + self._hold_s)
-        known.holds[request_id] = made
-        known.held_nanos += nanos
-        return made
+    async def left(self, account: str, cap_nanos: int, now_s: float) -> Left:
+        self._expire(now_s)
+        return self._left(account, cap_nanos)
 
-    async def settle(self, request_id: str, budget: str, nanos: int, now_s: float) -> None:
-        known = self._budgets[budget]
-        known.end(request_id)
-        name = (budget, request_id)
-        if name in self._settled:
-            return
-        self._settled[name] = None
-        if len(self._settled) > MOST_SETTLED:
-            self._settled.popitem(last=False)
-        known.spent_nanos += nanos
+    async def hold(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
+        self._expire(now_s)
+        held = self._holds.get(request_id)
+        return held if held is not None else self._held(request_id, shares, shares, now_s)
 
-    async def release(self, request_id: str, budget: str, now_s: float) -> None:
-        self._budgets[budget].end(request_id)
+    async def extend(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
+        self._expire(now_s)
+        after, more = raised(self._holds.get(request_id), shares)
+        return self._held(request_id, after, more, now_s)
 
-    def _left(self, budget: str, cap_nanos: int, now_s: float) -> Left:
-        known = self._budgets[budget]
-        known.expire(now_s)
-        return Left(budget=budget, cap_nanos=cap_nanos, spent_nanos=known.spent_nanos, held_nanos=known.held_nanos)
+    async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
+        self._holds.end(request_id)
+        if not self._holds.settled(request_id):
+            for account, nanos in spent.items():
+                self._spent_nanos[account] += nanos
+
+    async def release(self, request_id: str, now_s: float) -> None:
+        self._holds.end(request_id)
+
+    async def kill(self, scope: str, reason: str, now_s: float) -> None:
+        self._kills = {**self._kills, scope: self._kills.get(scope, Kill(scope, reason, now_s))}
+
+    async def unkill(self, scope: str) -> bool:
+        found = scope in self._kills
+        self._kills = {name: kill for name, kill in self._kills.items() if name != scope}
+        return found
+
+    def killed(self) -> Mapping[str, Kill]:
+        return self._kills
+
+    def _held(self, request_id: str, shares: Sequence[Share], more: Sequence[Share], now_s: float) -> Hold | Short:
+        """Sets `shares` aside where there is room for `more`."""
+        held, spent = self._holds.nanos, self._spent_nanos
+        for share in more:
+            account = share.account
+            if share.nanos > max(share.cap_nanos - spent.get(account, 0) - held.get(account, 0), 0):
+                return Short(tuple(self._left(share.account, share.cap_nanos) for share in more))
+        self._holds.end(request_id)
+        return self._holds.add(request_id, shares, now_s)
+
+    def _left(self, account: str, cap_nanos: int) -> Left:
+        return Left(
+            account=account,
+            cap_nanos=cap_nanos,
+            spent_nanos=self._spent_nanos.get(account, 0),
+            held_nanos=self._holds.nanos.get(account, 0),
+        )
+
+    def _expire(self, now_s: float) -> None:
+        while self._holds.expired(now_s) is not None:
+            pass
 
 
 class MemoryPins:

@@ -277,4 +277,62 @@ def create_notices(db: Connection) -> None:
     db.execute("CREATE INDEX notices_by_due ON notices (channel, due_s) WHERE state = 'waiting'")
 
 
+@step
+def create_leases(db: Connection) -> None:
+    """Processes hold by themselves what they have leased; sums are moved by batches of settlements, not by triggers."""
+    for statement in (
+        """
+        CREATE TABLE accounts (
+            name TEXT PRIMARY KEY,
+            spent_nanos INTEGER NOT NULL,
+            recall INTEGER NOT NULL,
+            recalled_s REAL NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE leases (
+            account TEXT NOT NULL,
+            lease TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            nanos INTEGER NOT NULL CHECK (nanos >= 0),
+            expires_s REAL NOT NULL,
+            recall INTEGER NOT NULL,
+            PRIMARY KEY (account, lease)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX leases_by_owner ON leases (owner)",
+        "CREATE INDEX leases_by_expiry ON leases (expires_s)",
+        "DROP TRIGGER hold_begins",
+        "DROP TRIGGER hold_ends",
+        "DROP TRIGGER settlement_ends_hold",
+        "INSERT INTO accounts SELECT name, spent_nanos, 0, 0 FROM budgets",
+        "ALTER TABLE settlements RENAME TO settled",
+        "DROP INDEX settlements_by_age",
+        """
+        CREATE TABLE settlements (
+            account TEXT NOT NULL,
+            request_id TEXT NOT NULL,
+            nanos INTEGER NOT NULL,
+            at_s REAL NOT NULL,
+            UNIQUE (account, request_id)
+        ) STRICT
+        """,
+        "INSERT INTO settlements SELECT budget, request_id, nanos, at_s FROM settled ORDER BY at_s",
+        "DROP TABLE settled",
+        "DROP TABLE holds",
+        "DROP TABLE budgets",
+    ):
+        db.execute(statement)
 
+
+@step
+def create_kills(db: Connection) -> None:
+    db.execute(
+        """
+        CREATE TABLE kills (
+            scope TEXT PRIMARY KEY,
+            reason TEXT NOT NULL,
+            at_s REAL NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """
+    )

@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -35,14 +35,25 @@ class Database:
         self._busy_s = busy_s
         self._clock = clock
         self._chores: list[Chore] = []
+        self._begins: list[Callable[[], Awaitable[None]]] = []
+        self._ends: list[Callable[[], Awaitable[None]]] = []
         self._waiting = 0
         self._wanting: deque[asyncio.Future[None]] = deque()
         self._writer: Writer | None = None
         self._reader: sqlite3.Connection | None = None
 
+    @property
+    def is_open(self) -> bool:
+        return self._writer is not None
+
     def add_chore(self, chore: Chore) -> None:
         """Before `start()`: something the writing thread does now and then."""
         self._chores.append(chore)
+
+    def add_life(self, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]) -> None:
+        """Before `start()`: what is done once the file is open, and before it is closed."""
+        self._begins.append(begin)
+        self._ends.append(end)
 
     async def start(self) -> None:
         """Opens the file. Raises StoreError with a sentence saying what is in the way."""
@@ -51,9 +62,13 @@ class Database:
         writer, self._reader = await asyncio.to_thread(open_file, self.path, self._busy_s)
         loop = asyncio.get_running_loop()
         self._writer = Writer(writer, self._chores, loop=loop, answer=self._answer, clock=self._clock)
+        for begin in self._begins:
+            await begin()
 
     async def close(self) -> None:
         """Does what was asked before, then closes the file. Whoever asks afterwards gets a StoreError."""
+        for end in self._ends if self._writer is not None else ():
+            await end()
         reader, self._reader = self._reader, None
         writer, self._writer = self._writer, None
         # The reader goes first: the last connection to close is the one that can fold the log into the file.
@@ -95,14 +110,20 @@ class Database:
 
     async def row(self, sql: str, parameters: Sequence[object]) -> Row | None:
         """One row by its key, in microseconds, as the last committed transaction of any process left it."""
+        try:
+            return next(iter(self.look(sql, parameters)), None)
+        except StoreError:
+            # A lock stands in the way, as when another process recovers the file after a crash.
+            return await self.read(lambda db: db.execute(sql, parameters).fetchone())
+
+    def look(self, sql: str, parameters: Sequence[object]) -> list[Row]:
+        """A few rows in microseconds, on the loop. Raises StoreError where another process's lock stands in the way."""
         if self._reader is None:
             raise StoreError("The gateway's store is not open.")
         try:
-            found: Row | None = self._reader.execute(sql, parameters).fetchone()
-        except sqlite3.OperationalError:
-            # A lock stands in the way, as when another process recovers the file after a crash.
-            return await self.read(lambda db: db.execute(sql, parameters).fetchone())
-        return found
+            return self._reader.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            raise failed(error) from None
 
     async def read(self, op: Op[T]) -> T:
         """A long read, in a thread, on a connection of its own."""

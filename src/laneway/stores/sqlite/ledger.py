@@ -1,112 +1,380 @@
-"""Money in SQLite: exact across processes, because every verb looks and acts inside one write transaction.
+"""Money in SQLite: exact across processes, at the speed of memory.
 
-Owns: the condition under which a hold begins, what ends it, and forgetting what nobody can ask for any more. The sums
-of a budget are kept by the tables' triggers.
-Refuses: prices, periods and caps (they are arguments), and answering before the transaction is committed.
+Owns: when money is leased, given back and reported, and who waits for it meanwhile. Holds live in what this process
+has leased, so that the tables alone never show spent and leased above the cap.
+Refuses: prices, periods and caps (they are arguments), and to lose a settlement once it was answered: it stands in the
+hint file until the tables have it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
-from laneway.ports import Hold, Left
+from laneway.ports import Hold, Kill, Left, Share, Short
+from laneway.stores.holds import Holds, raised
 from laneway.stores.schema import HOLD_S, StoreError
+from laneway.stores.sqlite import leases
+from laneway.stores.sqlite.board import Board
 from laneway.stores.sqlite.database import Database
+from laneway.stores.sqlite.hints import Hints, Settled
+from laneway.stores.sqlite.kills import Kills
+from laneway.stores.sqlite.leases import Collected, Given, Granted, Moved, Tenure, Want
+from laneway.stores.sqlite.purse import QUIET_TICKS, Purse
 
-SETTLED_S = 90 * 86_400.0
-"""How long a settlement is known by its request: far longer than anybody repeats one. Sums are kept for good."""
-STEP_ROWS = 500
+TICK_S = 0.05
+"""Between two reports; also how long somebody who ran short waits for what others have idle."""
+WAIT_S = 0.5
+"""The longest that a hold waits for money to come back from other processes."""
+RETRY_S = 0.02
+MOST_UNREPORTED = 20_000
+log = logging.getLogger("laneway")
 
 _LEFT = """
-SELECT spent_nanos,
-    held_nanos - coalesce((SELECT sum(nanos) FROM holds WHERE budget = budgets.name AND expires_s <= ?), 0)
-FROM budgets WHERE name = ?
+SELECT coalesce((SELECT spent_nanos FROM accounts WHERE name = ?), 0),
+    coalesce((SELECT sum(nanos) FROM leases WHERE account = ? AND lease <> ? AND expires_s > ?), 0)
 """
-# Expired holds still count in `held_nanos` here, which errs on the safe side; only a refusal looks closer.
-_HOLD = """
-INSERT INTO holds (budget, request_id, nanos, expires_s) SELECT ?, ?, ?, ?
-WHERE ? <= max(? - coalesce((SELECT spent_nanos + held_nanos FROM budgets WHERE name = ?), 0), 0)
-ON CONFLICT DO NOTHING
-"""
-_EXPIRE = "DELETE FROM holds WHERE budget = ? AND expires_s <= ?"
-_HELD = "SELECT nanos, expires_s FROM holds WHERE budget = ? AND request_id = ?"
-_RELEASE = "DELETE FROM holds WHERE budget = ? AND request_id = ?"
-_SETTLE = "INSERT INTO settlements (budget, request_id, nanos, at_s) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_FORGET = (
-    "DELETE FROM settlements WHERE (budget, request_id) IN "
-    "(SELECT budget, request_id FROM settlements WHERE at_s <= ? ORDER BY at_s LIMIT ?)"
-)
-_STALE = (
-    "DELETE FROM holds WHERE (budget, request_id) IN "
-    "(SELECT budget, request_id FROM holds WHERE expires_s <= ? LIMIT ?)"
-)
+
+
+class Waiter(NamedTuple):
+    """Somebody who found too little leased. `done` brings None once the shares are set aside for them."""
+
+    shares: Sequence[Share]
+    now_s: float
+    done: asyncio.Future[tuple[Short, bool] | None]
 
 
 class SqliteLedger:
-    """Budgets shared by all processes that open the same file."""
+    """Accounts shared by all processes that open the same file."""
 
     def __init__(self, database: Database, *, hold_s: float = HOLD_S) -> None:
         self._database = database
-        self._hold_s = hold_s
-        database.add_chore(prune)
+        self._holds = Holds(hold_s)
+        self._purse = Purse(hold_s)
+        self._pending: list[Settled] = []
+        self._reporting: asyncio.Future[list[Moved]] | None = None
+        self._returning = 0
+        self._waiters: list[Waiter] = []
+        self._leasing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._tight = 0
+        self._recalls = b""
+        self._hints: Hints | None = None
+        self._board: Board | None = None
+        self._kills = Kills(database, self._opened_board)
+        self.on_moved: Callable[[Sequence[Moved]], None] | None = None
+        """Told of every sum that grew, once it is in the tables; each movement by one process only."""
+        database.add_life(self._begin, self._end)
+        database.add_chore(leases.prune)
 
-    async def left(self, budget: str, cap_nanos: int, now_s: float) -> Left:
-        row = await self._database.row(_LEFT, (now_s, budget))
-        spent, held = row if row is not None else (0, 0)
-        return Left(budget=budget, cap_nanos=cap_nanos, spent_nanos=spent, held_nanos=held)
+    # --- the port ------------------------------------------------------------------------------------------
 
-    async def hold(self, request_id: str, budget: str, nanos: int, cap_nanos: int, now_s: float) -> Hold | Left:
-        wanted = Hold(request_id=request_id, budget=budget, nanos=nanos, expires_s=now_s + self._hold_s)
+    async def left(self, account: str, cap_nanos: int, now_s: float) -> Left:
+        await self._reported()
+        self._expire(now_s)
+        return await self._left(account, cap_nanos, now_s)
+
+    async def hold(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
+        self._expire(now_s)
+        held = self._holds.get(request_id)
+        if held is not None:
+            return held
+        if not self._purse.set_aside(shares, now_s):
+            short = await self._obtain(shares, now_s)
+            if short is not None:
+                return short
+            held = self._holds.get(request_id)
+            if held is not None:
+                # The same request asked twice at once.
+                self._purse.put_back(shares)
+                return held
+        return self._holds.add(request_id, shares, now_s)
+
+    async def extend(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
+        self._expire(now_s)
+        while True:
+            before = self._holds.get(request_id)
+            after, more = raised(before, shares)
+            if not self._purse.set_aside(more, now_s):
+                short = await self._obtain(more, now_s)
+                if short is not None:
+                    return short
+                if self._holds.get(request_id) is not before:
+                    self._purse.put_back(more)
+                    continue
+            self._holds.end(request_id)
+            return self._holds.add(request_id, after, now_s)
+
+    async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
+        if not self._database.is_open:
+            raise StoreError("The gateway's store is not open.")
+        hold = self._holds.end(request_id)
+        if hold is not None:
+            self._purse.put_back(hold.shares)
+        if self._holds.settled(request_id):
+            return
+        for account, nanos in spent.items():
+            self._purse.use(account, nanos)
+        settled = Settled(request_id, now_s, spent)
+        self._pending.append(settled)
+        self._hint(settled)
+        self._wake()
+        if len(self._pending) >= MOST_UNREPORTED:
+            # Another process has kept the file locked for long: those who come now wait for it.
+            await self._reported()
+
+    async def release(self, request_id: str, now_s: float) -> None:
+        hold = self._holds.end(request_id)
+        if hold is not None:
+            self._purse.put_back(hold.shares)
+
+    async def kill(self, scope: str, reason: str, now_s: float) -> None:
+        await self._kills.add(scope, reason, now_s)
+
+    async def unkill(self, scope: str) -> bool:
+        return await self._kills.take_back(scope)
+
+    def killed(self) -> Mapping[str, Kill]:
+        return self._kills.now()
+
+    # --- what is leased ------------------------------------------------------------------------------------
+
+    def _expire(self, now_s: float) -> None:
+        while (hold := self._holds.expired(now_s)) is not None:
+            self._purse.put_back(hold.shares)
+
+    async def _obtain(self, shares: Sequence[Share], now_s: float) -> Short | None:
+        """Sets the shares aside once enough is leased; what is missing, where it cannot be."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + WAIT_S
+        while True:
+            waiter = Waiter(shares, now_s, loop.create_future())
+            self._waiters.append(waiter)
+            if not self._leasing:
+                self._leasing = True
+                # Whoever runs short in the same turn of the loop is asked for together.
+                loop.call_soon(self._lease)
+            try:
+                answer = await waiter.done
+            except asyncio.CancelledError:
+                if waiter.done.done() and not waiter.done.cancelled() and waiter.done.result() is None:
+                    self._purse.put_back(shares)
+                raise
+            if answer is None:
+                return None
+            short, waits = answer
+            if not waits or loop.time() >= until_s:
+                return short
+            await asyncio.sleep(RETRY_S)
+
+    def _lease(self) -> None:
+        """Asks the tables for what all waiters need, in one transaction."""
+        waiters = self._waiters = [waiter for waiter in self._waiters if not waiter.done.done()]
+        served: list[Waiter] = []
+        needs: dict[str, list[int]] = {}
+        caps: dict[str, int] = {}
+        for waiter in waiters:
+            # A cap that changes meanwhile waits for the next time.
+            if any(caps.setdefault(share.account, share.cap_nanos) != share.cap_nanos for share in waiter.shares):
+                continue
+            served.append(waiter)
+            for share in waiter.shares:
+                needs.setdefault(share.account, []).append(share.nanos)
+        if not served:
+            self._leasing = False
+            return
+        self._waiters = [waiter for waiter in waiters if waiter not in served]
+        now_s = max(waiter.now_s for waiter in served)
+        owner = self._opened_hints().owner
+        wants = [self._purse.want(owner, account, caps[account], needs[account]) for account in needs]
+        tenure = Tenure(owner, self._database.path, now_s, now_s + 2 * self._holds.hold_s)
         try:
-            return await self._database.write(partial(_hold, wanted, cap_nanos, now_s))
-        except asyncio.CancelledError:
-            # Nobody will settle a hold whose caller left while it was queued: it would stand until it expires.
-            with suppress(StoreError):
-                self._database.submit(partial(_release, request_id, budget)).add_done_callback(_ignored)
+            self._report()
+            recall = self._opened_board().recall
+            asked = self._database.submit(partial(leases.grant, wants=wants, tenure=tenure, recall=recall))
+        except StoreError as error:
+            self._unleased(served, wants, error)
+            return
+        asked.add_done_callback(partial(self._leased, served, wants, tenure))
+
+    def _leased(self, served: list[Waiter], wants: list[Want], tenure: Tenure, asked: asyncio.Future[Granted]) -> None:
+        error = asked.exception()
+        if error is not None:
+            self._unleased(served, wants, error)
+            return
+        granted = asked.result()
+        self._take_away(granted.collected)
+        given: dict[str, Given] = {}
+        for want, each in zip(wants, granted.given, strict=True):
+            given[want.account] = each
+            self._purse.receive(want, each, tenure.expires_s)
+        for waiter in served:
+            if not waiter.done.done():
+                waits = all(given[share.account].waits or self._fits(share) for share in waiter.shares)
+                fits = self._purse.set_aside(waiter.shares, waiter.now_s)
+                waiter.done.set_result(None if fits else (self._short(waiter.shares, given), waits))
+        for waiter in self._waiters:
+            if not waiter.done.done() and self._purse.set_aside(waiter.shares, waiter.now_s):
+                waiter.done.set_result(None)
+        self._wake()
+        self._lease()
+
+    def _fits(self, share: Share) -> bool:
+        return self._purse.accounts[share.account].idle >= share.nanos
+
+    def _short(self, shares: Sequence[Share], given: Mapping[str, Given]) -> Short:
+        lefts: list[Left] = []
+        for share in shares:
+            account = share.account
+            # What was settled and is not in the tables yet still stands in the lease.
+            spent = given[account].spent_nanos + self._purse.accounts[account].used
+            held = self._holds.nanos.get(account, 0) + given[account].others_nanos
+            lefts.append(Left(account=account, cap_nanos=share.cap_nanos, spent_nanos=spent, held_nanos=held))
+        return Short(tuple(lefts))
+
+    def _unleased(self, served: list[Waiter], wants: list[Want], error: BaseException) -> None:
+        self._leasing = False
+        self._purse.put_back_idle((want.idle_nanos, want.account, want.lease) for want in wants)
+        for waiter in [*served, *self._waiters]:
+            if not waiter.done.done():
+                waiter.done.set_exception(error)
+        self._waiters.clear()
+
+    async def _left(self, account: str, cap_nanos: int, now_s: float) -> Left:
+        leased = self._purse.accounts.get(account)
+        lease = leased.lease if leased is not None else ""
+        row = await self._database.row(_LEFT, (account, account, lease, now_s))
+        spent, others = row if row is not None else (0, 0)
+        held = self._holds.nanos.get(account, 0) + others
+        return Left(account=account, cap_nanos=cap_nanos, spent_nanos=spent, held_nanos=held)
+
+    # --- what was spent ------------------------------------------------------------------------------------
+
+    def _hint(self, settled: Settled) -> None:
+        try:
+            self._opened_hints().append(settled)
+        except OSError as error:
+            # It is still reported; only a kill within the next moments would lose it.
+            log.warning("a settlement could not be written beside the store: %s", error.strerror)
+
+    def _report(self) -> None:
+        """Puts what was settled on its way into the tables; one report at a time, so that order is kept."""
+        if self._reporting is not None or not self._pending:
+            return
+        batch, self._pending = self._pending, []
+        used = self._purse.take_used(batch)
+        try:
+            self._reporting = self._database.submit(partial(leases.report, settled=batch, used=used))
+        except StoreError:
+            self._unreported(batch, used)
             raise
+        self._reporting.add_done_callback(partial(self._told, batch, used))
 
-    async def settle(self, request_id: str, budget: str, nanos: int, now_s: float) -> None:
-        await self._database.write(partial(_settle, request_id, budget, nanos, now_s))
+    def _told(
+        self, batch: list[Settled], used: dict[tuple[str, str], int], reporting: asyncio.Future[list[Moved]]
+    ) -> None:
+        self._reporting = None
+        if reporting.cancelled() or reporting.exception() is not None:
+            self._unreported(batch, used)
+            log.warning("settlements wait, because the store could not be written: %s", reporting.exception())
+            return
+        if self._hints is not None:
+            with suppress(OSError):
+                self._hints.forget(self._pending)
+        self._tell(reporting.result())
 
-    async def release(self, request_id: str, budget: str, now_s: float) -> None:
-        await self._database.write(partial(_release, request_id, budget))
+    def _unreported(self, batch: list[Settled], used: dict[tuple[str, str], int]) -> None:
+        self._pending = batch + self._pending
+        self._purse.put_back_used(used)
 
+    async def _reported(self) -> None:
+        """Returns when everything settled before is in the tables."""
+        while self._pending or self._reporting is not None:
+            self._report()
+            if (reporting := self._reporting) is not None:
+                await asyncio.wait([reporting])
+                error = reporting.exception()
+                if error is not None:
+                    raise error
 
-def _hold(wanted: Hold, cap_nanos: int, now_s: float, db: sqlite3.Connection) -> Hold | Left:
-    budget = wanted.budget
-    name = (budget, wanted.request_id)
-    inserting = (*name, wanted.nanos, wanted.expires_s, wanted.nanos, cap_nanos, budget)
-    if db.execute(_HOLD, inserting).rowcount:
-        return wanted
-    db.execute(_EXPIRE, (budget, now_s))
-    held = db.execute(_HELD, name).fetchone()
-    if held is not None:
-        return Hold(request_id=wanted.request_id, budget=budget, nanos=held[0], expires_s=held[1])
-    if db.execute(_HOLD, inserting).rowcount:
-        return wanted
-    spent_nanos, held_nanos = db.execute(_LEFT, (now_s, budget)).fetchone() or (0, 0)
-    return Left(budget=budget, cap_nanos=cap_nanos, spent_nanos=spent_nanos, held_nanos=held_nanos)
+    def _tell(self, moved: Sequence[Moved]) -> None:
+        if moved and self.on_moved is not None:
+            self.on_moved(moved)
 
+    def _take_away(self, collected: Collected) -> None:
+        for path in collected.paths:
+            with suppress(OSError):
+                path.unlink()
+        self._tell(collected.moved)
 
-def _settle(request_id: str, budget: str, nanos: int, now_s: float, db: sqlite3.Connection) -> None:
-    if not db.execute(_SETTLE, (budget, request_id, nanos, now_s)).rowcount:
-        _release(request_id, budget, db)
+    # --- time ----------------------------------------------------------------------------------------------
 
+    def _wake(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
-def _release(request_id: str, budget: str, db: sqlite3.Connection) -> None:
-    db.execute(_RELEASE, (budget, request_id))
+    def _tick(self) -> None:
+        self._timer = None
+        if not self._database.is_open:
+            return
+        self._report()
+        recalls = self._opened_board().recalls()
+        recalled = recalls != self._recalls
+        if recalled:
+            self._recalls = recalls
+            self._tight = QUIET_TICKS * 2
+        self._tight = max(self._tight - 1, 0)
+        self._give_back(self._purse.take_idle(recalled=recalled, tight=self._tight > 0))
+        if not (self._leasing or self._returning):
+            self._purse.forget(self._holds.nanos.keys())
+        if self._purse.accounts or self._pending or self._reporting is not None:
+            self._wake()
 
+    def _give_back(self, idle: list[tuple[int, str, str]]) -> None:
+        if idle:
+            returned = self._database.submit(partial(leases.give_back, idle=idle))
+            self._returning += 1
+            returned.add_done_callback(partial(self._returned, idle))
 
-def _ignored(done: asyncio.Future[None]) -> None:
-    if not done.cancelled():
-        done.exception()
+    def _returned(self, idle: list[tuple[int, str, str]], returned: asyncio.Future[None]) -> None:
+        self._returning -= 1
+        if returned.cancelled() or returned.exception() is not None:
+            self._purse.put_back_idle(idle)
 
+    # --- life ----------------------------------------------------------------------------------------------
 
-def prune(db: sqlite3.Connection, now_s: float) -> bool:
-    """A step of forgetting: holds that expired in any budget, and settlements nobody repeats any more."""
-    gone = db.execute(_STALE, (now_s, STEP_ROWS)).rowcount
-    gone = max(gone, db.execute(_FORGET, (now_s - SETTLED_S, STEP_ROWS)).rowcount)
-    return gone >= STEP_ROWS
+    def _opened_hints(self) -> Hints:
+        if self._hints is None:
+            self._hints = Hints(self._database.path)
+        return self._hints
+
+    def _opened_board(self) -> Board:
+        if self._board is None:
+            if not self._database.is_open:
+                raise StoreError("The gateway's store is not open.")
+            self._board = Board(self._database.path)
+        return self._board
+
+    async def _begin(self) -> None:
+        """Whoever comes next writes down what the dead had settled."""
+        self._recalls = self._opened_board().recalls()
+        self._take_away(await self._database.submit(partial(leases.collect, store=self._database.path)))
+
+    async def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        hints, self._hints = self._hints, None
+        board, self._board = self._board, None
+        keep = True
+        if hints is not None:
+            with suppress(StoreError):
+                await self._reported()
+                await self._database.submit(partial(leases.end, owner=hints.owner))
+                keep = False
+            hints.close(keep=keep)
+        if board is not None:
+            board.close()
