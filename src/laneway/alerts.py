@@ -19,8 +19,10 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from time import gmtime, strftime
 from urllib.parse import urlsplit
 
+from laneway.board import Board
 from laneway.failure import FailureError, Kind, fail
 from laneway.policy.alerts import Channel, call_of, notices_of, paid_fallback, summary, summary_due, wait_s
 from laneway.policy.report import total
@@ -57,13 +59,13 @@ class Alerts:
         *,
         reports: Reports | None = None,
         channels: Iterable[Channel] = (),
-        look: Look | None = None,
+        looks: Iterable[Look] = (),
         clock: Callable[[], float] = time.time,
         round_s: float = ROUND_S,
     ) -> None:
         self.dropped = 0
         """Alerts that found the queue full."""
-        self.look = look
+        self._looks = tuple(looks)
         self._notices = notices
         self._upstream = upstream
         self._reports = reports
@@ -143,7 +145,8 @@ class Alerts:
     async def round(self) -> None:
         """One look at everything, and one try of whatever is due."""
         now_s = self._clock()
-        found = list(await self.look(now_s)) if self.look is not None and self._channels else []
+        looks = self._looks if self._channels else ()
+        found = [alert for look in looks for alert in await look(now_s)]
         await self._write_down(found)
         await self._summarise(now_s)
         await asyncio.gather(*(self._send_due(channel) for channel in self._channels.values()))
@@ -224,6 +227,21 @@ async def _is_own(origin: str) -> bool:
     except OSError:
         return False
     return any(not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)
+
+
+def look_at_breakers(board: Board) -> Look:
+    """Finds what this process leaves alone after timeouts; told once an hour for each target."""
+
+    async def look(now_s: float) -> list[Alert]:
+        hour = strftime("%Y-%m-%d %H:00 UTC", gmtime(now_s))
+        return [
+            Alert(kind="breaker", subject=target, period=hour, facts={"timeouts": str(breaker.strikes)})
+            for host in board.hosts.values()
+            for target, breaker in host.breakers.items()
+            if breaker.trips
+        ]
+
+    return look
 
 
 class Overheard:

@@ -19,7 +19,7 @@ from typing import Any
 from starlette.middleware.cors import CORSMiddleware
 
 from laneway import __version__
-from laneway.alerts import Alerts, Overheard
+from laneway.alerts import Alerts, Overheard, look_at_breakers
 from laneway.api import routes
 from laneway.api.desk import Desk, Reloaded
 from laneway.board import Board
@@ -82,7 +82,8 @@ class Gateway:
         self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
         self.metrics = Metrics()
         self.board = Board()
-        self.alerts = Alerts(self.store.notices, self.upstream, reports=self.store.reports)
+        looks = [look_at_breakers(self.board)]
+        self.alerts = Alerts(self.store.notices, self.upstream, reports=self.store.reports, looks=looks)
         self.started_s = time.monotonic()
         self._plain = routes.app()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -225,7 +225,7 @@ class Figures(NamedTuple):
         return Figures(*map(sum, zip(self, other, strict=True)))
 
 
-class Line(NamedTuple):
+class Tally(NamedTuple):
     """A row of a report, or one outcome's part in it; `labels` stand in the order in which they were asked for."""
 
     labels: tuple[str, ...]
@@ -250,7 +250,7 @@ class Question(NamedTuple):
 class Reports(Protocol):
     """What all outcomes add up to. Sums outlive the records that they were made from."""
 
-    async def usage(self, question: Question) -> Sequence[Line]:
+    async def usage(self, question: Question) -> Sequence[Tally]:
         """The rows of a report in the order of their labels; everything recorded before is in them."""
 
 

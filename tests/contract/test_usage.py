@@ -11,7 +11,7 @@ from laneway.chat import Usage
 from laneway.failure import Failure, Kind
 from laneway.policy.report import shown
 from laneway.policy.usage import Sums, lines_of
-from laneway.ports import Figures, Line, Question
+from laneway.ports import Figures, Question, Tally
 from laneway.route import Attempt, Decision, Dropped, Outcome, Price, Target
 from laneway.store import Store, open_store
 from laneway.stores.sqlite.journal import SqliteJournal
@@ -60,7 +60,7 @@ def routed(*attempts: Attempt, **changes: object) -> Outcome:
     return outcome(decision=decision, attempts=attempts, cost_nanos=cost, **changes)
 
 
-async def report(store: Store, *by: str, days: tuple[str, str] = ALWAYS, **where: str) -> list[Line]:
+async def report(store: Store, *by: str, days: tuple[str, str] = ALWAYS, **where: str) -> list[Tally]:
     return list(await store.reports.usage(Question(by, *days, where)))
 
 
@@ -143,7 +143,7 @@ def test_reports_outlive_the_records(tmp_path: Path) -> None:
     """What is forgotten as a record is still in the sums, also after a restart."""
     path = tmp_path / "store.db"
 
-    async def scene() -> list[Line]:
+    async def scene() -> list[Tally]:
         async with database(path) as db:
             journal = SqliteJournal(db, keep_days=1.0, keep_rows=10)
             journal.record(outcome(at_s=NOW - 9 * DAY_S))

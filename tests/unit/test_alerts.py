@@ -14,9 +14,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from laneway.alerts import OWN, Alerts, Overheard
+from laneway.alerts import OWN, Alerts, Overheard, look_at_breakers
+from laneway.board import Board
 from laneway.failure import Failure, Kind
 from laneway.policy.alerts import WAITS_S, Channel, call_of, notices_of, said, spending, summary_due
+from laneway.policy.breaker import Breaker, BreakerRules, timed_out
 from laneway.ports import Alert, Notice
 from laneway.route import FREE, Attempt, Target
 from laneway.store import Store, open_store
@@ -316,6 +318,33 @@ def test_a_paid_model_that_stood_in_for_a_free_one_is_told_once_a_day() -> None:
             await alerts.round()
             assert [json.loads(request.body)["text"] for request in fake.requests] == [WORDS]
             assert len(await journal.recent(9, {})) == 4
+
+    run(scene())
+
+
+def test_a_breaker_that_opened_is_told_once_an_hour() -> None:
+    """Looked for, so that the request it happened to waits for nothing."""
+    clock = Clock()
+    board = Board(breaker=BreakerRules(after=2), clock=clock)
+    host = board.host("studio")
+    for strikes in (1, 2):
+        host.breakers[f"studio/{strikes}"] = timed_out(Breaker(strikes=strikes - 1), BreakerRules(), NOW, lambda: 0.5)
+
+    async def scene() -> None:
+        async with FakeUpstream(answering(response())) as fake:
+            store, engine = open_store("memory:"), Engine()
+            looks = [look_at_breakers(board)]
+            alerts = Alerts(store.notices, engine, channels=[at(fake, kinds={"breaker"})], looks=looks, clock=clock)
+            await alerts.round()
+            await alerts.round()
+            clock.now_s += 3600
+            await alerts.round()
+            words = "studio/2 is left alone for now, after 2 timeouts in a row (2023-11-14 22:00 UTC)."
+            assert [json.loads(request.body)["text"] for request in fake.requests] == [
+                words,
+                words.replace(" 22", " 23"),
+            ]
+            await engine.close()
 
     run(scene())
 

@@ -6,12 +6,12 @@ import pytest
 
 from laneway.failure import FailureError
 from laneway.policy.report import as_cells, as_csv, as_object, read_question, shown
-from laneway.ports import Figures, Line, Question
+from laneway.ports import Figures, Question, Tally
 
 NOW = 1_700_000_000.0
 LINES = [
-    Line(("2023-11-14", "shop"), Figures(2, 1, 100, 40, 20, 600_000, 1_600_000)),
-    Line(("2023-11-15", ""), Figures(1)),
+    Tally(("2023-11-14", "shop"), Figures(2, 1, 100, 40, 20, 600_000, 1_600_000)),
+    Tally(("2023-11-15", ""), Figures(1)),
 ]
 ASKED = Question(("day", "project"), "2023-11-14", "2023-11-15")
 
@@ -71,7 +71,7 @@ def test_the_report_for_a_program_is_exact() -> None:
 
 def test_the_report_for_a_spreadsheet_holds_no_formula() -> None:
     """Commas and quotes are quoted; what would be carried out is text."""
-    lines = [Line((name,), Figures(1)) for name in ("=1+1", 'a "b", c', "plain")]
+    lines = [Tally((name,), Figures(1)) for name in ("=1+1", 'a "b", c', "plain")]
     written = as_csv(Question(("project",), "2023-11-14", "2023-11-15"), lines).splitlines()
     assert written == [
         "project,requests,failures,input_tokens,cached_tokens,output_tokens,cost_usd,saved_usd",

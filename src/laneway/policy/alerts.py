@@ -25,7 +25,7 @@ SENTENCES: Mapping[str, str] = {
     "spend": "Budget {subject} has spent {spent_usd} of {cap_usd} USD ({percent} %) in {period}.",
     "cap": "Budget {subject} has reached its cap of {cap_usd} USD for {period}: what costs money is refused.",
     "kill": "Paid calls are stopped ({subject}): {reason}.",
-    "breaker": "Provider {subject} is not called for now: {reason}.",
+    "breaker": "{subject} is left alone for now, after {timeouts} timeouts in a row ({period}).",
     "paid_fallback": "Lane {subject} was served by {target}, which costs money, because {after} failed ({reason}).",
     "rollback": "Lane {subject} went back to stage {stage}: {reason}.",
     "summary": (

@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from laneway.failure import Kind, fail
 from laneway.policy.price import nanos_to_usd
 from laneway.policy.usage import day_of
-from laneway.ports import LABELS, Figures, Line, Question
+from laneway.ports import LABELS, Figures, Question, Tally
 
 USUAL_DAYS = 30
 MOST_DAYS = 3660
@@ -61,7 +61,7 @@ def _day(asked: Mapping[str, str], name: str, usual: str) -> str:
     return text
 
 
-def as_object(question: Question, lines: Sequence[Line]) -> dict[str, object]:
+def as_object(question: Question, lines: Sequence[Tally]) -> dict[str, object]:
     """The report for a program."""
     return {
         "object": "usage",
@@ -76,7 +76,7 @@ def as_object(question: Question, lines: Sequence[Line]) -> dict[str, object]:
     }
 
 
-def as_csv(question: Question, lines: Sequence[Line]) -> str:
+def as_csv(question: Question, lines: Sequence[Tally]) -> str:
     """The report for a spreadsheet, as RFC 4180 has it."""
     written = io.StringIO()
     writer = csv.writer(written)
@@ -86,7 +86,7 @@ def as_csv(question: Question, lines: Sequence[Line]) -> str:
     return written.getvalue()
 
 
-def as_cells(question: Question, lines: Sequence[Line]) -> list[tuple[str, ...]]:
+def as_cells(question: Question, lines: Sequence[Tally]) -> list[tuple[str, ...]]:
     """The report for a person: a row of headings, the rows, and their total."""
     empty = shown(Figures())
     headings = (*question.by, *(name.removesuffix("_tokens").replace("_usd", " USD") for name in empty))
@@ -97,7 +97,7 @@ def as_cells(question: Question, lines: Sequence[Line]) -> list[tuple[str, ...]]
     return [headings, *rows]
 
 
-def total(lines: Sequence[Line]) -> Figures:
+def total(lines: Sequence[Tally]) -> Figures:
     made = Figures()
     for line in lines:
         made = made.plus(line.figures)

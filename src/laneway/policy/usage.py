@@ -12,7 +12,7 @@ from time import gmtime, strftime
 
 from laneway.chat import Usage
 from laneway.policy.price import cost_nanos
-from laneway.ports import LABELS, Figures, Line, Question
+from laneway.ports import LABELS, Figures, Question, Tally
 from laneway.route import Attempt, Outcome
 
 MOST_CHARS = 200
@@ -38,7 +38,7 @@ def dearest_nanos(outcome: Outcome) -> int | None:
     return max(costs, default=None)
 
 
-def lines_of(outcome: Outcome) -> list[Line]:
+def lines_of(outcome: Outcome) -> list[Tally]:
     """An outcome under all labels: one line with the request, and one for each other target that it cost something at.
 
     The request counts where it ended, so that requests, tokens and costs add up over any grouping.
@@ -51,19 +51,19 @@ def lines_of(outcome: Outcome) -> list[Line]:
         _said(outcome.lane),
     )
     dearest = dearest_nanos(outcome)
-    lines: list[Line] = []
+    lines: list[Tally] = []
     cost = outcome.cost_nanos
     for attempt in outcome.attempts[:-1]:
         if attempt.cost_nanos or attempt.usage.input or attempt.usage.output:
             cost -= attempt.cost_nanos
             # Where there was an answer, asking the dearest at once would have spared the earlier attempts.
             spared = attempt.cost_nanos if dearest is None else 0
-            lines.append(Line((*common, *_place(attempt)), _used(attempt, attempt.cost_nanos, spared)))
+            lines.append(Tally((*common, *_place(attempt)), _used(attempt, attempt.cost_nanos, spared)))
     last = outcome.attempts[-1] if outcome.attempts else None
     used = _used(last, cost, cost if dearest is None else dearest)
     figures = used._replace(requests=1, failures=int(outcome.failure is not None or outcome.status >= 400))
     # Without an attempt the name of the model is whatever the caller wrote: reports hold what exists.
-    lines.append(Line((*common, *(_place(last) if last is not None else ("", ""))), figures))
+    lines.append(Tally((*common, *(_place(last) if last is not None else ("", ""))), figures))
     return lines
 
 
@@ -96,17 +96,17 @@ class Sums:
         self._most = most
         self._lines: dict[tuple[str, ...], Figures] = {}
 
-    def add(self, lines: Iterable[Line]) -> None:
+    def add(self, lines: Iterable[Tally]) -> None:
         for labels, figures in lines:
             known = self._lines.get(labels)
             if known is None and len(self._lines) >= self._most:
                 del self._lines[next(iter(self._lines))]
             self._lines[labels] = figures if known is None else known.plus(figures)
 
-    def lines(self) -> list[Line]:
-        return [Line(labels, figures) for labels, figures in self._lines.items()]
+    def lines(self) -> list[Tally]:
+        return [Tally(labels, figures) for labels, figures in self._lines.items()]
 
-    def answer(self, question: Question) -> list[Line]:
+    def answer(self, question: Question) -> list[Tally]:
         """The rows of a report, in the order of their labels."""
         places = [LABELS.index(name) for name in question.by]
         made: dict[tuple[str, ...], Figures] = {}
@@ -114,4 +114,4 @@ class Sums:
             if question.takes(labels):
                 group = tuple(labels[place] for place in places)
                 made[group] = made[group].plus(figures) if group in made else figures
-        return [Line(labels, made[labels]) for labels in sorted(made)]
+        return [Tally(labels, made[labels]) for labels in sorted(made)]

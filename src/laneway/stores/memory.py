@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from laneway.policy.usage import Sums, lines_of
-from laneway.ports import Hold, Kill, Left, Line, Notice, Pin, Question, Share, Short
+from laneway.ports import Hold, Kill, Left, Notice, Pin, Question, Share, Short, Tally
 from laneway.record import PREFIX, attributes
 from laneway.route import Key, Outcome
 from laneway.stores.holds import Holds, raised
@@ -168,7 +168,7 @@ class MemoryJournal:
         self._outcomes.append(outcome)
         self._sums.add(lines_of(outcome))
 
-    async def usage(self, question: Question) -> Sequence[Line]:
+    async def usage(self, question: Question) -> Sequence[Tally]:
         return self._sums.answer(question)
 
     async def recent(self, limit: int, filters: Mapping[str, str]) -> Sequence[Mapping[str, object]]:

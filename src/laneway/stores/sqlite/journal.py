@@ -17,7 +17,7 @@ from functools import partial
 import msgspec
 
 from laneway.policy.usage import Sums, lines_of
-from laneway.ports import Line, Question
+from laneway.ports import Question, Tally
 from laneway.record import PREFIX, attributes
 from laneway.route import Outcome
 from laneway.stores.schema import StoreError, filter_texts
@@ -107,7 +107,7 @@ class SqliteJournal:
         decode = msgspec.json.Decoder(dict[str, object]).decode
         return await self._database.read(lambda db: [decode(text) for (text,) in db.execute(sql, parameters)])
 
-    async def usage(self, question: Question) -> Sequence[Line]:
+    async def usage(self, question: Question) -> Sequence[Tally]:
         await self.drain()
         return await self._database.read(partial(usage_of, question))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from laneway.ports import LABELS, Figures, Line, Question
+from laneway.ports import LABELS, Figures, Question, Tally
 
 AT_ONCE = 64
 """Rows in one statement: the loop waits for the interpreter no longer than they take."""
@@ -22,7 +22,7 @@ _ADD = (
 )
 
 
-def add_usage(db: sqlite3.Connection, lines: Sequence[Line]) -> None:
+def add_usage(db: sqlite3.Connection, lines: Sequence[Tally]) -> None:
     """Inside somebody's transaction."""
     for start in range(0, len(lines), AT_ONCE):
         piece = lines[start : start + AT_ONCE]
@@ -30,7 +30,7 @@ def add_usage(db: sqlite3.Connection, lines: Sequence[Line]) -> None:
         db.execute(_ADD % ", ".join([_ROW] * len(piece)), values)
 
 
-def usage_of(question: Question, db: sqlite3.Connection) -> list[Line]:
+def usage_of(question: Question, db: sqlite3.Connection) -> list[Tally]:
     """The rows of a report. Raises ValueError for a label that is none."""
     for name in (*question.by, *question.where):
         LABELS.index(name)
@@ -43,4 +43,4 @@ def usage_of(question: Question, db: sqlite3.Connection) -> list[Line]:
     found = db.execute(sql, (question.first, question.last, *question.where.values())).fetchall()
     width = len(question.by)
     # Without a label, SQLite answers one row whatever it found.
-    return [Line(tuple(row[:width]), Figures(*row[width:])) for row in found if row[-1] is not None]
+    return [Tally(tuple(row[:width]), Figures(*row[width:])) for row in found if row[-1] is not None]
