@@ -464,10 +464,17 @@ def test_an_answer_too_large_to_keep_is_counted_by_its_size(monkeypatch: pytest.
     assert ledger.ended == [("settle", 203_000)]
 
 
-def test_a_stream_without_usage_or_blank_line_at_its_end_is_counted() -> None:
-    body = b"".join(frames("openai", events("x" * 400, usage=None), end=False)).rstrip(b"\n")
+def test_a_stream_without_usage_is_counted() -> None:
+    body = b"".join(frames("openai", events("x" * 400, usage=None)))
     _, ledger = metered(_answering(body, kind=b"text/event-stream; charset=utf-8"), ask("openai", "asked", stream=True))
     assert ledger.ended == [("settle", 203_000)]
+
+
+def test_a_stream_whose_last_event_has_no_blank_line_is_read_to_its_end() -> None:
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":20}}'
+    body = b"".join(frames("openai", events("x" * 400, usage=None), end=False)) + usage
+    _, ledger = metered(_answering(body, kind=b"text/event-stream"), ask("openai", "asked", stream=True))
+    assert ledger.ended == [("settle", 140_000)]
 
 
 def test_a_stream_that_broke_off_is_charged_for_what_came() -> None:

@@ -48,7 +48,7 @@ class StickyMiddleware:
                 exchange.decision = kept
         await self.app(scope, receive, send)
         served = exchange.attempts[-1] if exchange.attempts else None
-        if served is not None and served.failure is None and not exchange.gone:
+        if served is not None and served.failure is None:
             name = served.target.name
             if pin is None or pin.target != name:
                 await self.pins.put(tenant, trace, Pin(target=name, at_s=self.clock()))
