@@ -14,7 +14,7 @@ from laneway import bundle
 from tests.e2e.house import ADMIN, ANSWER, QUESTION, asking_ollama
 from tests.fakes.hosts import OllamaHost, hosts
 from tests.fakes.providers import FakeProvider, Street
-from tests.harness.gateway import PATIENCE_S, Served, served, until
+from tests.harness.gateway import PATIENCE_S, Served, served, told, until
 
 MODELS = {
     "gemma3:4b": "sim-large",
@@ -31,6 +31,7 @@ SIZES = {
     "phi4:latest": "14.7B",
 }
 PAID = "gpt-5-mini"
+CONFIG = bundle.path("config/awooop.toml")
 
 
 class Town(NamedTuple):
@@ -77,7 +78,7 @@ def town(street: Street, folder: Path, *, cap: str | None = None, scale: str = "
             "LANEWAY_STORE": "memory:",
             "LANEWAY_TIMEOUT_SCALE": scale,
         } | ({} if cap is None else {"AWOOOP_DAILY_CAP_USD": cap})
-        with served(folder, bundle.path("config/awooop.toml"), variables=variables) as gateway:
+        with served(folder, CONFIG, variables=variables) as gateway:
             yield Town(gateway, gcp_a, gcp_b, box_111, paid)
 
 
@@ -101,8 +102,8 @@ def test_a_header_takes_a_lane(quiet: Town, header: str) -> None:
 
 
 def test_the_other_headers_are_kept_on_the_record(quiet: Town) -> None:
-    told = {"X-AwoooP-Project-ID": "night-watch", "X-AwoooP-Trace-ID": "t-1", "X-AwoooP-Intent": "diagnose"}
-    quiet.ask(headers=told)
+    headers = {"X-AwoooP-Project-ID": "night-watch", "X-AwoooP-Trace-ID": "t-1", "X-AwoooP-Intent": "diagnose"}
+    quiet.ask(headers=headers)
     record = quiet.record()
     assert (record["awooop.project_id"], record["trace"], record["intent"]) == ("night-watch", "t-1", "diagnose")
     assert (record["awooop.lane"], record["awooop.endpoint"]) == ("alert-fast", "gcp-a")
@@ -166,8 +167,8 @@ def test_maintenance_lifts_the_rules_and_closes(quiet: Town) -> None:
     assert quiet.ask("gcp-a/phi4").status_code == 403
     quiet.maintain("gcp-b", open=False)
     assert quiet.ask("gcp-b/phi4").status_code == 403
-    told = quiet.gateway.get("/admin/v1/audit", headers=ADMIN).json()["data"]
-    assert [(entry["subject"], entry["detail"]["open"]) for entry in told[:2]] == [("gcp-b", False), ("gcp-b", True)]
+    noted = quiet.gateway.get("/admin/v1/audit", headers=ADMIN).json()["data"]
+    assert [(entry["subject"], entry["detail"]["open"]) for entry in noted[:2]] == [("gcp-b", False), ("gcp-b", True)]
 
 
 @pytest.mark.parametrize(
@@ -180,10 +181,24 @@ def test_maintenance_that_makes_no_sense_is_refused(quiet: Town, wanted: dict[st
 
 def test_health_is_for_operators_and_names_the_safe_lanes(quiet: Town) -> None:
     assert quiet.gateway.get("/admin/v1/health").status_code == 401
-    told = quiet.health()
-    assert set(told["safe"]) >= {"alert-fast", "code-review", "embedding"}
-    assert told["hosts"]["gcp-a"]["slots"]["reserved"] == {"alert-fast": 2}
-    assert told["hosts"]["gcp-a"]["protected"] == ["gemma3:4b"]
+    health = quiet.health()
+    assert set(health["safe"]) >= {"alert-fast", "code-review", "embedding"}
+    assert health["hosts"]["gcp-a"]["slots"]["reserved"] == {"alert-fast": 2}
+    assert health["hosts"]["gcp-a"]["protected"] == ["gemma3:4b"]
+
+
+def test_status_prints_what_health_says(quiet: Town, tmp_path: Path) -> None:
+    variables = {"LANEWAY_ADMIN_KEY": "admin-key-of-tests"}
+    code, out, _ = told(tmp_path, "status", "--config", str(CONFIG), "--url", quiet.gateway.url, variables=variables)
+    assert code == 0
+    assert "alert-fast" in out
+    assert "gemma3:4b loaded, protected" in out
+    code, _, complaint = told(
+        tmp_path, "status", "--config", str(CONFIG), "--url", "http://127.0.0.1:9", variables=variables
+    )
+    assert code == 2
+    assert "No gateway answers at http://127.0.0.1:9" in complaint
+    assert told(tmp_path, "status", "--config", str(CONFIG), "--url", quiet.gateway.url)[0] == 2
 
 
 # --- failover ----------------------------------------------------------------------------------------------

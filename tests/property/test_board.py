@@ -212,13 +212,13 @@ class Simulation:
         spelled = self.rng.choice((model, model.upper(), f"library/{model}"))
         provider = Provider(name=name, dialect="ollama", origin=f"http://{name}.test")
         target = Target(provider=provider, model=model, upstream=spelled)
-        seat = await self.board.enter(target, Lane(name="", targets=(), queue=0))
-        if isinstance(seat, Skipped):
-            self.refused[seat.kind] = self.refused.get(seat.kind, 0) + 1
+        found = await self.board.enter(target, Lane(name="", targets=(), queue=0))
+        if isinstance(found, Skipped):
+            self.refused[found.kind] = self.refused.get(found.kind, 0) + 1
             return
         wished_s = self.rng.choice((0.0, OLLAMA_KEEPS_S, 1e9))
-        self.memories[name].begin(model, seat.keep_s if seat.keep_s is not None else wished_s, self.now_s)
-        self.running.append((seat, name, model))
+        self.memories[name].begin(model, found.keep_s if found.keep_s is not None else wished_s, self.now_s)
+        self.running.append((found, name, model))
 
     async def play(self, steps: int) -> None:
         for _ in range(steps):
