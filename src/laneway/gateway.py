@@ -55,6 +55,7 @@ FIRST_LOOK_S = 0.7
 WATCH_S = 1.0
 KEYS_S = 2.0
 """How soon an open gateway learns that a first key was made by another process."""
+SETTLE_S = 5.0
 FIXED = ("host", "port", "store", "engine", "trusted_proxies", "record_prefix", "keep_records_days")
 """Settings of the server that are read once, when it starts."""
 log = logging.getLogger("laneway")
@@ -238,6 +239,11 @@ class Gateway:
             with suppress(asyncio.CancelledError):
                 await task
         await self.alerts.close()
+        # Requests that the server cancelled still settle what they cost.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                while self.metrics.in_flight:  # noqa: ASYNC110 - a counter of the hot path sets no event
+                    await asyncio.sleep(0.01)
         await self.upstream.close()
         await self.store.close()
 

@@ -38,8 +38,10 @@ SURPLUS_S = 30.0
 """How long a caller may go on sending a body that has been answered already."""
 IDLE_S = 75
 """How long a connection is kept for a next request: longer than clients keep theirs, so that they end it."""
-DRAIN_S = 30
+DRAIN_S = 30.0
 """How long answers under way may take once the gateway was told to stop."""
+VANISHED_S = 120
+"""How long a caller may take nothing of what is sent before it counts as gone."""
 BACKLOG = 4096
 
 _UPGRADE = re.compile(rb"(?i)(?<=\n)upgrade(?=[ \t]*:)")
@@ -86,6 +88,7 @@ def _listener(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -
     made = socket.socket(family, kind, protocol)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _notice_the_vanished(made)
         if family == socket.AF_INET6:
             # One socket per family: otherwise "::" would take the port from "0.0.0.0" on some systems only.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -95,6 +98,19 @@ def _listener(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -
         made.close()
         raise
     return made
+
+
+def _notice_the_vanished(listener: socket.socket) -> None:
+    """Callers who went without a word, or stopped reading, are closed by the system: connections inherit this."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", VANISHED_S // 2),
+        ("TCP_KEEPINTVL", VANISHED_S // 8),
+        ("TCP_KEEPCNT", 4),
+        ("TCP_USER_TIMEOUT", VANISHED_S * 1000),  # RFC 5482; also while the caller's window is closed, tcp(7)
+    ):
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _refused(error: OSError, host: str, port: int) -> str:
@@ -234,10 +250,13 @@ def serve(gateway: Gateway, listening: Listening, on_start: Callable[[], None]) 
         "proxy_headers": bool(proxies),
         "forwarded_allow_ips": list(proxies) or None,
         "timeout_keep_alive": IDLE_S,
-        "timeout_graceful_shutdown": DRAIN_S,
+        "timeout_graceful_shutdown": DRAIN_S * settings.scale,
         "backlog": BACKLOG,
     }
     sockets = list(listening.sockets)
+    if hasattr(signal, "SIGHUP"):
+        # What is read now is the newest: nobody who asks for a reload meanwhile may end the process by it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if listening.workers > 1:
         os.environ["LANEWAY_LOOPBACK"] = "1" if gateway.loopback else ""
         if settings.path is not None:
@@ -257,6 +276,12 @@ def start_logging() -> None:
     """One line per event, on the standard error."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not the trace of a request that was cancelled on purpose, when the time for stopping had run out."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 class _Server(uvicorn.Server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,10 @@ import ollama
 import openai
 import pytest
 
+from laneway.serve import VANISHED_S, ListenError, listen
 from tests.e2e.house import ADMIN, ANSWER, QUESTION, asking_ollama
+from tests.e2e.raw import ASK, Raw, request
+from tests.fakes.providers import Street
 from tests.harness.gateway import PATIENCE_S, Served, served, surroundings, told, until
 
 BASE = """
@@ -381,6 +385,51 @@ def test_what_is_under_way_is_finished_before_the_end(tmp_path: Path, workers: s
             pieces += lines
         assert said_in(pieces) == COUNTED
         assert gateway.process.wait(PATIENCE_S) in (0, -signal.SIGTERM)
+
+
+def test_what_takes_too_long_is_broken_off_and_never_called_whole(tmp_path: Path, street: Street) -> None:
+    """The server's patience is 1.5 s here: who waits for a whole answer is told, a stream just ends."""
+    fake = street.open("openai")
+    text = config() + f'\n[providers.far]\nurl = "{fake.url}"\n'
+    with served(tmp_path, text, variables={"LANEWAY_TIMEOUT_SCALE": "0.05"}) as gateway:
+        endless = {**ASK, "model": "far/sim-large-long-9999-slow-20ms"}
+        with Raw(gateway.port) as whole, Raw(gateway.port) as stream:
+            whole.send(request("/v1/messages", {**endless, "max_tokens": 99_999}))
+            stream.send(request("/api/chat", {**endless, "stream": True}))
+            assert stream.some().startswith(b"HTTP/1.1 200 ")
+            until(lambda: len(fake.asked()) == 2)
+            gateway.signal(signal.SIGTERM)
+            answer = whole.answer()
+            assert answer.status == 503
+            assert answer.json["error"]["type"] == "api_error"
+            assert b'"done":true' not in stream.rest()
+        assert gateway.process.wait(PATIENCE_S) in (0, -signal.SIGTERM)
+        # At once, not when they would have come to their end.
+        until(lambda: fake.left == 1)
+        assert gateway.log.count("failure=stopping") == 2
+
+
+def test_who_went_without_a_word_is_noticed_by_the_system() -> None:
+    """A machine that lost its power sends no last packet; connections inherit from the socket that listens."""
+    listening = listen("127.0.0.1", 0)
+    (listener,) = listening.sockets
+    with listener, socket.create_connection(("127.0.0.1", listening.port)):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == VANISHED_S * 1000
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", ""])
+def test_every_address_of_a_host_is_listened_on(host: str) -> None:
+    listening = listen(host, 0)
+    try:
+        assert {each.getsockname()[1] for each in listening.sockets} == {listening.port}
+        with pytest.raises(ListenError, match="is taken"):
+            listen(host, listening.port)
+    finally:
+        for each in listening.sockets:
+            each.close()
 
 
 def test_a_restart_keeps_records_and_keys(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ Refuses: logging prompts, keys or provider texts; one line is logged for each fa
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from laneway.edge import App, Receive, Send, is_ours, noting, refuse
@@ -44,6 +45,12 @@ class ObserveMiddleware:
         logged = False
         try:
             await self.app(scope, receive, send if self._ours else noting(exchange, send))
+        except asyncio.CancelledError:
+            # The server stops, and waits no longer for this one.
+            if self._ours and not exchange.status:
+                await refuse(exchange, send, _STOPPING)
+            exchange.failure = exchange.failure or _STOPPING
+            raise
         except Exception as error:
             if self._ours:
                 logged = True
@@ -66,6 +73,7 @@ class ObserveMiddleware:
 
 
 _INTERNAL = Failure(kind=Kind.INTERNAL, message="The gateway failed to serve this request; its log says why.")
+_STOPPING = Failure(kind=Kind.STOPPING, message="The gateway was stopped while it served this request; ask again.")
 
 
 def _log(outcome: Outcome) -> None:
