@@ -26,8 +26,6 @@ BODY_LIMIT_S = 60.0
 
 WATCH = "laneway.watch"
 """Scope key of a cheaper way to learn that the caller left: a function that takes a callback (None: stop)."""
-
-
 LEFT = Failure(kind=Kind.CALLER_GONE, message="The caller left before the answer was complete.")
 _MOST_DIGITS = 18
 
@@ -70,19 +68,16 @@ async def _read(exchange: Exchange, receive: Receive, limit_bytes: int, limit_s:
                 if len(body) > limit_bytes:
                     raise _too_large(limit_bytes)
                 return body
-            pieces = [body]
-            size = len(body)
-            while True:
+            # One buffer, not a list: a body in pieces of two bytes must not take twenty times its size.
+            whole = bytearray(body)
+            while len(whole) <= limit_bytes:
                 message = await receive()
                 if message["type"] != "http.request":
                     raise CallerGoneError
-                piece: bytes = message.get("body", b"")
-                size += len(piece)
-                if size > limit_bytes:
-                    raise _too_large(limit_bytes)
-                pieces.append(piece)
-                if not message.get("more_body", False):
-                    return b"".join(pieces)
+                whole += message.get("body", b"")
+                if not message.get("more_body", False) and len(whole) <= limit_bytes:
+                    return bytes(whole)
+            raise _too_large(limit_bytes)
     except TimeoutError:
         raise fail(Kind.BODY_TIMEOUT, f"The request body did not arrive whole within {limit_s:g} seconds.") from None
 

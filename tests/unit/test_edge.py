@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -109,6 +110,28 @@ def test_a_body_that_never_ends_is_given_up() -> None:
     failure = refusal(Caller(pieces=[BODY[:9]], more=True), limit_s=0.01)
     assert failure.kind is Kind.BODY_TIMEOUT
     assert "0.01 seconds" in failure.message
+
+
+def test_a_body_in_tiny_pieces_takes_no_more_than_its_size() -> None:
+    """As with chunks of two bytes, each of which would be an object of its own."""
+    caller = Caller()
+    count = 20_000
+    left_to_send = count
+
+    async def receive() -> Message:
+        nonlocal left_to_send
+        left_to_send -= 1
+        return {"type": "http.request", "body": bytes(bytearray(b"ab")), "more_body": True}
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(FailureError):
+            run(ingest(exchange_of(caller), receive, limit_bytes=2 * count))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left_to_send == -1
+    assert most < count * 30, "a list of pieces would take 43 bytes for each"
 
 
 @pytest.mark.parametrize("pieces", [[], [BODY[:9]]])
