@@ -2,8 +2,8 @@
 
 Owns: the floor's runs, the verdict (five folds twice, ranked inside each fold) with its sentence, and leaving out whole
 groups. All three ask the shipped path.
-Refuses: hope. "Routable" needs a gain that is above 0 by a standard deviation and worth having beside the what
-an oracle would gain.
+Refuses: hope. "Routable" needs a gain that is above 0 by a standard deviation and worth having beside what an
+oracle would gain.
 """
 
 from __future__ import annotations
