@@ -45,7 +45,8 @@ class Seat:
         if self._left:
             return
         self._left = True
-        self._board.note(self._host, self._target, attempt, probe=self.probe, trimmed=trimmed)
+        if attempt is not None or self.probe:
+            self._board.note(self._host, self._target, attempt, probe=self.probe, trimmed=trimmed)
         if self.counted:
             self._board.free(self._host, self._target, self._lane)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 import msgspec
 
@@ -45,6 +46,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """Wall clock; None: it stays."""
 
 
+@lru_cache(maxsize=4096)
 def plain_name(name: str) -> str:
     """The one spelling of a model at an Ollama host, wherever its name says that it came from."""
     folded = name.lower()

@@ -1,0 +1,202 @@
+"""One request on its way from target to target: conditions, the last resort, full and resting hosts, the deadline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from laneway.board import Board, Seat
+from laneway.edge import App
+from laneway.exchange import Exchange
+from laneway.failure import Kind
+from laneway.forward import Forward
+from laneway.middleware.fallback import FallbackMiddleware
+from laneway.policy.breaker import BreakerRules
+from laneway.policy.residency import Denial, real_parameters
+from laneway.route import FREE, HostRules, Lane, Skipped, Target, Tenant
+from tests.fakes.replies import Script, Scripted, failure, refused, target, whole
+from tests.harness.asgi import Answer, ask
+from tests.harness.loop import run
+
+A, B, PAID = (target("openai", name=name, price=FREE) for name in ("box-a", "box-b", "paid"))
+DOWN, SILENT = failure(Kind.CONNECT), failure(Kind.TIMEOUT, clock="headers")
+LANE = Lane(name="alert", targets=(A, B, PAID), emergency=frozenset({PAID.name}))
+ONLY_IF = Lane(name="review", targets=(A, B), only_if={B.name: "box-a"})
+
+
+class Walk:
+    """One board and upstream for several requests."""
+
+    def __init__(self, lane: Lane, *scripts: Script, board: Board | None = None, cap: int | None = 1) -> None:
+        self.lane = lane
+        self.board = board or Board()
+        self.upstream = Scripted(*scripts)
+        self.app: App = FallbackMiddleware(Forward(self.upstream), board=self.board)
+        self.tenant = Tenant(name="t", daily_nanos=cap)
+        self.exchange: Exchange | None = None
+
+    async def go(self) -> Answer:
+        caller = ask("openai", "asked")
+        exchange = self.exchange = Exchange.of(caller.scope)
+        assert exchange is not None
+        exchange.lane, exchange.candidates, exchange.tenant = self.lane, self.lane.targets, self.tenant
+        return await caller.call(self.app)
+
+    def called(self) -> list[str]:
+        return [call.origin.removeprefix("http://").removesuffix(".test") for call in self.upstream.calls]
+
+
+def test_what_is_only_for_an_outage_serves_in_one() -> None:
+    walk = Walk(ONLY_IF, DOWN, whole("openai"))
+    assert run(walk.go()).status == 200
+    assert walk.called() == ["box-a", "box-b"]
+
+
+@pytest.mark.parametrize("busy", [refused("openai", Kind.RATE_LIMITED, retry_after_s=60.0)])
+def test_being_busy_is_no_outage(busy: Script) -> None:
+    walk = Walk(ONLY_IF, busy, whole("openai"))
+    answer = run(walk.go())
+    assert answer.status == 429
+    assert "only while box-a is unavailable" in answer.body.decode()
+    assert walk.called() == ["box-a"]
+
+
+def test_being_full_is_no_outage() -> None:
+    board = Board({"box-a": HostRules(slots=1)})
+
+    async def scene() -> Walk:
+        assert isinstance(await board.enter(A), Seat)
+        walk = Walk(msgspec.structs.replace(ONLY_IF, queue=0), whole("openai"), board=board)
+        answer = await walk.go()
+        assert answer.status == 503
+        return walk
+
+    assert run(scene()).called() == []
+
+
+def test_a_full_queue_is_told_with_when_to_come_again() -> None:
+    board = Board({"box-a": HostRules(slots=1)})
+
+    async def scene() -> Answer:
+        assert isinstance(await board.enter(A), Seat)
+        return await Walk(Lane(name="l", targets=(A,), queue=0), whole("openai"), board=board).go()
+
+    answer = run(scene())
+    assert answer.status == 503
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_the_last_resort_waits_until_all_others_have_failed() -> None:
+    walk = Walk(LANE, DOWN, SILENT, whole("openai"))
+    answer = run(walk.go())
+    assert answer.status == 200
+    assert walk.called() == ["box-a", "box-b", "paid"]
+
+
+@pytest.mark.parametrize("cap", [None, 0])
+def test_without_money_set_aside_it_is_never_called(cap: int | None) -> None:
+    walk = Walk(LANE, DOWN, cap=cap)
+    assert "no daily budget" in run(walk.go()).body.decode()
+    assert walk.called() == ["box-a", "box-b"]
+
+
+def test_nor_while_one_of_the_others_is_only_busy() -> None:
+    walk = Walk(LANE, DOWN, refused("openai", Kind.RATE_LIMITED, retry_after_s=60.0))
+    assert run(walk.go()).status == 429
+    assert walk.called() == ["box-a", "box-b"]
+
+
+def test_an_open_breaker_counts_as_an_outage_and_is_not_called() -> None:
+    walk = Walk(LANE, SILENT, DOWN, whole("openai"), SILENT, DOWN, whole("openai"), DOWN, whole("openai"))
+
+    async def scene() -> None:
+        for _ in range(3):
+            assert (await walk.go()).status == 200
+
+    run(scene())
+    assert walk.called() == ["box-a", "box-b", "paid"] * 2 + ["box-b", "paid"]
+    assert walk.exchange is not None
+    assert [skipped.kind for skipped in walk.exchange.skipped] == ["open"]
+
+
+def test_when_nothing_else_is_left_the_open_breaker_is_named() -> None:
+    walk = Walk(Lane(name="l", targets=(A,)), SILENT)
+
+    async def scene() -> Answer:
+        await walk.go()
+        await walk.go()
+        return await walk.go()
+
+    answer = run(scene())
+    assert answer.status == 503
+    assert "box-a" in answer.body.decode()
+    assert "breaker is open" in answer.body.decode()
+    assert float(answer.headers["retry-after"]) <= 30
+    assert walk.called() == ["box-a"] * 2
+
+
+def test_near_the_deadline_no_attempt_begins() -> None:
+    now = [0.0]
+    board = Board(clock=lambda: now[0])
+    walk = Walk(Lane(name="l", targets=(A, B), deadline_s=10.0), DOWN, whole("openai"), board=board)
+    inner = walk.app
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        now[0] += 11.0
+        await Forward(walk.upstream)(scope, receive, send)
+
+    assert isinstance(inner, FallbackMiddleware)
+    inner.app = slow
+    answer = run(walk.go())
+    assert answer.status == 502
+    assert "could not have finished" in answer.body.decode()
+    assert walk.called() == ["box-a"]
+
+
+# --- sizes and denials -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "told", "size", "parameters"),
+    [
+        ("phi4", "14.7B", None, 14.7e9),
+        ("small-7b", "14.7B", None, 14.7e9),
+        ("qwen2.5:14b", None, None, 14e9),
+        ("qwen2.5-coder:7b-instruct-q4_0", None, None, 7e9),
+        ("mixtral:8x7b", None, None, 56e9),
+        ("bge-m3", "566.70M", None, 566.7e6),
+        ("mystery", None, 9 * 10**9, 15e9),
+        ("mystery", "", None, None),
+        ("v4b4bb", None, None, None),
+    ],
+)
+def test_a_models_size_is_what_its_host_says(
+    model: str, told: str | None, size: int | None, parameters: float | None
+) -> None:
+    found = real_parameters(model, told, size)
+    assert found == (pytest.approx(parameters) if parameters is not None else None)
+
+
+def test_before_a_host_has_told_sizes_nothing_unknown_is_loaded_there() -> None:
+    board = Board()
+    denial = Denial(name="light-only", providers=frozenset({"box-a"}), from_parameters=14e9)
+    board.configure({"box-a": HostRules()}, BreakerRules(), (denial,))
+
+    def asked(name: str) -> Skipped | None:
+        return board.barred(Target(provider=A.provider, model=name, upstream=name))
+
+    unknown = asked("phi4")
+    assert unknown is not None
+    assert "light-only" in unknown.reason
+    assert asked("gemma3:4b") is None
+    board.hear_models("box-a", [("phi4:latest", "14.7B", None), ("custom", None, None)])
+    assert asked("custom") is None
+    for spelled in ("phi4", "Phi4:latest", "library/phi4", "registry.ollama.ai/library/phi4"):
+        skipped = asked(spelled)
+        assert skipped is not None
+        assert skipped.failure is not None
+        assert skipped.failure.kind is Kind.FORBIDDEN
+    board.open_maintenance("box-a", board.wall() + 60)
+    assert asked("phi4") is None
