@@ -20,10 +20,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from laneway import _core
 from laneway.embed import TAG_PULL, StaticEmbedder
 from laneway.policy import knn, ridge
-from laneway.policy.knn import Candidate, Choice, Knobs, Question
+from laneway.policy.knn import NEIGHBOURS, Candidate, Choice, Knobs, Question
 
 EXAMPLES = 5_000
-NEIGHBOURS = 150
 TAG = 3
 SHOWN = 10
 WORDS = (

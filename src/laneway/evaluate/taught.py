@@ -19,7 +19,6 @@ from laneway.evaluate.dataset import Pool
 from laneway.policy import knn, ridge
 from laneway.policy.knn import Candidate, Choice, Knobs, Question
 
-NEIGHBOURS = 150
 MOST_TAGS = 256
 
 Indices = npt.NDArray[np.intp]
@@ -73,7 +72,7 @@ class Taught:
     ) -> Choice:
         """What would be decided for this row; without costs, by quality alone."""
         vector, tag = self.prompts.vectors[row], int(self.prompts.tags[row])
-        found = self.shelf.search(vector, NEIGHBOURS, tag)
+        found = self.shelf.search(vector, knn.NEIGHBOURS, tag)
         candidates = self.candidates
         if costs_nanos is not None:
             candidates = tuple(

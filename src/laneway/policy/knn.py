@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+NEIGHBOURS = 150
+"""So many of the nearest examples are asked; from 100 to 200 it makes no difference."""
 LIKE = 10
 """So many of the nearest examples say whether a prompt is of a known kind."""
 REFERENCE_NANOS = 1_000_000.0
