@@ -48,6 +48,17 @@ _ids = _Ids()
 os.register_at_fork(after_in_child=_ids.renew)
 
 
+def front_of(scope: Scope) -> Front | None:
+    """The front a request is for, wherever the app is mounted; None for what is not ours."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return None
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and path.startswith(root.rstrip("/") + "/"):
+        path = path[len(root.rstrip("/")) :]
+    return FRONTS.get(path)
+
+
 class Exchange:
     """One request. Rooms read what earlier rooms wrote; absent facts are None and mean "no opinion"."""
 
@@ -114,13 +125,7 @@ class Exchange:
         found = scope.get(SLOT)
         if found is not None:
             return found  # type: ignore[no-any-return]
-        if scope["type"] != "http" or scope["method"] != "POST":
-            return None
-        path: str = scope["path"]
-        root: str = scope.get("root_path", "").rstrip("/")
-        if root and path.startswith(root + "/"):
-            path = path[len(root) :]
-        front = FRONTS.get(path)
+        front = front_of(scope)
         if front is None:
             return None
         made = cls(front, dict(scope["headers"]))

@@ -25,9 +25,8 @@ from laneway.api.desk import Desk, Reloaded
 from laneway.board import Board
 from laneway.chat import Card
 from laneway.config import ConfigError
-from laneway.dialects import FRONTS
 from laneway.edge import App, Receive, Send
-from laneway.exchange import Scope
+from laneway.exchange import Scope, front_of
 from laneway.forward import Forward, Sign
 from laneway.keeper import Keeper
 from laneway.layout import Layout
@@ -195,7 +194,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            if scope["method"] == "POST" and scope["path"] in FRONTS:
+            if front_of(scope) is not None:
                 await self.stack(scope, receive, send)
                 return
             scope["laneway.desk"] = self.desk
