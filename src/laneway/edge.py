@@ -50,7 +50,14 @@ async def ingest(
         exchange.body = body
         receive = replay(body, receive)
     if exchange.view is None:
-        exchange.view = exchange.dialect.view(exchange.front.op, exchange.body or b"")
+        try:
+            exchange.view = exchange.dialect.view(exchange.front.op, exchange.body or b"")
+        except FailureError:
+            coding = exchange.header(b"content-encoding")
+            if coding is None or coding == "identity":
+                raise
+            message = f"The body is encoded as {coding[:40]!r}, which is not read here: send it as it is."
+            raise fail(Kind.MALFORMED_REQUEST, message) from None
     return receive
 
 

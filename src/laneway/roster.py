@@ -20,6 +20,7 @@ from laneway.chat import Card
 from laneway.dialects import dialect
 from laneway.failure import FailureError, Kind
 from laneway.layout import Layout
+from laneway.policy.names import MOST_NAME
 from laneway.ports import Call, Clocks, Upstream
 from laneway.route import Provider
 
@@ -134,7 +135,8 @@ class Roster:
         if not 200 <= status < 300:
             raise FailureError(speaks.read_failure(status, headers, body))
         cards = speaks.read_models(body)
-        return tuple(_of(card, provider.name) for card in cards)
+        # Names become header values and paths: one that cannot be written there is nobody's model.
+        return tuple(_of(card, provider.name) for card in cards if card.id.isprintable() and len(card.id) <= MOST_NAME)
 
 
 async def fetch(

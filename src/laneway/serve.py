@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -306,6 +307,14 @@ class _Workers(Multiprocess):
     def failed(self) -> bool:
         return any(process.exitcode not in (0, None, -signal.SIGTERM) for process in self.processes)
 
+    def keep_subprocess_alive(self) -> None:
+        for process in self.processes:
+            if process.exitcode is not None:
+                logging.getLogger("laneway").warning(
+                    "worker %s ended by itself (code %s); another takes its place", process.pid, process.exitcode
+                )
+        super().keep_subprocess_alive()
+
     def handle_hup(self) -> None:
         for process in self.processes:
             if process.pid is not None and process.exitcode is None:
@@ -332,7 +341,9 @@ def app() -> Gateway:
 
 def _reload_on_hangup(gateway: Gateway) -> None:
     if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_soon)
+        # Another server may make its app before there is a loop; it has signals of its own.
+        with suppress(RuntimeError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_soon)
 
 
 def _tell_parent() -> None:

@@ -369,6 +369,21 @@ def test_a_machine_that_sleeps_drops_out_of_the_list_until_it_wakes(broker: Brok
         assert backend(gateway, "gemma3:4b") == "attic"
 
 
+def test_a_host_that_keeps_its_list_to_itself_is_awake_all_the_same(street: Street, tmp_path: Path) -> None:
+    fake = street.open("openai", {"quiet": "sim-large", "odd\r\nname": "sim-large"})
+    fake.refuses_lists = True
+    config = f'[providers.far]\nurl = "{fake.url}"\nmodels = ["quiet"]\n[server]\nadmin_key = "admin-key-of-tests"\n'
+    with served(tmp_path, config) as gateway:
+        until(lambda: gateway.get("/readyz").json()["providers"]["far"]["state"] == "awake")
+        assert gateway.chat("quiet", QUESTION).json()["choices"][0]["message"]["content"] == ANSWER
+        assert [model["id"] for model in gateway.get("/v1/models").json()["data"]] == ["quiet"]
+        # Once it tells, a name that could not be written into a header is left out.
+        fake.refuses_lists = False
+        gateway.post("/admin/v1/reload", headers=ADMIN)
+        until(lambda: gateway.get("/readyz").json()["providers"]["far"]["models"] == 1)
+        assert gateway.chat("odd\r\nname").status_code == 404
+
+
 def test_a_machine_that_hangs_delays_no_list(broker: Broker, tmp_path: Path) -> None:
     asked = len(broker.studio.requests)
     broker.studio.hangs = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import re
@@ -235,6 +236,14 @@ def test_a_broken_body_is_the_callers_mistake(house: House, path: str, body: byt
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
 def test_a_wrong_body_is_the_callers_mistake(house: House, path: str, body: bytes) -> None:
     refused(house, path, body)
+
+
+def test_a_body_in_another_coding_is_named_as_such(house: House) -> None:
+    for path in FRONTS:
+        headers = {"content-encoding": "gzip"}
+        answer = house.gateway.client.post(house.url + path, content=gzip.compress(BODY), headers=headers)
+        assert answer.status_code == 400
+        assert "encoded as 'gzip'" in answer.text
 
 
 # --- too much ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -340,6 +341,12 @@ def test_an_open_gateway_serves_no_page_of_somebody_else(gateway: Served) -> Non
 # --- several workers ---------------------------------------------------------------------------------------
 
 
+def children(gateway: Served) -> list[int]:
+    """Its workers, the youngest last."""
+    number = gateway.process.pid
+    return [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
+
+
 def versions(gateway: Served) -> set[str]:
     """The configurations of as many workers as a dozen new connections reach."""
     return {gateway.version() for _ in range(12)}
@@ -365,6 +372,11 @@ def test_two_workers_serve_reload_and_share_keys(tmp_path: Path) -> None:
         rewrite(gateway, config("newest"))
         assert gateway.post("/admin/v1/reload", headers=ADMIN).json()["reloaded"]
         until(lambda: after not in versions(gateway))
+
+        # One that dies is replaced, and nobody notices.
+        os.kill(children(gateway)[-1], signal.SIGKILL)
+        assert {gateway.chat("newest").status_code for _ in range(20)} == {200}
+        until(lambda: "another takes its place" in gateway.log)
 
         secret = gateway.post("/admin/v1/keys", {}, headers=ADMIN).json()["key"]
         until(lambda: {gateway.chat("newest").status_code for _ in range(12)} == {401})

@@ -81,6 +81,7 @@ class FakeProvider:
         self.models = dict(models) if models is not None else {"sim-small": "sim-small", "sim-embed": "sim-embed"}
         self.hangs = False
         """While true, requests are read and never answered."""
+        self.refuses_lists = False
         self.requests: list[Request] = []
         """Everything that arrived whole, in order."""
         self.left = 0
@@ -128,6 +129,9 @@ class FakeProvider:
                 self.left += 1
                 return
             listed = self._listed(request)
+            if listed is not None and self.refuses_lists:
+                await wire.send(response(b'{"error":{"message":"not for this key"}}', status=403))
+                continue
             if listed is not None:
                 await wire.send(response(listed, b"content-type: application/json"))
                 continue
