@@ -105,6 +105,12 @@ def test_a_decline_says_why_and_the_default_serves(
     assert (choice.declined, choice.serves) == (reason, serves)
 
 
+def test_a_default_that_is_not_able_serves_nobody() -> None:
+    question = msgspec.structs.replace(PAIR, default="blind")
+    assert choose(question, Near([1, 1], count=0), Knobs()).serves == "small"
+    assert choose(question, Near([1, 0], similarity=0.2), Knobs(familiar=0.3)).serves == "small"
+
+
 def test_a_declined_choice_still_shows_what_it_would_have_been() -> None:
     choice = choose(PAIR, Near([1, 0], similarity=0.2), Knobs(familiar=0.3))
     assert choice.ranked[0].name == "small"

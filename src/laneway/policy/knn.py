@@ -86,6 +86,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     ridge: Sequence[float] | None = None
     """What the ridge expects of each candidate, NaN where it cannot say."""
 
+    @property
+    def without_opinion(self) -> str:
+        """Who serves where nothing is decided: the default, or the first candidate where the default is not able."""
+        names = [candidate.name for candidate in self.candidates]
+        return self.default if self.default in names or not names else names[0]
+
 
 class Ballot(Protocol):
     @property
@@ -130,7 +136,7 @@ class Neighbour(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided and why. Where `declined` is set, `serves` is the default, and the ranking is an opinion."""
+    """What was decided and why. Where `declined` is set, the default serves, and the ranking is an opinion."""
 
     serves: str
     ranked: tuple[Standing, ...] = ()
@@ -171,8 +177,7 @@ def choose(question: Question, found: Found, knobs: Knobs) -> Choice:
     warm = tuple(candidate for candidate in question.candidates if candidate.labels >= knobs.warm)
     cold = tuple(candidate.name for candidate in question.candidates if candidate.labels < knobs.warm)
     if (declined := _unanswerable(question, warm, len(found))) is not None:
-        only = question.candidates[0].name if len(question.candidates) == 1 else question.default
-        return Choice(serves=only, cold=cold, declined=declined, weight=knobs.weight)
+        return Choice(serves=question.without_opinion, cold=cold, declined=declined, weight=knobs.weight)
     ballot = found.vote([candidate.column for candidate in warm], [candidate.mean for candidate in warm])
     standings = _stand(question, warm, ballot, knobs)
     ranking = sorted(range(len(warm)), key=lambda at: _order(standings[at]))
@@ -186,7 +191,7 @@ def choose(question: Question, found: Found, knobs: Knobs) -> Choice:
         declined = Declined.UNSURE
     cheaper_from, dearer_until = _turns(standings, winner)
     return Choice(
-        serves=question.default if declined else warm[winner].name,
+        serves=question.without_opinion if declined else warm[winner].name,
         ranked=tuple([standings[at] for at in ranking]),
         cold=cold,
         declined=declined,
