@@ -123,6 +123,19 @@ class Board:
             return _full(target, lane, self._soon_s(lane))
         return await self._queued(host, target, lane, tenant, by_s)
 
+    def rests_s(self, target: Target) -> float:
+        """How long the target asked not to be called; 0 where it did not."""
+        host = self.hosts.get(target.provider.name)
+        known = host.breakers.get(target.name) if host is not None and host.breakers else None
+        return max(known.rest_until_s - self.clock(), 0.0) if known is not None and known.rest_until_s else 0.0
+
+    def waits(self, target: Target, lane: Lane = PLAIN) -> bool:
+        """Whether `enter` may have to wait."""
+        host = self.hosts.get(target.provider.name)
+        if host is None or host.plain:
+            return False
+        return lane.crowded == "wait" or not host.admission.may(lane.name)
+
     def least_s(self, target: Target) -> float:
         """About as long as its quickest answers have taken lately."""
         return self._least_s.get(target.name, 0.0)

@@ -17,7 +17,7 @@ from laneway.policy.breaker import BreakerRules
 from laneway.policy.residency import Denial, real_parameters
 from laneway.route import FREE, HostRules, Lane, Skipped, Target, Tenant
 from tests.fakes.replies import Script, Scripted, failure, refused, target, whole
-from tests.harness.asgi import Answer, ask
+from tests.harness.asgi import Answer, ask, turns
 from tests.harness.loop import run
 
 A, B, PAID = (target("openai", name=name, price=FREE) for name in ("box-a", "box-b", "paid"))
@@ -86,6 +86,32 @@ def test_a_full_queue_is_told_with_when_to_come_again() -> None:
     answer = run(scene())
     assert answer.status == 503
     assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("hook", [False, True])
+def test_who_leaves_the_queue_takes_no_slot_and_causes_no_call(hook: bool) -> None:
+    board = Board({"box-a": HostRules(slots=1)})
+
+    async def scene() -> Walk:
+        seat = await board.enter(A)
+        assert isinstance(seat, Seat)
+        walk = Walk(Lane(name="l", targets=(A,)), whole("openai"), board=board)
+        caller = ask("openai", "asked", hook=hook)
+        exchange = Exchange.of(caller.scope)
+        assert exchange is not None
+        exchange.lane, exchange.candidates = walk.lane, walk.lane.targets
+        task = caller.start(walk.app)
+        await turns(10)
+        assert board.host("box-a").admission.waiting == {"l": 1}
+        caller.leave()
+        await task
+        assert exchange.gone
+        seat.leave(None)
+        return walk
+
+    walk = run(scene())
+    assert walk.called() == []
+    assert (board.host("box-a").admission.waiting, board.host("box-a").admission.in_use) == ({}, {})
 
 
 def test_the_last_resort_waits_until_all_others_have_failed() -> None:

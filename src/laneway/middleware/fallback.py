@@ -12,7 +12,7 @@ import asyncio
 import logging
 
 from laneway.board import Board, Seat
-from laneway.edge import App, CallerGoneError, Message, Receive, Send, ingest, refuse, replay
+from laneway.edge import App, CallerGoneError, Message, Receive, Send, Watch, ingest, left, refuse, replay
 from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
 from laneway.policy.failover import Course, barred, trimmed
@@ -76,7 +76,9 @@ class FallbackMiddleware:
         course = Course(exchange.lane or PLAIN, targets)
         by_s = self._deadline_s(exchange)
         while course.left:
-            seat = await self._seat(exchange, course, by_s)
+            seat = await self._seat(exchange, course, by_s, scope, receive)
+            if seat is None:
+                return
             if isinstance(seat, Skipped):
                 exchange.skipped.append(seat)
                 course.skip(seat)
@@ -94,8 +96,8 @@ class FallbackMiddleware:
                 return
             left_s = None if by_s is None else by_s - self.board.clock()
             wait_s = course.fail(guard.failure(), called=guard.called(), most_calls=self.most_calls, left_s=left_s)
-            if wait_s:
-                await asyncio.sleep(wait_s)
+            if wait_s and not await _slept(exchange, wait_s, Watch(scope, receive)):
+                return
         if course.failed:
             await guard.give_up(guard.failure())
         else:
@@ -106,8 +108,10 @@ class FallbackMiddleware:
         limit_s = exchange.lane.deadline_s if exchange.lane is not None else None
         return None if limit_s is None else self.board.clock() + limit_s
 
-    async def _seat(self, exchange: Exchange, course: Course, by_s: float | None) -> Seat | Skipped:
-        """A seat for the first target that is left, or why it is not called."""
+    async def _seat(
+        self, exchange: Exchange, course: Course, by_s: float | None, scope: Scope, receive: Receive
+    ) -> Seat | Skipped | None:
+        """A seat for the first target that is left, or why it is not called; None when the caller left meanwhile."""
         target, lane = course.left[0], course.lane
         if by_s is not None and self.board.clock() + self.board.least_s(target) >= by_s:
             reason = "could not have finished before the lane's deadline"
@@ -117,14 +121,20 @@ class FallbackMiddleware:
             against = barred(course, exchange.tenant)
             if against is not None:
                 return against
-        seat = await self.board.enter(target, lane, exchange.tenant.name, others=course.left[1:], by_s=by_s)
-        if isinstance(seat, Skipped) and seat.kind == "resting" and seat.failure is not None and not course.repeated:
+        asked_s = self.board.rests_s(target)
+        in_time = by_s is None or self.board.clock() + asked_s < by_s
+        if 0 < asked_s <= lane.wait_s and in_time and not course.repeated:
             # Another request was told to wait: this one waits as well, where the lane can.
-            asked_s = seat.failure.retry_after_s or 0.0
-            if asked_s <= lane.wait_s and (by_s is None or self.board.clock() + asked_s < by_s):
-                await asyncio.sleep(asked_s)
-                return await self.board.enter(target, lane, exchange.tenant.name, others=course.left[1:], by_s=by_s)
-        return seat
+            course.repeated = True
+            if not await _slept(exchange, asked_s, Watch(scope, receive)):
+                return None
+        others = course.left[1:]
+        if not self.board.waits(target, lane):
+            return await self.board.enter(target, lane, exchange.tenant.name, others=others, by_s=by_s)
+        with Watch(scope, receive):
+            return await self.board.enter(target, lane, exchange.tenant.name, others=others, by_s=by_s)
+        left(exchange)
+        return None
 
     async def _attempt(self, guard: Guard, scope: Scope, receive: Receive) -> None:
         try:
@@ -134,6 +144,15 @@ class FallbackMiddleware:
             if guard.passed:
                 raise
             guard.raised = error
+
+
+async def _slept(exchange: Exchange, seconds: float, watch: Watch) -> bool:
+    """Waits as long as a provider asked for; False when the caller left meanwhile."""
+    with watch:
+        await asyncio.sleep(seconds)
+    if watch.gone:
+        left(exchange)
+    return not watch.gone
 
 
 class Guard:
