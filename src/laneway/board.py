@@ -227,7 +227,7 @@ class Board:
             return None
         now_s = self.clock()
         wait_s = circuits.wait_s(known, self.breaker, now_s)
-        if not wait_s:
+        if wait_s < EARLY_S:
             return None
         if now_s < known.rest_until_s:
             reason = f"asked not to be called for another {wait_s:.1f} seconds"
@@ -366,6 +366,8 @@ class Board:
         return host.maintenance_s > 0 and self.wall() < host.maintenance_s
 
 
+EARLY_S = 0.005
+"""Timers of some loops ring a little early: who has waited as long as he was asked to is not sent away for that."""
 _DEARNESS = {"local": 0, "balanced": 1, "premium": 2}
 _NO_WORD = frozenset({Kind.CALLER_GONE, Kind.STOPPING, Kind.INTERNAL})
 """Ends of attempts that say nothing of the host."""
