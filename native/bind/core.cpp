@@ -78,6 +78,7 @@ class Text {
 
  private:
   static std::string_view view(nb::object& text) {
+    if (!text.is_valid()) throw nb::python_error();
     Py_ssize_t size = 0;
     if (const char* data = PyUnicode_AsUTF8AndSize(text.ptr(), &size)) return {data, static_cast<std::size_t>(size)};
     PyErr_Clear();

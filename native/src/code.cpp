@@ -14,6 +14,9 @@ namespace {
 constexpr float kStep = 0.3352f;
 constexpr float kDistortion = 0.01154f;  // the mean square error, by the same table
 
+// Shorter than this is nothing: its inverse would not be a number any more.
+constexpr float kNothing = 1e-30f;
+
 // A fixed sequence of signs (Steele, Lea and Flood, 2014: SplitMix64). Changing it changes no result, only the codes.
 float sign_of(std::uint64_t at) {
   std::uint64_t word = (at + 1) * 0x9E3779B97F4A7C15;
@@ -70,7 +73,7 @@ float Coder::encode(std::span<const float> vector, std::uint8_t* codes) const {
   rotate(vector, turned.data());
   float square = 0;
   for (const float value : turned) square += value * value;
-  const float inverse = square > 0 ? std::sqrt(static_cast<float>(dims_) / square) / kStep : 0;
+  const float inverse = square > kNothing ? std::sqrt(static_cast<float>(dims_) / square) / kStep : 0;
   float along = 0;
   for (std::size_t dim = 0; dim < turned.size(); ++dim) {
     const float level = std::clamp(std::floor(turned[dim] * inverse), -8.0f, 7.0f);
@@ -79,7 +82,7 @@ float Coder::encode(std::span<const float> vector, std::uint8_t* codes) const {
     std::uint8_t& byte = codes[dim / kGroup * kGroupBytes + dim % (kGroup / 2)];
     byte = static_cast<std::uint8_t>(dim % kGroup < kGroup / 2 ? code : byte | code << 4);
   }
-  return along > 0 ? square / along : 0;
+  return inverse > 0 && along > 0 ? square / along : 0;
 }
 
 float Coder::encode_query(std::span<const float> query, std::vector<std::int8_t>& values) const {
@@ -88,12 +91,12 @@ float Coder::encode_query(std::span<const float> query, std::vector<std::int8_t>
   rotate(query, turned.data());
   float most = 0;
   for (const float value : turned) most = std::max(most, std::abs(value));
-  const float inverse = most > 0 ? 127 / most : 0;
+  const float inverse = most > kNothing ? 127 / most : 0;
   values.resize(turned.size());
   // Rounding by adding: the conversion alone would round towards zero.
   for (std::size_t dim = 0; dim < turned.size(); ++dim)
     values[dim] = static_cast<std::int8_t>(turned[dim] * inverse + std::copysign(0.5f, turned[dim]));
-  return most / 127;
+  return inverse > 0 ? most / 127 : 0;
 }
 
 }  // namespace laneway

@@ -22,7 +22,7 @@ constexpr std::size_t kWorthCompacting = 64;
 // What rounding floats may do to a score, where codes do nothing because all rows are the same.
 constexpr float kFloatError = 1e-6f;
 // From so many rows on the centre stays: it would hardly move, and coding all rows anew would be felt.
-constexpr std::size_t kLastCentre = 4096;
+constexpr std::size_t kLastCentre = 2048;
 
 // Floats as integers that sort the same way (IEEE 754: sign and magnitude).
 std::uint32_t ordered(float value) {

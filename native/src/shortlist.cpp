@@ -70,7 +70,7 @@ void Shortlist::keep_above(float threshold) {
   size_ = kept;
 }
 
-// Drops the worst, if there are more than may be looked at. Rows that score the same go by age.
+// Drops the worst, if there are more than may be looked at. Of rows that score the same, the first stay.
 void Shortlist::trim() {
   if (size_ <= most_) return;
   scratch_.assign(scores_.begin(), scores_.begin() + static_cast<std::ptrdiff_t>(size_));
@@ -126,7 +126,7 @@ float Shortlist::guess(const NamedKernel& kernel, std::span<const ScanTask> task
   for (const ScanTask& task : tasks) {
     for (; next < task.blocks; next += step) {
       if (size_ + kStripRows > scores_.size()) keep_above(floor_of(rank));
-      if (size_ + kStripRows > scores_.size()) break;
+      if (size_ + kStripRows > scores_.size()) return kNone;  // they all score the same
       sweep(kernel, task, next, next + 1);
     }
     next -= task.blocks;

@@ -162,6 +162,21 @@ TEST(rows_in_many_slabs_come_and_go_and_give_their_memory_back) {
   }
 }
 
+TEST(rows_that_hardly_differ_are_still_told_apart_from_others) {
+  std::vector<float> all;
+  for (int at = 0; at < 2000; ++at) all.insert(all.end(), {1, at % 2 ? 1e-20f : -1e-20f, 0, 0});
+  all.insert(all.end(), {0, 0, 1, 0});
+  Rows rows(4, 0, kPull);
+  rows.insert({numbers(2001), all, {}, {}});
+  Neighbours found;
+  rows.search(row(all, 2000, 4), 0, 1, found);
+  CHECK(found.ids == numbers(1, 2000));
+  rows.erase(found.ids);
+  rows.insert({numbers(2000), std::span(all).first(8000), {}, {}});
+  rows.search(row(all, 0, 4), 0, 30, found);
+  CHECK(found.ids.size() == 30 && found.similarities.back() == 1);
+}
+
 TEST(a_deleted_rows_place_is_taken_again) {
   Random random(10);
   Rows rows(16, 0, kPull);

@@ -25,7 +25,7 @@ class Coder {
   // of the codes with the vector itself exact; 0 for a vector of zeros.
   float encode(std::span<const float> vector, std::uint8_t* codes) const;
 
-  // Turns and rounds a query to `values` (groups() x 8 of them); returns the scale of the values.
+  // Turns and rounds a query to `values` (groups() x 8 of them); returns the scale of the values, 0 for no length.
   float encode_query(std::span<const float> query, std::vector<std::int8_t>& values) const;
 
  private:

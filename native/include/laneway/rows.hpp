@@ -106,7 +106,7 @@ class Rows {
 
   mutable std::shared_mutex mutex_;
   std::size_t columns_;
-  mutable std::deque<Slab> slabs_;
+  mutable std::deque<Slab> slabs_;  // `place` serves those who read and those who write
   std::size_t used_ = 0;  // rows, dead ones included
   std::vector<std::uint32_t> dead_;
   std::vector<float> centre_;     // what the codes are differences from
