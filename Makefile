@@ -12,7 +12,7 @@ install := PYTHON="$(PYTHON)" $(if $(filter-out default undefined,$(origin CXX))
 # More words for the command at hand, for example: make run ARGS="--port 9000", make test ARGS="-k budget -x"
 ARGS ?=
 
-.PHONY: help run test test-ui bench lint format lock wheel clean
+.PHONY: help run test test-ui faults bench lint format lock wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,10 @@ test-ui: ## run the tests that need a browser, installing Debian's chromium wher
 	@$(install) test
 	@$(install) ui
 	@$(bin)/python -m pytest -m browser $(ARGS)
+
+faults: ## play what providers do wrong through every front, and show a table of it
+	@$(install) test
+	@$(bin)/python -m tests.faults
 
 bench: ## compare speeds: pure parts, and the whole stack beside a bare forwarder
 	@$(install) test

@@ -170,7 +170,7 @@ class Forward:
             running.usage, running.finish = seen.usage, seen.finish
             if seen.usage.output is None and exchange.op in (Op.CHAT, Op.COMPLETE):
                 running.chars = body_chars(line.speaks, exchange.op, body)
-            return Written(200, body, _content_type(reply, b"application/json"))
+            return Written(200, body, _json_type(reply))
         stamp = _stamp(exchange, running, self.clock())
         if exchange.op is Op.EMBED:
             embedding: Embedding = line.speaks.read_embedding(body)
@@ -355,11 +355,12 @@ def _stream_clocks(clocks: Clocks) -> Clocks:
     )
 
 
-def _content_type(reply: Reply, default: bytes) -> bytes:
+def _json_type(reply: Reply) -> bytes:
+    """As the provider says it, unless that is another type: clients go by it, and the body was read as JSON."""
     for name, value in reply.headers:
-        if name == b"content-type":
+        if name == b"content-type" and value[:16].lower() == b"application/json":
             return value
-    return default
+    return b"application/json"
 
 
 async def _read(reply: Reply, limit_s: float) -> bytes:

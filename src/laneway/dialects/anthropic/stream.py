@@ -35,7 +35,7 @@ from laneway.dialects.anthropic.answer import (
 )
 from laneway.failure import Failure, FailureError
 from laneway.wire import sse
-from laneway.wire.fault import CUT
+from laneway.wire.fault import CUT, misfit
 from laneway.wire.json import NONE, UNREADABLE, encode
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -103,18 +103,21 @@ _message_start = msgspec.json.Decoder(_MessageStart).decode
 _message_delta = msgspec.json.Decoder(_MessageDelta).decode
 _error = msgspec.json.Decoder(_Error).decode
 _name = msgspec.json.Decoder(_Name).decode
+_NO_STREAM = misfit("a stream in Anthropic's format")
 
 
 class Reader:
     """One stream of one answer."""
 
-    __slots__ = ("_finished", "_frames", "_over", "_tools", "_usage")
+    __slots__ = ("_began", "_finished", "_frames", "_over", "_tools", "_usage")
 
     def __init__(self) -> None:
         self._frames = sse.SseFrames()
         self._usage = WireUsage()
         # The answer's tool calls by the index of their block on the wire.
         self._tools: dict[int, int] = {}
+        # An answer came, or the beginning of one.
+        self._began = False
         self._finished = False
         # Whole or failed: in either case nothing more is said about the end.
         self._over = False
@@ -130,7 +133,7 @@ class Reader:
         frames = [Frame(frame.raw, self._read(frame)) for frame in self._frames.end()]
         rest = self._frames.rest()
         if not self._over:
-            return [*frames, Frame(rest, self._fail(CUT))]
+            return [*frames, Frame(rest, self._fail(CUT if self._began else _NO_STREAM))]
         return [*frames, Frame(rest, ())] if rest else frames
 
     def _fail(self, failure: Failure) -> tuple[Event, ...]:
@@ -151,6 +154,7 @@ class Reader:
                 return self._read_block(data)
             if event == "message_start":
                 message = _message_start(data).message
+                self._began = True
                 started = Started(message.id, message.model)
                 return (started, self._use(message.usage)) if message.usage else (started,)
             if event == "message_delta":
@@ -194,6 +198,7 @@ class Reader:
 
     def _read_block(self, data: bytes) -> tuple[Event, ...]:
         said = _block_start(data)
+        self._began = True
         block = said.content_block
         if block.type == "tool_use":
             number = self._tools[said.index] = len(self._tools)

@@ -85,7 +85,7 @@ def read_answer(body: bytes) -> Answer:
     except UNREADABLE as error:
         raise _not_an_answer(error) from None
     if line.error is not None:
-        raise FailureError(build_failure(line.error, line.status or 500))
+        raise FailureError(build_failure(line.error, line.status or 0))
     if not line.done:
         raise FailureError(_NO_ANSWER if line.message is None and line.response is None else UNFINISHED)
     message = line.message
@@ -245,7 +245,7 @@ def glance(op: Op, body: bytes) -> Glance:
     except UNREADABLE as error:
         return Glance(failure=_not_an_answer(error).failure)
     if seen.error is not None:
-        return Glance(failure=build_failure(seen.error, seen.status or 500))
+        return Glance(failure=build_failure(seen.error, seen.status or 0))
     usage = Usage(
         input=whole(seen.prompt_eval_count),
         output=whole(seen.eval_count),
@@ -270,7 +270,7 @@ def read_embedding(body: bytes) -> Embedding:
     except UNREADABLE as error:
         raise _not_an_answer(error) from None
     if seen.error is not None:
-        raise FailureError(build_failure(seen.error, 500))
+        raise FailureError(build_failure(seen.error, 0))
     vectors = seen.embeddings if seen.embedding is None else [seen.embedding]
     if vectors is None:
         raise FailureError(_NO_ANSWER)

@@ -45,7 +45,7 @@ def read_failure(status: int, headers: Headers, body: bytes) -> Failure:
 
 
 def build_failure(told: object, status: int, retry_after_s: float | None = None) -> Failure:
-    """What an error means; `status` 500 where it has none of its own (inside a stream, or in a 200)."""
+    """What an error means; `status` 0 where it has none of its own (inside a stream, or in a 200)."""
     text = _text(told)
     kind = _kind(status, text)
     lacks = _LACKS.search(text) if kind is Kind.UNSUPPORTED else None

@@ -32,13 +32,14 @@ from laneway.dialects.ollama import answer
 from laneway.dialects.ollama.fault import build_failure, write_error
 from laneway.dialects.ollama.schema import LINE, Call, Line, arguments
 from laneway.failure import Failure, FailureError
-from laneway.wire.fault import CUT
+from laneway.wire.fault import CUT, misfit
 from laneway.wire.instant import read_instant
 from laneway.wire.json import UNREADABLE, encode
 from laneway.wire.logprobs import read_tokens
 from laneway.wire.ndjson import NdjsonFrames
 
 _NOTHING: tuple[Event, ...] = ()
+_NO_STREAM = misfit("a stream of the Ollama API")
 
 
 class Reader:
@@ -67,7 +68,7 @@ class Reader:
             # A whole answer sent in place of a stream has no line end; a line that was cut cannot be read.
             frames.append(Frame(rest, self._read(rest) if not rest.isspace() else _NOTHING))
         if not self._over:
-            frames.append(Frame(b"", self._fault(CUT)))
+            frames.append(Frame(b"", self._fault(CUT if self._started else _NO_STREAM)))
         return frames
 
     def _fault(self, failure: Failure) -> tuple[Event, ...]:
@@ -97,7 +98,7 @@ class Reader:
 
     def _events(self, line: Line) -> tuple[Event, ...]:
         if line.error is not None:
-            return self._fault(build_failure(line.error, line.status or 500))
+            return self._fault(build_failure(line.error, line.status or 0))
         message = line.message
         events: list[Event] = []
         if not self._started:

@@ -1,0 +1,214 @@
+"""What a provider of each dialect says, as bytes written by hand: answers, pieces of answers, and errors.
+
+Owns: the spelling of one well-known answer and of each error in the three dialects that have a front, and reading
+what a caller of a front was told. Refuses: the gateway's own readers and writers, which are what is being tested.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+WORDS = ("One ", "two ", "three ", "four ", "five.")
+FULL = "".join(WORDS)
+BEGUN = "".join(WORDS[:2])
+"""What has been said when something happens in the middle."""
+INPUT, OUTPUT = 11, 5
+"""Tokens that a whole answer reports."""
+SECRET = "stack trace of node-7"
+"""A provider's own words about itself, which no caller may see."""
+REFUSAL = "This request was refused by our content policy."
+CREATED = "2026-01-01T00:00:00Z"
+
+
+class Speech(NamedTuple):
+    """One dialect. Each takes the model's name; frames are what one write to the wire holds."""
+
+    stream_type: bytes
+    lead: Callable[[str], list[bytes]]
+    words: Callable[[str, str], bytes]
+    tail: Callable[[str], list[bytes]]
+    error: Callable[[str], bytes]
+    """An error in the middle of a stream, by its message."""
+    whole: Callable[[str, bool], bytes]
+    """A whole answer, finished or not."""
+    failed: Callable[[str], bytes]
+    """The body of an error."""
+    garbage: bytes
+    """A frame of a stream that nobody can read."""
+
+
+def _sse(event: Mapping[str, object], name: str = "") -> bytes:
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {json.dumps(event)}\n\n".encode()
+
+
+# --- OpenAI ------------------------------------------------------------------------------------------------
+
+
+def _chunk(model: str, delta: Mapping[str, object], finish: str | None = None, **more: object) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return _sse(
+        {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [choice]} | more
+    )
+
+
+_USAGE = {"prompt_tokens": INPUT, "completion_tokens": OUTPUT, "total_tokens": INPUT + OUTPUT}
+
+
+def _openai_whole(model: str, finished: bool) -> bytes:
+    message = {"role": "assistant", "content": FULL}
+    choice = {"index": 0, "message": message, "finish_reason": "stop" if finished else None}
+    head = {"id": "c1", "object": "chat.completion", "created": 1, "model": model}
+    return json.dumps(head | {"choices": [choice], "usage": _USAGE}).encode()
+
+
+_OPENAI = Speech(
+    stream_type=b"text/event-stream",
+    lead=lambda model: [_chunk(model, {"role": "assistant", "content": ""})],
+    words=lambda model, words: _chunk(model, {"content": words}),
+    tail=lambda model: [_chunk(model, {}, "stop"), _chunk(model, {}, choices=[], usage=_USAGE), b"data: [DONE]\n\n"],
+    error=lambda words: _sse({"error": {"message": words, "type": "server_error", "code": None}}),
+    whole=_openai_whole,
+    failed=lambda words: json.dumps(
+        {"error": {"message": words, "type": "error", "code": "content_policy_violation" if words == REFUSAL else None}}
+    ).encode(),
+    garbage=b'data: {"id":"c1","choices":[{"del\n\n',
+)
+
+# --- Anthropic ---------------------------------------------------------------------------------------------
+
+
+def _anthropic_lead(model: str) -> list[bytes]:
+    message: dict[str, object] = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": []}
+    usage = {"input_tokens": INPUT, "output_tokens": 1}
+    message |= {"stop_reason": None, "stop_sequence": None, "usage": usage}
+    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    return [
+        _sse({"type": "message_start", "message": message}, "message_start"),
+        _sse(block, "content_block_start"),
+    ]
+
+
+def _anthropic_words(_: str, words: str) -> bytes:
+    delta = {"type": "text_delta", "text": words}
+    return _sse({"type": "content_block_delta", "index": 0, "delta": delta}, "content_block_delta")
+
+
+def _anthropic_tail(_: str) -> list[bytes]:
+    stop = {"stop_reason": "end_turn", "stop_sequence": None}
+    return [
+        _sse({"type": "content_block_stop", "index": 0}, "content_block_stop"),
+        _sse({"type": "message_delta", "delta": stop, "usage": {"output_tokens": OUTPUT}}, "message_delta"),
+        _sse({"type": "message_stop"}, "message_stop"),
+    ]
+
+
+def _anthropic_error(words: str) -> dict[str, object]:
+    kind = "invalid_request_error" if words == REFUSAL else "api_error"
+    return {"type": "error", "error": {"type": kind, "message": words}}
+
+
+def _anthropic_whole(model: str, finished: bool) -> bytes:
+    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": model}
+    usage = {"input_tokens": INPUT, "output_tokens": OUTPUT}
+    said = {"content": [{"type": "text", "text": FULL}], "usage": usage, "stop_sequence": None}
+    return json.dumps(head | said | {"stop_reason": "end_turn" if finished else None}).encode()
+
+
+_ANTHROPIC = Speech(
+    stream_type=b"text/event-stream",
+    lead=_anthropic_lead,
+    words=_anthropic_words,
+    tail=_anthropic_tail,
+    error=lambda words: _sse(_anthropic_error(words), "error"),
+    whole=_anthropic_whole,
+    failed=lambda words: json.dumps(_anthropic_error(words)).encode(),
+    garbage=b'event: content_block_delta\ndata: {"type":"content_block_del\n\n',
+)
+
+# --- Ollama ------------------------------------------------------------------------------------------------
+
+
+def _line(model: str, words: str, **more: object) -> bytes:
+    head = {"model": model, "created_at": CREATED, "message": {"role": "assistant", "content": words}, "done": False}
+    return json.dumps(head | more).encode() + b"\n"
+
+
+_COUNTS = {"done": True, "done_reason": "stop", "prompt_eval_count": INPUT, "eval_count": OUTPUT, "total_duration": 9}
+
+_OLLAMA = Speech(
+    stream_type=b"application/x-ndjson",
+    lead=lambda model: [],
+    words=_line,
+    tail=lambda model: [_line(model, "", **_COUNTS)],
+    error=lambda words: json.dumps({"error": words}).encode() + b"\n",
+    whole=lambda model, finished: _line(model, FULL, **(_COUNTS if finished else {})),
+    failed=lambda words: json.dumps({"error": words}).encode(),
+    garbage=b'{"model":"m","message":{"ro\n',
+)
+
+SPEECHES = {"openai": _OPENAI, "anthropic": _ANTHROPIC, "ollama": _OLLAMA}
+
+# --- what a caller was told --------------------------------------------------------------------------------
+
+
+class Heard:
+    """An answer as a caller of one front reads it, byte for byte."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.finish: str | None = None
+        self.ended = False
+        """The format's own sign of a whole answer: `[DONE]`, `message_stop`, `done: true`."""
+        self.error: Any = None
+        self.models: set[str] = set()
+        self.after_error = 0
+        """Events behind the error."""
+
+    def _event(self, front: str, event: Mapping[str, Any]) -> None:
+        self.after_error += self.error is not None
+        if event.get("error"):
+            self.error = event["error"]
+        elif front == "openai":
+            self.models.add(event["model"])
+            for choice in event["choices"]:
+                said = choice["delta"] if "delta" in choice else choice["message"]
+                self.text += said.get("content") or ""
+                self.finish = choice["finish_reason"] or self.finish
+        elif front == "ollama":
+            self.models.add(event["model"])
+            self.text += event["message"]["content"]
+            self.ended = event["done"]
+            self.finish = event.get("done_reason") or self.finish
+        else:
+            self._anthropic(event)
+
+    def _anthropic(self, event: Mapping[str, Any]) -> None:
+        message = event.get("message", event)
+        if message["type"] == "message":
+            self.models.add(message["model"])
+            self.text += "".join(block["text"] for block in message["content"])
+        self.text += event.get("delta", {}).get("text", "")
+        self.finish = message.get("stop_reason") or event.get("delta", {}).get("stop_reason") or self.finish
+        self.ended = self.ended or event["type"] == "message_stop"
+
+    @classmethod
+    def stream(cls, front: str, body: bytes) -> Heard:
+        heard = cls()
+        for line in body.split(b"\n"):
+            data = line if front == "ollama" else line.removeprefix(b"data: ") if line[:5] == b"data:" else b""
+            if data == b"[DONE]":
+                heard.ended = True
+                heard.after_error += heard.error is not None
+            elif data.strip():
+                heard._event(front, json.loads(data))
+        return heard
+
+    @classmethod
+    def whole(cls, front: str, body: bytes) -> Heard:
+        heard = cls()
+        heard._event(front, json.loads(body))
+        heard.ended = heard.error is None and heard.finish is not None
+        return heard
