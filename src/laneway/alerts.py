@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from laneway.board import Board
 from laneway.failure import FailureError, Kind, fail
-from laneway.policy.alerts import Channel, call_of, notices_of, paid_fallback, summary, summary_due, wait_s
+from laneway.policy.alerts import Channel, call_of, notices_of, paid_fallback, refused, summary, summary_due, wait_s
 from laneway.policy.report import total
 from laneway.policy.usage import day_of
 from laneway.ports import Alert, Clocks, Journal, Notice, Notices, Question, Reports, Upstream
@@ -95,9 +95,10 @@ class Alerts:
 
     def hear(self, outcome: Outcome) -> None:
         """Looks at a request that is over; most say nothing, in less than a microsecond."""
-        if not self._channels or len(outcome.attempts) < 2:
+        if not self._channels or (outcome.failure is None and len(outcome.attempts) < 2):
             return
-        found = paid_fallback(outcome, day_of(outcome.at_s))
+        day = day_of(outcome.at_s)
+        found = refused(outcome, day) or paid_fallback(outcome, day)
         if found is None or (found.kind, found.subject, found.period) in self._told:
             return
         if len(self._told) >= MOST_QUEUED:
@@ -153,14 +154,17 @@ class Alerts:
 
     async def _write_down(self, found: Iterable[Alert]) -> None:
         now_s, channels = self._clock(), self._channels.values()
-        alerts = [*self._queue, *found]
-        queued = len(self._queue)
-        notices = [notice for alert in alerts for notice in notices_of(alert, channels, now_s)]
-        if notices:
+        queued = list(self._queue)
+        self._queue.clear()
+        notices = [notice for alert in (*queued, *found) for notice in notices_of(alert, channels, now_s)]
+        if not notices:
+            return
+        try:
             await self._notices.put(notices)
-        # Only now: what could not be written stays queued.
-        for _ in range(queued):
-            self._queue.popleft()
+        except BaseException:
+            # What could not be written stays queued; what is looked for is found again.
+            self._queue.extendleft(reversed(queued))
+            raise
 
     async def _summarise(self, now_s: float) -> None:
         due = [channel for channel in self._channels.values() if summary_due(channel, now_s)]

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from laneway.config import joined
 from laneway.places import OWN_HOSTS
-from laneway.policy.alerts import NAMES, SENTENCES, Channel, zone_of
+from laneway.policy.alerts import NAMES, SENTENCES, Channel
+from laneway.policy.budgets import zone_of
 from laneway.settings import AlertTable, Settings
 
 TELEGRAM = "https://api.telegram.org"

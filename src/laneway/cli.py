@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from laneway import __version__
-from laneway.commands import status, usage
+from laneway.commands import budgets, status, usage
 from laneway.commands.terminal import add_config, complain, say, say_rows, with_store
 from laneway.config import ConfigError, Problem
 from laneway.environment import shown
@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     proof.set_defaults(run=lambda given: evaluation.evaluate(given, sys.stdout, sys.stderr))
     status.add(commands)
     usage.add(commands)
+    budgets.add(commands)
     return parser
 
 

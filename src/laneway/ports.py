@@ -222,7 +222,16 @@ class Figures(NamedTuple):
     """What the same answers would have cost at the dearest candidate of each request."""
 
     def plus(self, other: Figures) -> Figures:
-        return Figures(*map(sum, zip(self, other, strict=True)))
+        # Written out, because it runs for every request.
+        return Figures(
+            self.requests + other.requests,
+            self.failures + other.failures,
+            self.input + other.input,
+            self.cached + other.cached,
+            self.output + other.output,
+            self.cost_nanos + other.cost_nanos,
+            self.dearest_nanos + other.dearest_nanos,
+        )
 
 
 class Tally(NamedTuple):
@@ -252,6 +261,9 @@ class Reports(Protocol):
 
     async def usage(self, question: Question) -> Sequence[Tally]:
         """The rows of a report in the order of their labels; everything recorded before is in them."""
+
+    async def correct(self, tally: Tally) -> None:
+        """Adds a line that no outcome brought: an operator's correction."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from tests.harness.sqlite import until
 
 NOW = 1_700_000_000.0
 DAY = "2023-11-14"
-CAP = spending("team", DAY, 5_000_000_000, 5_000_000_000, None)
+CAP = Alert(kind="cap", subject="team", period=DAY, facts={"reason": "spent 5 USD."})
 WORDS = "Lane local-fast was served by studio/sonnet-4, which costs money, because studio/gemma3 failed (connect)."
 ALL = frozenset({"spend", "cap", "kill", "summary", "paid_fallback"})
 PLAIN = Channel(name="phone", service="webhook", origin="http://phone.test", path="/hook", kinds=ALL)
@@ -262,14 +262,14 @@ def test_a_webhook_is_signed_over_its_time_and_body() -> None:
     told = json.loads(body)
     assert said_of[b"x-laneway-delivery"].decode() == told["id"]
     assert (told["kind"], told["subject"], told["period"]) == ("cap", "team", DAY)
-    assert told["facts"] == {"spent_usd": "5", "cap_usd": "5"}
-    assert told["text"] == f"Budget team has reached its cap of 5 USD for {DAY}: what costs money is refused."
+    assert told["facts"] == {"reason": "spent 5 USD."}
+    assert told["text"] == f"team is at a cap on {DAY}: spent 5 USD."
     assert b"x-laneway-signature" not in dict(call_of(PLAIN, notice_of(CAP), NOW).headers)
 
 
 def test_telegram_and_slack_get_text_that_is_only_text() -> None:
     """A subject that a caller chose cannot mention anybody, link anywhere, or go on for ever."""
-    odd = notice_of(spending("<!channel> & \x1b[31m\n\ud800" + "x" * 9999, DAY, 5, 5, None))
+    odd = notice_of(spending("<!channel> & \x1b[31m\n\ud800" + "x" * 9999, DAY, 5, 5, 0.8))
     slack = json.loads(call_of(msgspec.structs.replace(PLAIN, service="slack"), odd, NOW).body)
     assert slack["text"].startswith("Budget &lt;!channel&gt; &amp; [31m xx")
     assert len(slack["text"]) < 500
@@ -318,6 +318,23 @@ def test_a_paid_model_that_stood_in_for_a_free_one_is_told_once_a_day() -> None:
             await alerts.round()
             assert [json.loads(request.body)["text"] for request in fake.requests] == [WORDS]
             assert len(await journal.recent(9, {})) == 4
+
+    run(scene())
+
+
+def test_who_is_refused_for_want_of_money_is_told_once_a_day() -> None:
+    """In the words the caller got; other refusals are nobody's alert."""
+    over = Failure(kind=Kind.OVER_BUDGET, message="The daily budget of 'acme' does not allow this request.")
+    other = Failure(kind=Kind.FORBIDDEN, message="no")
+
+    async def scene() -> None:
+        ok = answering(response())
+        async with FakeUpstream(ok) as fake, worker("memory:", [at(fake)], Clock()) as (alerts, _):
+            for failure in (over, over, other):
+                alerts.hear(outcome(failure=failure, attempts=(), status=failure.status))
+            await alerts.round()
+            words = "acme is at a cap on 2023-11-14: The daily budget of 'acme' does not allow this request."
+            assert [json.loads(request.body)["text"] for request in fake.requests] == [words]
 
     run(scene())
 

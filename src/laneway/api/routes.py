@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from laneway.api import admin, alerts, health, hosts, models, page, usage
+from laneway.api import admin, alerts, budgets, health, hosts, models, page, usage
 from laneway.api.desk import refused
 from laneway.dialects import FRONTS
 from laneway.failure import Failure, Kind
@@ -43,6 +43,8 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/admin/v1/records", ("GET",), admin.records),
     ("/admin/v1/usage", ("GET",), usage.everybody),
     ("/admin/v1/alerts", ("GET",), alerts.alerts),
+    ("/admin/v1/budgets", ("GET",), budgets.budgets),
+    ("/admin/v1/budgets/adjust", ("POST",), budgets.adjust),
     ("/admin/v1/keys", ("GET",), admin.keys),
     ("/admin/v1/keys", ("POST",), admin.create_key),
     ("/admin/v1/keys/{id}", ("DELETE",), admin.revoke_key),

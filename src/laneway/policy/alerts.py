@@ -11,11 +11,12 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 import msgspec
 
+from laneway.failure import Kind
+from laneway.policy.budgets import zone_of
 from laneway.policy.price import nanos_to_usd
 from laneway.policy.report import shown
 from laneway.ports import Alert, Call, Figures, Notice
@@ -23,7 +24,7 @@ from laneway.route import Outcome
 
 SENTENCES: Mapping[str, str] = {
     "spend": "Budget {subject} has spent {spent_usd} of {cap_usd} USD ({percent} %) in {period}.",
-    "cap": "Budget {subject} has reached its cap of {cap_usd} USD for {period}: what costs money is refused.",
+    "cap": "{subject} is at a cap on {period}: {reason}",
     "kill": "Paid calls are stopped ({subject}): {reason}.",
     "breaker": "{subject} is left alone for now, after {timeouts} timeouts in a row ({period}).",
     "paid_fallback": "Lane {subject} was served by {target}, which costs money, because {after} failed ({reason}).",
@@ -160,18 +161,23 @@ def paid_fallback(outcome: Outcome, day: str) -> Alert | None:
     return Alert(kind="paid_fallback", subject=outcome.lane or outcome.model, period=day, facts=facts)
 
 
+def refused(outcome: Outcome, day: str) -> Alert | None:
+    """A request for which there was no money left."""
+    failure = outcome.failure
+    if failure is None or failure.kind is not Kind.OVER_BUDGET:
+        return None
+    return Alert(kind="cap", subject=outcome.tenant, period=day, facts={"reason": failure.message})
+
+
 def summary(figures: Figures, day: str) -> Alert:
     """What a day came to."""
     facts = {name.removesuffix("_tokens"): str(value) for name, value in shown(figures).items()}
     return Alert(kind="summary", subject="usage", period=day, facts=facts)
 
 
-def spending(subject: str, period: str, spent_nanos: int, cap_nanos: int, part: float | None) -> Alert:
-    """A budget at one of its thresholds; None: at its cap. Each threshold of a period is told once."""
-    facts = {"spent_usd": nanos_to_usd(spent_nanos), "cap_usd": nanos_to_usd(cap_nanos)}
-    if part is None:
-        return Alert(kind="cap", subject=subject, period=period, facts=facts)
-    facts["percent"] = f"{part * 100:g}"
+def spending(subject: str, period: str, spent_nanos: int, cap_nanos: int, part: float) -> Alert:
+    """A budget at one of its thresholds. Each threshold of a period is told once."""
+    facts = {"spent_usd": nanos_to_usd(spent_nanos), "cap_usd": nanos_to_usd(cap_nanos), "percent": f"{part * 100:g}"}
     return Alert(kind="spend", subject=subject, period=period, facts=facts, mark=f"{part:g}")
 
 
@@ -181,13 +187,3 @@ def summary_due(channel: Channel, now_s: float) -> bool:
         return False
     now = datetime.fromtimestamp(now_s, zone_of(channel.zone))
     return now.hour * 60 + now.minute >= channel.minute
-
-
-def zone_of(name: str) -> tzinfo:
-    """Raises ValueError for a name that is no zone here."""
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(name) from None

@@ -7,21 +7,28 @@ Refuses: SQL, dates of its own (an outcome says when it was), prompts, and guess
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from time import gmtime, strftime
 
-from laneway.chat import Usage
 from laneway.policy.price import cost_nanos
 from laneway.ports import LABELS, Figures, Question, Tally
 from laneway.route import Attempt, Outcome
 
+DAY_S = 86_400
 MOST_CHARS = 200
 MOST_LINES = 100_000
 """Lines kept in memory; the oldest make room."""
 
 
 def day_of(at_s: float) -> str:
-    return strftime("%Y-%m-%d", gmtime(at_s))
+    return _day(int(at_s // DAY_S))
+
+
+@lru_cache(maxsize=64)
+def _day(number: int) -> str:
+    # All requests of a day share one text.
+    return strftime("%Y-%m-%d", gmtime(number * DAY_S))
 
 
 def dearest_nanos(outcome: Outcome) -> int | None:
@@ -43,6 +50,7 @@ def lines_of(outcome: Outcome) -> list[Tally]:
 
     The request counts where it ended, so that requests, tokens and costs add up over any grouping.
     """
+    attempts = outcome.attempts
     common = (
         day_of(outcome.at_s),
         _said(outcome.tenant),
@@ -53,33 +61,44 @@ def lines_of(outcome: Outcome) -> list[Tally]:
     dearest = dearest_nanos(outcome)
     lines: list[Tally] = []
     cost = outcome.cost_nanos
-    for attempt in outcome.attempts[:-1]:
+    for attempt in attempts[:-1]:
         if attempt.cost_nanos or attempt.usage.input or attempt.usage.output:
             cost -= attempt.cost_nanos
             # Where there was an answer, asking the dearest at once would have spared the earlier attempts.
             spared = attempt.cost_nanos if dearest is None else 0
-            lines.append(Tally((*common, *_place(attempt)), _used(attempt, attempt.cost_nanos, spared)))
-    last = outcome.attempts[-1] if outcome.attempts else None
-    used = _used(last, cost, cost if dearest is None else dearest)
-    figures = used._replace(requests=1, failures=int(outcome.failure is not None or outcome.status >= 400))
-    # Without an attempt the name of the model is whatever the caller wrote: reports hold what exists.
-    lines.append(Tally((*common, *(_place(last) if last is not None else ("", ""))), figures))
+            lines.append(_line(common, attempt, 0, 0, attempt.cost_nanos, spared))
+    failed = int(outcome.failure is not None or outcome.status >= 400)
+    last = attempts[-1] if attempts else None
+    lines.append(_line(common, last, 1, failed, cost, cost if dearest is None else dearest))
     return lines
 
 
-def _used(attempt: Attempt | None, cost: int, dearest: int) -> Figures:
-    usage = attempt.usage if attempt is not None else Usage()
-    return Figures(
-        input=usage.input or 0,
-        cached=usage.cache_read or 0,
-        output=usage.output or 0,
-        cost_nanos=cost,
-        dearest_nanos=dearest,
+def correction(record: Mapping[str, object], prefix: str, nanos: int) -> Tally:
+    """An amount that a recorded request cost more, or less, than it was added up with."""
+
+    def told(name: str) -> str:
+        value = record.get(name)
+        return _said(value) if isinstance(value, str) else ""
+
+    at_s = record["at_s"]
+    assert isinstance(at_s, float)
+    names = ("tenant", "key_id", f"{prefix}.project_id", f"{prefix}.lane", f"{prefix}.endpoint")
+    labels = (day_of(at_s), *map(told, names), told("gen_ai.response.model"))
+    return Tally(labels, Figures(cost_nanos=nanos, dearest_nanos=nanos))
+
+
+def _line(
+    common: tuple[str, ...], attempt: Attempt | None, requests: int, failures: int, cost: int, dearest: int
+) -> Tally:
+    if attempt is None:
+        # The name of the model is whatever the caller wrote: reports hold what exists.
+        return Tally((*common, "", ""), Figures(requests, failures, cost_nanos=cost, dearest_nanos=dearest))
+    target, usage = attempt.target, attempt.usage
+    cached, output = usage.cache_read or 0, usage.output or 0
+    return Tally(
+        (*common, _said(target.provider.name), _said(target.model)),
+        Figures(requests, failures, usage.input or 0, cached, output, cost, dearest),
     )
-
-
-def _place(attempt: Attempt) -> tuple[str, str]:
-    return _said(attempt.target.provider.name), _said(attempt.target.model)
 
 
 def _said(text: str | None) -> str:

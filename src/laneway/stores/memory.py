@@ -171,6 +171,9 @@ class MemoryJournal:
     async def usage(self, question: Question) -> Sequence[Tally]:
         return self._sums.answer(question)
 
+    async def correct(self, tally: Tally) -> None:
+        self._sums.add((tally,))
+
     async def recent(self, limit: int, filters: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
         found: list[Mapping[str, object]] = []
         for outcome in reversed(self._outcomes):

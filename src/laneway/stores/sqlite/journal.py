@@ -111,6 +111,9 @@ class SqliteJournal:
         await self.drain()
         return await self._database.read(partial(usage_of, question))
 
+    async def correct(self, tally: Tally) -> None:
+        await self._database.write(partial(add_usage, tallies=(tally,)))
+
     async def drain(self) -> None:
         """Returns when everything recorded before is written, or counted as dropped."""
         goal = self._recorded

@@ -1,7 +1,7 @@
 """Usage in SQLite: one row for each day and combination of labels, exact to the nano.
 
 Owns: adding a batch of lines inside the journal's own transaction, and the question of a report as SQL.
-Refuses: to be written by anybody but who writes the records, so that the two never disagree, and to forget.
+Refuses: to be written beside the records by anybody but the journal, so that the two never disagree, and to forget.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _ADD = (
 )
 
 
-def add_usage(db: sqlite3.Connection, lines: Sequence[Tally]) -> None:
+def add_usage(db: sqlite3.Connection, tallies: Sequence[Tally]) -> None:
     """Inside somebody's transaction."""
-    for start in range(0, len(lines), AT_ONCE):
-        piece = lines[start : start + AT_ONCE]
+    for start in range(0, len(tallies), AT_ONCE):
+        piece = tallies[start : start + AT_ONCE]
         values = [value for labels, figures in piece for value in (*labels, *figures)]
         db.execute(_ADD % ", ".join([_ROW] * len(piece)), values)
 
