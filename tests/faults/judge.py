@@ -49,7 +49,7 @@ def _caller(cell: Cell, seen: Seen) -> Iterator[str]:
         yield from _broken(cell, told, answered, heard)
 
 
-def _whole(cell: Cell, answered: Answered, heard: Heard, model: str) -> Iterator[str]:
+def _whole(cell: Cell, answered: Answered, heard: Heard, model: str, *, again: bool = False) -> Iterator[str]:
     kind = "application/json"
     if cell.stream:
         kind = "application/x-ndjson" if cell.front == "ollama" else "text/event-stream"
@@ -59,6 +59,9 @@ def _whole(cell: Cell, answered: Answered, heard: Heard, model: str) -> Iterator
     yield from _differ("error", heard.error, None)
     yield from _differ("model", heard.models, {model})
     yield from _differ("X-Laneway-Model", answered.headers.get("x-laneway-model"), model)
+    if not again:
+        calls = str(_tries(cell) + cell.routed)
+        yield from _differ("X-Laneway-Attempts", answered.headers.get("x-laneway-attempts"), calls)
     if not heard.ended or not heard.finish:
         yield f"a whole answer is not said to be whole: {answered.body!r}"
 
@@ -70,6 +73,8 @@ def _refused(cell: Cell, kind: Kind, answered: Answered, heard: Heard) -> Iterat
     yield from _differ("Retry-After", answered.headers.get("retry-after"), cell.row.retry_after)
     yield from _differ("text", heard.text, "")
     yield from _error(cell, word, heard)
+    if _tries(cell) > 1 and str(heard.error).count(f"{cell.name}: {kind.value}") != _tries(cell):
+        yield f"the attempts are not listed in {heard.error!r}"
 
 
 def _broken(cell: Cell, told: Told, answered: Answered, heard: Heard) -> Iterator[str]:
@@ -114,7 +119,7 @@ def _record(cell: Cell, seen: Seen) -> Iterator[str]:
         return
     told = cell.told
     kinds = [each.failure.kind if each.failure is not None else None for each in outcome.attempts]
-    tries = max(cell.row.calls, 1)
+    tries = _tries(cell)
     if told.kind is None:
         expected = [kinds[0] if tries > 1 else None, None][2 - tries :]
     else:
@@ -157,7 +162,7 @@ def _again(cell: Cell, seen: Seen) -> Iterator[str]:
     if seen.again is None:
         yield "the next answer did not end"
         return
-    yield from _whole(cell, seen.again, seen.again.heard(cell), cell.name)
+    yield from _whole(cell, seen.again, seen.again.heard(cell), cell.name, again=True)
     yield from _differ("calls after the next request", seen.calls_again, cell.row.calls + 1)
 
 
@@ -167,6 +172,11 @@ def _again(cell: Cell, seen: Seen) -> Iterator[str]:
 def _differ(what: str, found: object, wanted: object) -> Iterator[str]:
     if found != wanted:
         yield f"{what}: {found!r}, not {wanted!r}"
+
+
+def _tries(cell: Cell) -> int:
+    """Attempts at the failing target, also at a place where nobody counts them."""
+    return max(cell.row.calls, 1)
 
 
 def _plain(cell: Cell, kind: Kind | None) -> Kind | None:

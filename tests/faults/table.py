@@ -132,7 +132,7 @@ def _late(asked: Asked) -> Steps:
     """Signs of life and then content, but long after it was due."""
     yield asked.head()
     yield from map(chunk, asked.lead())
-    yield from [Do.WAIT] * 5
+    yield from [Do.WAIT] * 9
     yield from map(chunk, asked.pieces()[len(asked.lead()) :])
     yield LAST
 
@@ -252,7 +252,7 @@ class Row(NamedTuple):
 _TIMEOUT = Told(Kind.TIMEOUT)
 _SOON_S = 0.4
 # The limit for first content runs from the start and allows for the time to connect, so that one is short as well.
-_FIRST = {"connect": 1.0, "first_content": _SOON_S, "between_chunks": _SOON_S}
+_FIRST = {"connect": 2.0, "first_content": _SOON_S, "between_chunks": _SOON_S}
 
 ROWS = (
     Row("429 with Retry-After", _limited, Told(Kind.RATE_LIMITED), Told(Kind.RATE_LIMITED), retry_after="33"),
