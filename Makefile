@@ -12,10 +12,10 @@ install := PYTHON="$(PYTHON)" $(if $(filter-out default undefined,$(origin CXX))
 # More words for the command at hand, for example: make run ARGS="--port 9000", make test ARGS="-k budget -x"
 ARGS ?=
 
-.PHONY: help run test test-ui faults bench lint format lock wheel clean
+.PHONY: help run test test-ui test-native faults bench lint format lock wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo '  More words for a command go into ARGS, as in: make run ARGS="--port 9000"'
 
 run: ## install what is missing, then serve on 127.0.0.1:8080
@@ -34,6 +34,12 @@ test-ui: ## run the tests that need a browser, installing Debian's chromium wher
 faults: ## play what providers do wrong through every front, and show a table of it
 	@$(install) test
 	@$(bin)/python -m tests.faults
+
+test-native: ## run the tests of the compiled core, under the address and undefined-behaviour sanitizers
+	@$(install) test
+	@PATH="$(CURDIR)/$(bin):$$PATH" && cmake -S native -B build/tests -G Ninja -DLANEWAY_TESTS=ON -DLANEWAY_MODULE=OFF \
+		-DLANEWAY_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null && cmake --build build/tests >/dev/null \
+		&& ctest --test-dir build/tests --output-on-failure
 
 bench: ## compare speeds: pure parts, and the whole stack beside a bare forwarder
 	@$(install) test
