@@ -11,7 +11,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -45,16 +45,17 @@ class Raw:
     ) -> None:
         self.close()
 
-    def send(self, *pieces: bytes) -> None:
-        for piece in pieces:
+    def send(self, data: bytes | Iterable[bytes]) -> None:
+        for piece in [data] if isinstance(data, bytes) else data:
             self._socket.sendall(piece)
 
-    def drip(self, piece: bytes) -> None:
+    def drip(self, piece: bytes, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Sends the piece again and again, until the other side has had enough."""
         deadline = time.monotonic() + PATIENCE_S
         with contextlib.suppress(ConnectionError):
             while time.monotonic() < deadline:
                 self._socket.sendall(piece)
+                meanwhile()
                 self._socket.settimeout(0.02)
                 with contextlib.suppress(TimeoutError):
                     if not self._read():
