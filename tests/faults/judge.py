@@ -130,6 +130,9 @@ def _record(cell: Cell, seen: Seen) -> Iterator[str]:
     wanted = None if cell.routed else told.kind
     failure = outcome.failure.kind if outcome.failure is not None else None
     yield from _differ("recorded failure", _plain(cell, failure), wanted)
+    for attempt in outcome.attempts:
+        if told.kind is Kind.TIMEOUT and attempt.failure is not None and attempt.failure.clock not in cell.row.clocks:
+            yield f"ended by the clock {attempt.failure.clock}, not by one of {list(cell.row.clocks)}"
     yield from _bill(cell, seen)
     row = attributes(outcome)
     yield from _differ("recorded attempts", row["attempts"], tries + cell.routed)
