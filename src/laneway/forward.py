@@ -188,7 +188,7 @@ class Forward:
         line = self._line(exchange, running.target)
         clocks = running.target.clocks
         passing = _passes(exchange, line)
-        first_by_s = running.started_s + clocks.connect_s + clocks.first_content_s
+        first_by_s = running.started_s + clocks.first_content_s
         reply = await self._open(exchange, running, line, _stream_clocks(clocks))
         running.status = reply.status
         if not 200 <= reply.status < 300:
