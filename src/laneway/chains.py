@@ -85,7 +85,6 @@ class Chains:
             forces=table.forces,
             claims=table.claims,
             run_only=table.run_only,
-            rescue=table.rescue,
             stage=Stage(table.stage),
             sticky=table.sticky,
             badge=table.badge or None,

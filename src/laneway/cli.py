@@ -229,7 +229,6 @@ def _lane_words(lane: Lane) -> str:
         f'badge "{lane.badge}"' if lane.badge else "",
         "" if lane.stage is Stage.ACTIVE else lane.stage.value,
         "runs only" if lane.run_only else "",
-        "" if lane.rescue == "error" else f"rescue {lane.rescue}",
         "sticky" if lane.sticky else "",
         "" if lane.forces else "keeps the model that was asked for",
         f"takes {', '.join(lane.claims)} from everybody" if lane.claims else "",

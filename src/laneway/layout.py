@@ -190,7 +190,6 @@ class Layout:
                 lane=table.lane or None,
                 project=table.project or None,
                 daily_nanos=self._daily(table.daily_usd, f"{path}.daily_usd"),
-                bias=table.bias,
             )
         return tenants, keys
 

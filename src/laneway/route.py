@@ -106,9 +106,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class Stage(StrEnum):
     """How far a lane's traffic is let in."""
 
-    OBSERVE = "observe"
     SHADOW = "shadow"
-    CANARY = "canary"
     ACTIVE = "active"
 
 
@@ -122,7 +120,6 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[str, ...] = ()
     """Model names that put a caller without a lane header into this lane."""
     run_only: bool = False
-    rescue: str = "error"
     stage: Stage = Stage.ACTIVE
     max_tokens: int | None = None
     sticky: bool = False
@@ -174,7 +171,6 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     lane: str | None = None
     project: str | None = None
     daily_nanos: int | None = None
-    bias: float = 0.5
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):

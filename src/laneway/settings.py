@@ -177,9 +177,7 @@ class LaneTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Model names that bring callers without a lane header into it."""
     run_only: bool = False
     """Refuses synchronous calls."""
-    rescue: Literal["error", "continue", "hold"] = "error"
-    """What happens to a stream that breaks after its first content."""
-    stage: Literal["observe", "shadow", "canary", "active"] = "active"
+    stage: Literal["shadow", "active"] = "active"
     """`shadow` answers with the decision and executes nothing."""
     sticky: bool = False
     """Conversations stay with the target that served them."""
@@ -243,8 +241,6 @@ class TenantTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Project of requests that name none."""
     daily_usd: str | float | None = None
     """Most it may spend in a UTC day."""
-    bias: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """Quality against cost: 0 lowest cost, 1 highest quality."""
 
 
 class AlertTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

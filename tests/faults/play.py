@@ -136,7 +136,7 @@ def configuration(cells: Sequence[Cell], places: Mapping[str, str]) -> str:
         if cell.beside:
             lines.append(f'[models."{behind}"]\nprovider = "bad-{cell.healthy}"\n{price}')
         targets = f'{first}, "{behind}"' if cell.beside else first
-        lines.append(f'[lanes."{lane(cell)}"]\nrescue = "{cell.rescue}"\ntargets = [{targets}]')
+        lines.append(f'[lanes."{lane(cell)}"]\ntargets = [{targets}]')
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 """The faults, as rows: what the provider does, and what everybody is told of it.
 
 Owns: each fault as the bytes and silences of one call, which clock it is about, how often it is called, and what the
-caller is told in a stream (by the lane's `rescue`) and in a whole answer, when nobody else can serve.
+caller is told in a stream (by what is done to save it) and in a whole answer, when nobody else can serve.
 Refuses: playing them (play.py does), and asking the gateway what would be right.
 Before the first content a second, healthy target hides everything but a refusal, so that needs no column.
 """
@@ -17,7 +17,7 @@ from tests.fakes.upstream import response
 from tests.faults.speech import BEGUN, INPUT, REFUSAL, SECRET, WORDS, Speech
 
 RESCUES = ("error",)
-"""The values of a lane's `rescue` that are played; rows say in `rescued` what another than the first one changes."""
+"""The ways of saving a stream that are played; rows say in `rescued` what another than the first one changes."""
 SCALE = 0.01
 """LANEWAY_TIMEOUT_SCALE. All clocks below, and the gaps of a drip, are in seconds after it."""
 PATIENT_S = 60.0
@@ -233,7 +233,7 @@ class Row(NamedTuple):
     whole: Told
     """In an answer that is not streamed, with no other target."""
     rescued: Mapping[str, Told] = {}
-    """In a stream of a lane whose `rescue` is not "error", where that makes a difference."""
+    """In a stream that is saved in another way than "error", where that makes a difference."""
     clocks: Mapping[str, float] = {}
     calls: int = 1
     """How often the provider is called."""

@@ -29,7 +29,8 @@ FLOORS: tuple[Floor, ...] = (
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
-        "alerts attempt board edge embed evaluate host keeper loaded meter metrics roster store stores upstream vectors",
+        "alerts attempt board edge embed evaluate host keeper loaded meter metrics roster store stores upstream "
+        "vectors",
         "what touches the world, one room for each part of it",
     ),
     Floor(

@@ -186,7 +186,6 @@ def test_a_whole_file_is_read() -> None:
             "[timeouts]\nconnect = nan",
             "timeouts.connect: expected a number above 0 and up to 86400, got the number nan",
         ),
-        ("[tenants.t]\nbias = 2", "tenants.t.bias: expected a number from 0 to 1, got the number 2"),
         ("[providers.a]\nslots = 0", "providers.a.slots: expected a whole number from 1 on, got the number 0"),
         ("[providers.a]\nurl = { a = 1 }", "providers.a.url: expected text, got a table"),
         (

@@ -478,7 +478,6 @@ def test_a_lane_says_how_it_is_to_be_treated() -> None:
         forces = false
         claims = ["x:4b"]
         run_only = true
-        rescue = "hold"
         stage = "shadow"
         sticky = true
         badge = "Local"
@@ -489,9 +488,9 @@ def test_a_lane_says_how_it_is_to_be_treated() -> None:
         """
     )
     lane, plain = made.lanes["l"], made.lanes["plain"]
-    assert (lane.forces, lane.run_only, lane.rescue, lane.stage) == (False, True, "hold", Stage.SHADOW)
+    assert (lane.forces, lane.run_only, lane.stage) == (False, True, Stage.SHADOW)
     assert (lane.claims, lane.sticky, lane.badge) == (("x:4b",), True, "Local")
-    assert (plain.forces, plain.run_only, plain.rescue, plain.stage) == (True, False, "error", Stage.ACTIVE)
+    assert (plain.forces, plain.run_only, plain.stage) == (True, False, Stage.ACTIVE)
     assert (plain.claims, plain.sticky, plain.badge) == ((), False, None)
     assert meant(made, "X:4B").lane is lane
     assert made.lanes["class"].targets == ()
@@ -566,7 +565,6 @@ def test_a_tenant_has_keys_permissions_and_a_budget() -> None:
         lane = "l"
         project = "kitchen"
         daily_usd = "0.25"
-        bias = 1
         [tenants.free]
         daily_usd = ""
         [tenants.none]
@@ -575,7 +573,7 @@ def test_a_tenant_has_keys_permissions_and_a_budget() -> None:
     )
     tenant = made.tenants["home"]
     assert (tenant.lanes, tenant.models, tenant.lane) == (frozenset({"l"}), ("qwen*",), "l")
-    assert (tenant.project, tenant.daily_nanos, tenant.bias) == ("kitchen", 250_000_000, 1.0)
+    assert (tenant.project, tenant.daily_nanos) == ("kitchen", 250_000_000)
     assert (made.tenants["free"].daily_nanos, made.tenants["none"].daily_nanos) == (None, 0)
     assert made.tenants["free"].lanes is None
     key = made.keys[hashlib.sha256(secret.encode()).digest()]
@@ -667,7 +665,7 @@ def test_one_thing_may_have_a_name_twice() -> None:
         ('[models."\\u001b[2J"]\nprovider = "a"', 'models."\\x1b[2J"'),
         ('[models.m]\nprovider = "a"\naliases = [""]', "models.m.aliases[0]"),
         ('[lanes.l]\ntargets = ["a/x"]\nclaims = ["x\\t"]', "lanes.l.claims[0]"),
-        ('[tenants.""]\nbias = 1', 'tenants.""'),
+        ('[tenants.""]\nlane = ""', 'tenants.""'),
         ('[providers."x\\u007f"]\nurl = "http://x"', 'providers."x\\x7f"'),
         ('[providers.c]\nurl = "http://x"\nprefixes = [""]', "providers.c.prefixes[0]"),
     ],

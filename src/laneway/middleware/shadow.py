@@ -32,7 +32,7 @@ class ShadowMiddleware:
         await answer(exchange, send, Written(200, _encode(told(exchange, exchange.decision))))
 
     def _shadowed(self, exchange: Exchange) -> bool:
-        if exchange.lane is not None and exchange.lane.stage in (Stage.SHADOW, Stage.OBSERVE):
+        if exchange.lane is not None and exchange.lane.stage is Stage.SHADOW:
             return True
         return self._header in exchange.headers and exchange.headers[self._header] not in (b"", b"0", b"false")
 
