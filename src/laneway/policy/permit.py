@@ -21,9 +21,7 @@ def permitted(tenant: Tenant, targets: Iterable[Target]) -> tuple[Target, ...]:
         target
         for target in targets
         if any(
-            fnmatchcase(name, pattern)
-            for pattern in patterns
-            for name in (target.model, target.upstream, target.name)
+            fnmatchcase(name, pattern) for pattern in patterns for name in (target.model, target.upstream, target.name)
         )
     )
 
