@@ -122,8 +122,9 @@ def _number(low: int, high: int) -> Callable[[str], int]:
 
 def _serve(parsed: argparse.Namespace) -> int:
     from laneway.gateway import Gateway
+    from laneway.listening import ListenError, listen
     from laneway.middleware.auth import is_loopback
-    from laneway.serve import ListenError, listen, say_what_runs, serve, start_logging
+    from laneway.serve import say_what_runs, serve, start_logging
 
     start_logging()
     loaded = load(parsed.config, os.environ)

@@ -1,6 +1,6 @@
 """Serving: the gateway behind uvicorn, with a protocol that bounds what a connection may cost and tells who left.
 
-Owns: the listening sockets, the protocol class, worker processes, signals for reload, the log, and what the person
+Owns: the protocol class, worker processes, signals for reload, the log, and what the person
 who started it reads.
 Refuses: routing, and configuration beyond what it needs to listen.
 """
@@ -8,7 +8,6 @@ Refuses: routing, and configuration beyond what it needs to listen.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import multiprocessing
 import os
@@ -16,10 +15,10 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -29,6 +28,7 @@ from laneway import __version__
 from laneway.config import ConfigError
 from laneway.edge import WATCH
 from laneway.gateway import Gateway, build
+from laneway.listening import BACKLOG, Listening
 from laneway.loaded import Loaded
 
 HEAD_S = 20.0
@@ -41,85 +41,10 @@ IDLE_S = 75
 """How long a connection is kept for a next request: longer than clients keep theirs, so that they end it."""
 DRAIN_S = 30.0
 """How long answers under way may take once the gateway was told to stop."""
-VANISHED_S = 120
-"""How long a caller may take nothing of what is sent before it counts as gone."""
-BACKLOG = 4096
 
 _UPGRADE = re.compile(rb"(?i)(?<=\n)upgrade(?=[ \t]*:)")
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-
-
-class ListenError(Exception):
-    """The address cannot be listened on; the message says why, for a person."""
-
-
-class Listening(NamedTuple):
-    """Sockets that listen, the port they share, and how many processes serve them."""
-
-    sockets: tuple[socket.socket, ...]
-    port: int
-    workers: int = 1
-
-
-def listen(host: str, port: int, workers: int = 1) -> Listening:
-    """Listens on every address of a host; port 0 takes one that is free. Raises ListenError."""
-    try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError):
-        raise ListenError(f"There is no address '{host}' to listen on.") from None
-    sockets: list[socket.socket] = []
-    failed: OSError | None = None
-    for family, kind, protocol, _, address in dict.fromkeys(found):
-        where = (address[0], sockets[0].getsockname()[1] if sockets else port, *address[2:])
-        try:
-            sockets.append(_listener(family, kind, protocol, where))
-        except OSError as error:
-            failed = error
-            if error.errno == errno.EADDRINUSE:
-                break
-    if failed is not None and (failed.errno == errno.EADDRINUSE or not sockets):
-        for each in sockets:
-            each.close()
-        raise ListenError(_refused(failed, host, port))
-    return Listening(tuple(sockets), sockets[0].getsockname()[1], workers)
-
-
-def _listener(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> socket.socket:
-    made = socket.socket(family, kind, protocol)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _notice_the_vanished(made)
-        if family == socket.AF_INET6:
-            # One socket per family: otherwise "::" would take the port from "0.0.0.0" on some systems only.
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind(address)
-        made.listen(BACKLOG)
-    except OSError:
-        made.close()
-        raise
-    return made
-
-
-def _notice_the_vanished(listener: socket.socket) -> None:
-    """Callers who went without a word, or stopped reading, are closed by the system: connections inherit this."""
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", VANISHED_S // 2),
-        ("TCP_KEEPINTVL", VANISHED_S // 8),
-        ("TCP_KEEPCNT", 4),
-        ("TCP_USER_TIMEOUT", VANISHED_S * 1000),  # RFC 5482; also while the caller's window is closed, tcp(7)
-    ):
-        if hasattr(socket, name):
-            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _refused(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is taken by another program. End that one, or choose a port with --port."
-    if error.errno == errno.EACCES:
-        return f"This user may not listen on port {port}. Choose one above 1023 with --port."
-    return f"Cannot listen on {host}, port {port}: {error.strerror}."
 
 
 class FrontProtocol(HttpToolsProtocol):
@@ -307,18 +232,33 @@ class _Workers(Multiprocess):
     def failed(self) -> bool:
         return any(process.exitcode not in (0, None, -signal.SIGTERM) for process in self.processes)
 
+    def init_processes(self) -> None:
+        with _hangups_held():
+            super().init_processes()
+
     def keep_subprocess_alive(self) -> None:
         for process in self.processes:
             if process.exitcode is not None:
                 logging.getLogger("laneway").warning(
                     "worker %s ended by itself (code %s); another takes its place", process.pid, process.exitcode
                 )
-        super().keep_subprocess_alive()
+        with _hangups_held():
+            super().keep_subprocess_alive()
 
     def handle_hup(self) -> None:
         for process in self.processes:
             if process.pid is not None and process.exitcode is None:
                 os.kill(process.pid, signal.SIGHUP)
+
+
+@contextmanager
+def _hangups_held() -> Iterator[None]:
+    """Processes started inside begin with SIGHUP held back: it waits for them to be ready, and cannot end them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def app() -> Gateway:
@@ -344,6 +284,7 @@ def _reload_on_hangup(gateway: Gateway) -> None:
         # Another server may make its app before there is a loop; it has signals of its own.
         with suppress(RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_soon)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _tell_parent() -> None:
