@@ -89,6 +89,7 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         self._looks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
+        self._started = asyncio.Event()
         self._has_keys = False
         self._swap(loaded)
 
@@ -184,9 +185,11 @@ class Gateway:
 
     async def try_reload(self) -> None:
         """As `reload`, for signals and the file's watcher: problems are logged."""
+        # A signal may come before the store is open.
+        await self._started.wait()
         try:
             await self.reload()
-        except ConfigError as error:
+        except (ConfigError, StoreError) as error:
             log.error("the configuration was not reloaded:\n%s", error)
 
     # --- ASGI ----------------------------------------------------------------------------------------------
@@ -231,6 +234,7 @@ class Gateway:
         self.alerts.start()
         if self.desk.loaded.path is not None:
             self._begin(self._watch(self.desk.loaded.path))
+        self._started.set()
 
     async def stop(self) -> None:
         for task in [*self._tasks, *self._looks]:
