@@ -27,6 +27,7 @@ class Running:
         "first_content_at_s",
         "keep_s",
         "omitted",
+        "out_of_budget",
         "recorded",
         "reply",
         "sent",
@@ -52,6 +53,7 @@ class Running:
         self.omitted: tuple[str, ...] = ()
         self.status = 0
         self.sent = False
+        self.out_of_budget = False
         self.recorded = False
 
     def ended(self, view: View | None, now_s: float, failure: Failure | None) -> Attempt:
@@ -73,6 +75,7 @@ class Running:
             omitted=self.omitted,
             cost_nanos=cost_nanos(usage, price) if price is not None else 0,
             called=self.sent,
+            out_of_budget=self.out_of_budget,
         )
 
     def _used(self, view: View | None, failure: Failure | None) -> tuple[Usage, bool]:
@@ -83,7 +86,8 @@ class Running:
         if failure is not None and not self.chars:
             return self.usage, False
         prompt_chars = view.text_chars if view is not None else 0
-        return filled(self.usage, prompt_chars=prompt_chars, answer_chars=self.chars, whole=failure is None)
+        whole = failure is None and not self.out_of_budget
+        return filled(self.usage, prompt_chars=prompt_chars, answer_chars=self.chars, whole=whole)
 
 
 def parts_chars(parts: Sequence[Part]) -> int:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from laneway.chat import ChatRequest, EmbedRequest, Op
 from laneway.dialects import FRONTS, Dialect, Front, View, dialect
 from laneway.failure import Failure
+from laneway.ports import Allowance
 from laneway.route import Attempt, Decision, Dropped, Lane, Outcome, Skipped, Target, Tenant
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -63,6 +64,7 @@ class Exchange:
     """One request. Rooms read what earlier rooms wrote; absent facts are None and mean "no opinion"."""
 
     __slots__ = (
+        "allowance",
         "attempts",
         "body",
         "candidates",
@@ -110,6 +112,7 @@ class Exchange:
         self.intent: str | None = None  # lane
         self.candidates: tuple[Target, ...] | None = None  # lane
         self.holding = False  # budget
+        self.allowance: Allowance | None = None  # budget
         self.pinned: str | None = None  # sticky: the trace it answers for
         self.dropped: list[Dropped] = []  # budget, router
         self.decision: Decision | None = None  # sticky, router: the first decider wins

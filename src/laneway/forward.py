@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
+from laneway.allowance import Reach, who_of
 from laneway.attempt import Running, body_chars, parts_chars
 from laneway.chat import Answer, ChatRequest, Embedding, EmbedRequest, Op
 from laneway.dialects import Dialect, Stamp, View, Written, dialect
@@ -32,7 +33,8 @@ from laneway.edge import (
 )
 from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind, fail
-from laneway.ports import Call, Clocks, Reply, Upstream
+from laneway.policy.budgets import stopped, told_of
+from laneway.ports import Call, Clocks, Kill, Reply, Upstream
 from laneway.relay import Relay
 from laneway.route import Target
 
@@ -64,11 +66,13 @@ class Forward:
         signers: Mapping[str, Sign] | None = None,
         clock: Callable[[], float] = time.monotonic,
         agent: str = "laneway",
+        killed: Callable[[], Mapping[str, Kill]] | None = None,
     ) -> None:
         self.upstream = upstream
         self.target = target
         self.signers = signers or {}
         self.clock = clock
+        self.killed = killed
         self._agent = agent.encode()
         self._lines: dict[tuple[int, Op, bool], Line] = {}
 
@@ -205,6 +209,8 @@ class Forward:
             hides_usage=passing and not view.wants_usage,
             clock=self.clock,
         )
+        if exchange.allowance is not None:
+            relay.reach = Reach(exchange.allowance, view)
         held = await relay.hold(first_by_s, clocks.first_content_s)
         exchange.status = 200
         await send(
@@ -230,9 +236,17 @@ class Forward:
         sign = self.signers.get(running.target.provider.name)
         if sign is not None:
             call = await sign(call)
+        if self.killed is not None:
+            self._ask_the_kills(self.killed(), exchange, running.target)
         running.sent = True
         reply = running.reply = await self.upstream.open(call, clocks)
         return reply
+
+    @staticmethod
+    def _ask_the_kills(kills: Mapping[str, Kill], exchange: Exchange, target: Target) -> None:
+        """The last door: whatever was configured, decided or asked for, nothing paid is called behind a kill."""
+        if kills and (kill := stopped(kills, who_of(exchange), target)) is not None:
+            raise fail(Kind.OVER_BUDGET, f"{target.name} was not called: {told_of(kill)}.")
 
     def _compose(self, exchange: Exchange, running: Running, line: Line) -> Call:
         view, target = exchange.view, running.target

@@ -126,13 +126,13 @@ class Gateway:
         self.desk, self.stack, self.plain = desk, stack, plain
 
     def _stack(self, layout: Layout, gate: Gate, signers: Mapping[str, Sign], scale: float) -> App:
-        server = layout.settings.server
-        app: App = Forward(self.upstream, signers=signers, agent=f"laneway/{__version__}")
+        server, ledger = layout.settings.server, self.store.ledger
+        app: App = Forward(self.upstream, signers=signers, agent=f"laneway/{__version__}", killed=ledger.killed)
         app = FallbackMiddleware(app, board=self.board)
         app = ShadowMiddleware(app)
         app = RouterMiddleware(app)
         app = StickyMiddleware(app, pins=self.store.pins)
-        app = BudgetMiddleware(app, ledger=self.store.ledger)
+        app = BudgetMiddleware(app, ledger=ledger, budgets=layout.budgets)
         app = LaneMiddleware(
             app,
             directory=layout,

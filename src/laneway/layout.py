@@ -14,21 +14,19 @@ from functools import partial
 import msgspec
 
 from laneway.capacity import made_breaker, made_denials, made_hosts
+from laneway.caps import made_budgets, read_cap
 from laneway.catalog import Catalog, own_id
 from laneway.chains import Chains
 from laneway.channels import made_channels
 from laneway.chat import Card
 from laneway.config import ConfigError, Problem, joined, nearest, visible
-from laneway.places import Places, family_of, faults, price_faults, usd
+from laneway.places import Places, family_of, faults, price_faults
 from laneway.policy.names import Names, Prefix, spelling
-from laneway.policy.price import usd_to_nanos
 from laneway.route import Key, Lane, Provider, Target, Tenant
 from laneway.settings import ModelTable, PriceTable, ProviderTable, Settings, Timeouts
 
 CURATED = ("openai", "anthropic", "bedrock", "simulated")
 """Families whose providers serve what the catalogue says; of the others only their own list tells."""
-MOST_DAILY_USD = 1_000_000_000
-"""Amounts are kept as 64-bit integers of nano-USD."""
 
 
 class Layout:
@@ -60,6 +58,7 @@ class Layout:
         self.denials = made_denials(settings, self._wrong)
         self.breaker = made_breaker(settings.breaker, scale)
         self.channels = made_channels(settings, self._wrong)
+        self.budgets = made_budgets(settings, self._wrong)
         self.tenants, self.keys = self._made_tenants()
         self._check_names()
         if self._problems:
@@ -189,7 +188,7 @@ class Layout:
                 models=table.models,
                 lane=table.lane or None,
                 project=table.project or None,
-                daily_nanos=self._daily(table.daily_usd, f"{path}.daily_usd"),
+                daily_nanos=read_cap(table.daily_usd, f"{path}.daily_usd", self._wrong),
             )
         return tenants, keys
 
@@ -203,15 +202,6 @@ class Layout:
             return
         last4 = secret[-4:] if len(secret) >= 12 else ""
         keys[digest] = Key(id=f"cfg_{digest.hex()[:12]}", tenant=tenant, name=path, last4=last4)
-
-    def _daily(self, written: str | float | None, path: str) -> int | None:
-        if written is None or written == "":
-            return None
-        amount = usd(written, MOST_DAILY_USD)
-        if amount is None:
-            self._wrong(path, f"expected an amount in USD, from 0 to {MOST_DAILY_USD}")
-            return None
-        return usd_to_nanos(str(amount))
 
     def _known_lane(self, lane: str, path: str) -> None:
         if lane not in self.settings.lanes:

@@ -111,7 +111,7 @@ class Places:
         """A target with what a person wrote about its model; `price_faults` has found nothing."""
         price = target.price
         if isinstance(table.price, PriceTable):
-            price = _price(table.price)
+            price = priced(table.price)
         elif table.price == "free":
             price = FREE
         return msgspec.structs.replace(
@@ -141,7 +141,9 @@ def usd(written: str | float, most: int) -> Decimal | None:
     return amount if amount.is_finite() and 0 <= amount <= most else None
 
 
-def _price(table: PriceTable) -> Price:
+def priced(table: PriceTable) -> Price:
+    """A price as a person wrote it; `price_faults` has found nothing."""
+
     def one(written: str | float | None) -> int | None:
         return per_million(written) if written is not None else None
 

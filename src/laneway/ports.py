@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from laneway.route import Clocks as Clocks
-from laneway.route import Key, Outcome
+from laneway.route import Dropped, Key, Outcome, Target
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -153,6 +153,19 @@ class Ledger(Protocol):
 
     def killed(self) -> Mapping[str, Kill]:
         """The kills in force, by scope, as of this instant and at no cost: it is asked before every call."""
+
+
+class Allowance(Protocol):
+    """What one request may still spend; the budget room leaves it on the Exchange."""
+
+    def left_nanos(self, target: Target) -> int | None:
+        """What the request's hold still covers for a target; None: nothing limits it."""
+
+    async def admit(self, target: Target) -> Dropped | None:
+        """Before a further attempt: why it does not fit beside what the attempts before it have cost, or None."""
+
+    async def cover(self, target: Target, nanos: int) -> bool:
+        """Whether an attempt under way may cost so much; its hold is raised where it has to be."""
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True):

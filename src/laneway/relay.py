@@ -12,12 +12,15 @@ from collections.abc import Callable
 
 import msgspec
 
+from laneway.allowance import Reach
 from laneway.attempt import Running
 from laneway.chat import (
     Event,
     Faulted,
+    Finish,
     Finished,
     Skipped,
+    Started,
     TextDelta,
     ThinkingDelta,
     Timings,
@@ -38,6 +41,7 @@ class Relay:
     """Made per attempt. Call `hold` until it returns, then send the response head, then `run`."""
 
     __slots__ = (
+        "_began",
         "_clock",
         "_committed",
         "_fault",
@@ -48,6 +52,7 @@ class Relay:
         "_reply",
         "_running",
         "_writer",
+        "reach",
     )
 
     def __init__(
@@ -68,6 +73,9 @@ class Relay:
         self._passing = passing
         self._hides_usage = hides_usage
         self._clock = clock
+        self.reach: Reach | None = None
+        """Set where a stream may run out of money."""
+        self._began: list[Event] = []
         self._committed = False
         self._over = False
         self._fault: Failure | None = None
@@ -100,7 +108,16 @@ class Relay:
     async def run(self, held: bytes, send: Send, between_chunks_s: float) -> Failure | None:
         """Sends what was held and then everything else; returns the fault that ended the stream, if one did."""
         out = held
+        reach, running = self.reach, self._running
         while not self._over and self._fault is None:
+            if (
+                reach is not None
+                and running.chars >= reach.chars
+                and running.finish is None
+                and not await reach.goes_on(running)
+            ):
+                out += self._cut(reach)
+                break
             if out:
                 await send({"type": "http.response.body", "body": out, "more_body": True})
             try:
@@ -112,6 +129,16 @@ class Relay:
             out += self._writer.fault(self._fault)
         await send({"type": "http.response.body", "body": out, "more_body": False})
         return self._fault
+
+    def _cut(self, reach: Reach) -> bytes:
+        """The end of a stream whose money has run out: as if the answer had come to its length."""
+        running = self._running
+        for event in self._began:
+            # The caller has all this; only the writer has not seen it pass.
+            self._writer.write(event)
+        reach.end(running)
+        out = self._writer.write(Used(reach.used(running))) + self._written(Finished(Finish.LENGTH))
+        return out + self._writer.end()
 
     def _take(self, data: bytes) -> bytes:
         """One upstream read, as bytes for the caller."""
@@ -147,12 +174,21 @@ class Relay:
 
     def _look(self, frame: Frame) -> bool:
         """Notes a frame that passes as it came; False where it must not reach the caller."""
+        if self.reach is not None:
+            self._remember(frame)
         keep = True
         only_usage = self._hides_usage
         for event in frame.events:
             keep = self._note(event) and keep
             only_usage = only_usage and type(event) is Used
         return keep and not (only_usage and frame.events)
+
+    def _remember(self, frame: Frame) -> None:
+        """What a writer has to know that may have to end this stream: how it started, and what it was about last."""
+        for event in frame.events:
+            kind = type(event)
+            if kind in _BEGINS and (not self._began or kind is not type(self._began[-1])):
+                self._began.append(event)
 
     def _note(self, event: Event) -> bool:
         """What the gateway itself learns from an event; False for events that are not passed on."""
@@ -170,6 +206,8 @@ class Relay:
             self._committed = True
         elif kind is Used:
             running.usage = running.usage.merged(event.usage)  # type: ignore[union-attr]
+            if self.reach is not None:
+                self.reach.chars = 0
         elif kind is Finished:
             running.finish = event.finish  # type: ignore[union-attr]
             self._committed = True
@@ -182,6 +220,7 @@ class Relay:
         return True
 
 
+_BEGINS = frozenset({Started, TextDelta, ThinkingDelta, ToolBegan, ToolDelta})
 _NO_CONTENT = Failure(
     kind=Kind.MALFORMED_ANSWER, message=f"The provider sent more than {MOST_HELD} bytes and no content among them."
 )

@@ -29,6 +29,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def free(self) -> bool:
+        if self.above is not None and not self.above.free:
+            return False
         return not (self.input or self.output or self.cache_write_5m or self.cache_write_1h or self.cache_read)
 
 
@@ -230,6 +232,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     cost_nanos: int = 0
     called: bool = True
     """False when the attempt ended before anything was sent to the provider."""
+    out_of_budget: bool = False
+    """The stream was ended because its hold had run out and could not be extended."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

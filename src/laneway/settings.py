@@ -31,6 +31,21 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The longest silence after that."""
 
 
+class PriceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """USD per million tokens."""
+
+    input: str | float
+    """Prompt tokens."""
+    output: str | float = 0
+    """Answer tokens."""
+    cache_read: str | float | None = None
+    """Prompt tokens read from a cache; unset: as input."""
+    cache_write_5m: str | float | None = None
+    """Prompt tokens written to a cache; unset: as input."""
+    cache_write_1h: str | float | None = None
+    """Prompt tokens written to a long-lived cache."""
+
+
 class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The gateway itself."""
 
@@ -62,6 +77,8 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds between two looks at the model lists of providers."""
     watch: bool = False
     """Reload when the configuration file changes."""
+    unpriced: PriceTable | Literal["refuse", "free"] = "refuse"
+    """What a model without a price costs under a budget: it is refused, is free, or has the price given here."""
     keep_records_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
     """How long records of requests are kept."""
 
@@ -106,21 +123,6 @@ class ProviderTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether usage is asked for inside streams; unset: yes."""
     optional: bool = False
     """With an empty url (an unset variable, say) the provider and every target at it are left out without complaint."""
-
-
-class PriceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """USD per million tokens."""
-
-    input: str | float
-    """Prompt tokens."""
-    output: str | float = 0
-    """Answer tokens."""
-    cache_read: str | float | None = None
-    """Prompt tokens read from a cache; unset: as input."""
-    cache_write_5m: str | float | None = None
-    """Prompt tokens written to a cache; unset: as input."""
-    cache_write_1h: str | float | None = None
-    """Prompt tokens written to a long-lived cache."""
 
 
 class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -240,7 +242,7 @@ class TenantTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     project: str = ""
     """Project of requests that name none."""
     daily_usd: str | float | None = None
-    """Most it may spend in a UTC day."""
+    """Most it may spend in a UTC day: short for a budget of its own."""
 
 
 class AlertTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -268,6 +270,31 @@ class AlertTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Time zone of that hour, as `Europe/Vienna`."""
 
 
+class BudgetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A cap on spending. Of the scope, what is unset stands for anything, `*` for each one by itself."""
+
+    cap_usd: str | float
+    """Most that may be spent in a period; 0 allows only what is free."""
+    period: Literal["day", "month", "total"] = "day"
+    """How long it adds up before it begins anew."""
+    zone: str = "UTC"
+    """Time zone of days and months, as `Europe/Vienna`."""
+    key: str = ""
+    """Id of a caller's key, or `*`."""
+    tenant: str = ""
+    """A tenant, or `*`."""
+    project: str = ""
+    """A project, or `*`. Callers say theirs, so this counts rather than guards."""
+    lane: str = ""
+    """A lane, or `*`."""
+    tier: Literal["", "*", "local", "balanced", "premium"] = ""
+    """Tier of the providers that it binds, or `*`; targets of other tiers are not counted."""
+    alerts: tuple[Annotated[float, Meta(gt=0, le=1)], ...] = (0.8,)
+    """Parts of the cap at which somebody is told; they stop nothing."""
+    unpriced: PriceTable | Literal["refuse", "free"] | None = None
+    """What a model without a price costs here; unset: what `server.unpriced` says."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -283,6 +310,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Named kinds of traffic."""
     tenants: dict[str, TenantTable] = {}
     """Callers who share keys, permissions and a budget."""
+    budgets: dict[str, BudgetTable] = {}
+    """Caps on spending."""
     denials: dict[str, DenialTable] = {}
     """Which models are kept off which providers."""
     breaker: BreakerTable = BreakerTable()

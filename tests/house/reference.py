@@ -27,6 +27,7 @@ TABLES = (
     ("[lanes.NAME]", settings.LaneTable),
     ("[[lanes.NAME.targets]]", settings.TargetTable),
     ("[tenants.NAME]", settings.TenantTable),
+    ("[budgets.NAME]", settings.BudgetTable),
     ("[denials.NAME]", settings.DenialTable),
     ("[breaker]", settings.BreakerTable),
     ("[alerts.NAME]", settings.AlertTable),

@@ -25,12 +25,12 @@ FLOORS: tuple[Floor, ...] = (
         "wire formats and the values of routing: pure, and made of the words below",
     ),
     Floor(
-        "capacity catalog chains channels config environment exchange layout places policy ports record settings",
+        "capacity caps catalog chains channels config environment exchange layout places policy ports record settings",
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
-        "alerts attempt board edge embed evaluate host keeper loaded meter metrics roster store stores upstream "
-        "vectors",
+        "alerts allowance attempt board edge embed evaluate host keeper loaded meter metrics roster store stores "
+        "upstream vectors",
         "what touches the world, one room for each part of it",
     ),
     Floor(

@@ -104,13 +104,14 @@ def test_unknown_fields_and_roles_of_the_legacy_form_pass_the_view() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "chars"), [("abcd", 4), (["ab", "c"], 3), ([1, 2, 3], 12), ([[1, 2], [3]], 12), ("", 0)]
+    ("prompt", "chars", "prompts"),
+    [("abcd", 4, 1), (["ab", "c"], 3, 2), ([1, 2, 3], 12, 1), ([[1, 2], [3]], 12, 2), ("", 0, 1)],
 )
-def test_completions_and_embeddings_are_measured_alike(prompt: object, chars: int) -> None:
-    """Four characters stand for a token where a caller sends tokens."""
+def test_completions_and_embeddings_are_measured_alike(prompt: object, chars: int, prompts: int) -> None:
+    """Four characters stand for a token where a caller sends tokens; each prompt has an answer of its own."""
     body = json.dumps({"model": "m", "prompt": prompt, "logprobs": 0}).encode()
     assert OPENAI.view(Op.COMPLETE, body) == View(
-        Op.COMPLETE, "m", False, text_chars=chars, needs=frozenset({"logprobs"})
+        Op.COMPLETE, "m", False, text_chars=chars, needs=frozenset({"logprobs"}), choices=prompts
     )
     if prompt:
         body = json.dumps({"model": "m", "input": prompt}).encode()

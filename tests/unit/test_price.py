@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laneway.chat import Usage
+from laneway.chat import Op, Usage
+from laneway.dialects import View
 from laneway.policy.price import (
     DEFAULT_OUTPUT,
+    MOST_CHARS,
+    bound_prompt,
     ceiling_nanos,
+    chars_within,
     cost_nanos,
     counted_tokens,
     filled,
@@ -114,40 +120,80 @@ def test_rounding_is_up_and_once(usage: Usage, price: Price) -> None:
     assert exact <= cost < exact + 1
 
 
+def asking(**facts: Any) -> View:
+    return View(Op.CHAT, "m", False, **facts)
+
+
 @given(
     price=prices,
-    chars=st.integers(0, 10**7),
-    turns=st.integers(1, 1000),
+    body=st.binary(max_size=10_000),
     most=st.none() | st.integers(1, 10**6),
     output=st.none() | st.integers(1, 10**6),
-    share=st.floats(0, 1),
+    choices=st.integers(1, 5),
+    part=st.floats(0, 1),
 )
-def test_no_request_of_ordinary_text_costs_more_than_its_ceiling(
-    price: Price, chars: int, turns: int, most: int | None, output: int | None, share: float
+def test_no_request_of_text_costs_more_than_its_ceiling(
+    price: Price, body: bytes, most: int | None, output: int | None, choices: int, part: float
 ) -> None:
-    ceiling = ceiling_nanos(price, text_chars=chars, turns=turns, tools=0, images=0, max_tokens=most, output=output)
+    view = asking(max_tokens=most, choices=choices)
+    ceiling = ceiling_nanos(price, view, bound_prompt(view, len(body)), output=output)
     limit = min(most or output or DEFAULT_OUTPUT, output or 10**9)
-    # Ordinary text has three characters a token and more.
-    used = Usage(input=chars // 3 + turns * 4, output=int(limit * share))
+    # The worst that a tokenizer does with any script, and with JSON, is a token for each byte.
+    used = Usage(input=len(body), output=int(limit * part) * choices)
     assert cost_nanos(used, price) <= ceiling
 
 
-def test_a_ceiling_knows_tools_pictures_and_the_window() -> None:
+@pytest.mark.parametrize(
+    "text", ["plain words of a language", "漢字かな한글" * 50, '{"a":[1,2,3,4,5],"b":{"c":"d"}}' * 40, "😀" * 99]
+)
+@pytest.mark.parametrize("escaped", [True, False])
+def test_a_prompt_in_any_script_is_bounded_by_its_bytes(text: str, escaped: bool) -> None:
+    """Also where a client writes every letter as an escape."""
+    body = json.dumps({"messages": [{"role": "user", "content": text}]}, ensure_ascii=escaped).encode()
+    assert bound_prompt(asking(text_chars=len(text)), len(body)) >= len(text.encode())
+
+
+def test_tools_count_as_they_are_written_and_a_little_more() -> None:
+    assert bound_prompt(asking(tools=2), 9000) == 10_000
+
+
+def test_pictures_count_as_pictures_whatever_their_size_in_base64() -> None:
+    view = asking(text_chars=100, images=2)
+    assert bound_prompt(view, 5_000_000) == 100 * 4 + 16 + 2 * 5000
+    # By url they are short, and the body says all.
+    assert bound_prompt(view, 300) == 300 + 2 * 5000
+    # A document counts byte by byte: what is written in it nobody sees before the provider does.
+    assert bound_prompt(asking(images=1, needs=frozenset({"documents"})), 70_000) == 75_000
+
+
+def test_a_ceiling_knows_the_dear_window_and_the_end_of_any_window() -> None:
     price = Price(input=1_000_000, output=0)
-    base = ceiling_nanos(price, text_chars=0, turns=0, tools=0, images=0, max_tokens=1, output=None)
-    assert base == 0
-    assert ceiling_nanos(price, text_chars=0, turns=0, tools=2, images=0, max_tokens=1, output=None) == 1_024_000
-    assert ceiling_nanos(price, text_chars=0, turns=0, tools=0, images=1, max_tokens=1, output=None) == 3_000_000
     wide = Price(input=1_000_000, output=0, above_window=10, above=Price(input=5_000_000, output=0))
-    assert ceiling_nanos(wide, text_chars=200, turns=0, tools=0, images=0, max_tokens=1, output=None) == 500_000
+    view = asking(max_tokens=1)
+    assert ceiling_nanos(wide, view, 10) == 10_000
+    assert ceiling_nanos(wide, view, 100) == 500_000
+    # What is longer than the window is refused by the provider.
+    assert ceiling_nanos(price, view, 5_000_000, window=128_000) == 128_000_000
 
 
 def test_a_ceiling_ends_where_the_models_answers_end() -> None:
     price = Price(input=0, output=1_000_000)
-    asked = {"text_chars": 0, "turns": 0, "tools": 0, "images": 0}
-    assert ceiling_nanos(price, **asked, max_tokens=10**6, output=4096) == 4_096_000
-    assert ceiling_nanos(price, **asked, max_tokens=100, output=4096) == 100_000
-    assert ceiling_nanos(price, **asked, max_tokens=None, output=None) == DEFAULT_OUTPUT * 1000
+    assert ceiling_nanos(price, asking(max_tokens=10**6), 0, output=4096) == 4_096_000
+    assert ceiling_nanos(price, asking(max_tokens=100), 0, output=4096) == 100_000
+    assert ceiling_nanos(price, asking(max_tokens=100, choices=3), 0, output=4096) == 300_000
+    assert ceiling_nanos(price, asking(), 0) == DEFAULT_OUTPUT * 1000
+    assert ceiling_nanos(price, asking(), 0, window=2000) == 2_000_000
+
+
+@given(
+    nanos=st.integers(-5, 10**12),
+    output=st.integers(1, 10**9),
+)
+def test_what_an_amount_pays_for_is_not_counted_dearer(nanos: int, output: int) -> None:
+    price = Price(input=0, output=output)
+    chars = chars_within(nanos, price)
+    assert cost_nanos(Usage(output=counted_tokens(chars)), price) <= max(nanos, 0)
+    assert chars_within(nanos, FREE) == MOST_CHARS
 
 
 @pytest.mark.parametrize(("chars", "count"), [(0, 0), (1, 1), (4, 1), (5, 2), (400, 100)])

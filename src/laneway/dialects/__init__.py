@@ -38,6 +38,8 @@ class View(msgspec.Struct, frozen=True):
     turns: int = 1
     needs: frozenset[str] = frozenset()
     """Abilities the request asks of a model: tools, vision, schema, json, documents, logprobs, thinking."""
+    choices: int = 1
+    """How many answers are asked for, each of which may be as long as `max_tokens`."""
 
 
 class Outgoing(msgspec.Struct, frozen=True):

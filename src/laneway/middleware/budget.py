@@ -1,7 +1,7 @@
 """Budget: money is set aside before a call and settled after it, exactly once.
 
-Owns: how large the hold is, which candidates it can no longer pay for, and settling the cost of all attempts also
-when the caller left or the task was cancelled.
+Owns: how large the hold is in each account, which candidates it can no longer pay for, which ones a kill forbids, and
+settling the cost of all attempts also when the caller left or the task was cancelled.
 Refuses: computing prices (policy does), keeping sums (the ledger does), and failing a request that something free
 can still serve.
 """
@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
+from laneway.allowance import Ceiling, Purchase, over, who_of
 from laneway.chat import Op
-from laneway.dialects import View
-from laneway.edge import App, CallerGoneError, Receive, Send, ingest, refuse
+from laneway.edge import App, CallerGoneError, Receive, Send, ingest, is_ours, refuse
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
 from laneway.meter import Meter
-from laneway.policy.price import ceiling_nanos, cost_nanos, nanos_to_usd, usd_to_nanos
-from laneway.ports import Hold, Ledger, Left, Share
-from laneway.route import Dropped, Price, Target, Tenant
+from laneway.policy.budgets import Account, Budget, Budgets, Who, stopped, told_left, told_of
+from laneway.policy.price import bound_prompt, ceiling_nanos, cost_nanos, usd_to_nanos
+from laneway.ports import Hold, Kill, Ledger, Left, Share
+from laneway.route import Dropped, Price, Target
 from laneway.stores.memory import MemoryLedger
 
 SETTLE_S = 10.0
@@ -31,15 +32,8 @@ RACES = 4
 """How often a plan is narrowed again because another request took the money in between."""
 
 
-class Ceiling(NamedTuple):
-    """The most one candidate may cost; `target` is None when an app that is not ours is metered."""
-
-    target: Target | None
-    nanos: int
-
-
 class BudgetMiddleware:
-    """Holds each tenant to its daily budget.
+    """Holds callers to their budgets, and everybody to a kill.
 
     In front of an app that is not ours, give `prices` (by model name, "*" for the rest): the answer is then metered
     as it passes. `cap_nanos` is the daily budget of tenants that have none of their own.
@@ -50,32 +44,37 @@ class BudgetMiddleware:
         app: App,
         *,
         ledger: Ledger | None = None,
+        budgets: Iterable[Budget] = (),
         cap_nanos: int | None = None,
         prices: Mapping[str, Price] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.app = app
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
+        self.budgets = Budgets(budgets)
         self.cap_nanos = cap_nanos
         self.prices = prices
         self.clock = clock
+        self._ours = is_ours(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if exchange is None or exchange.holding:
+        if exchange is None or exchange.holding or exchange.op is Op.COUNT:
             await self.app(scope, receive, send)
             return
-        cap = exchange.tenant.daily_nanos
-        if cap is None:
-            cap = self.cap_nanos
-        if cap is None or exchange.op is Op.COUNT:
+        daily = exchange.tenant.daily_nanos
+        who, kills = who_of(exchange), self.ledger.killed()
+        accounts = self.budgets.accounts(who, self.clock(), self.cap_nanos if daily is None else daily)
+        if not accounts and not kills:
             await self.app(scope, receive, send)
             return
         exchange.holding = True
         try:
             if exchange.candidates or self.prices is not None:
                 receive = await ingest(exchange, receive)
-            hold = await self._hold(exchange, cap)
+            if kills:
+                self._stop(exchange, kills, who)
+            purchase = await self._begin(exchange, accounts)
         except FailureError as error:
             await refuse(exchange, send, error.failure)
             return
@@ -87,48 +86,106 @@ class BudgetMiddleware:
         finally:
             # An app of ours that is metered all the same knows better what it used.
             metered = meter is not None and not exchange.attempts
-            spent = self._metered(exchange, meter) if meter is not None and metered else exchange.cost_nanos()
-            await _shielded(self._settle(exchange, hold, spent))
+            spent = self._metered(exchange, meter) if meter is not None and metered else None
+            await _shielded(purchase.settle(self.clock(), spent))
 
-    async def _hold(self, exchange: Exchange, cap: int) -> Hold:
-        """Sets the dearest affordable ceiling aside; a hold of nothing when all that is left is free."""
+    # --- what may be called --------------------------------------------------------------------------------
+
+    def _stop(self, exchange: Exchange, kills: Mapping[str, Kill], who: Who) -> None:
+        """Takes out what a kill forbids. Raises FailureError where nothing is left."""
+        candidates = exchange.remaining()
+        if not candidates:
+            price = self._price_of(exchange.view.model) if exchange.view is not None else None
+            kill = None if price is not None and price.free else stopped(kills, who, None)
+            # Inside a stack of ours the last door asks again, for each target.
+            if kill is not None and not (self._ours and self.prices is None):
+                raise FailureError(_killed(kill))
+            return
+        found = [(target, stopped(kills, who, target)) for target in candidates]
+        exchange.dropped.extend(Dropped(target, told_of(kill)) for target, kill in found if kill is not None)
+        last = found[-1][1]
+        if last is not None and all(kill is not None for _, kill in found):
+            raise FailureError(_killed(last))
+
+    async def _begin(self, exchange: Exchange, accounts: Sequence[Account]) -> Purchase:
+        """Sets the dearest affordable ceiling aside in every account; nothing when all that is left is free."""
         now = self.clock()
-        budget = day_of(exchange.tenant, now)
-        ceilings, unpriced = self._ceilings(exchange)
+        ceilings, unpriced = self._ceilings(exchange, accounts)
         exchange.dropped.extend(Dropped(target, UNPRICED) for target in unpriced)
-        left = await self.ledger.left(budget, cap, now)
+        fitting, hold, lefts = ceilings, None, dict[str, Left]()
         for _ in range(RACES):
-            fitting = [ceiling for ceiling in ceilings if ceiling.nanos <= left.free_nanos]
-            dearest = max((ceiling.nanos for ceiling in fitting), default=None)
-            if dearest is None:
+            shares = _shares(accounts, fitting)
+            if not fitting or not shares:
                 break
-            shares = (Share(budget, dearest, cap),)
-            held = Hold("", shares, 0.0) if dearest == 0 else None
-            answer = held or await self.ledger.hold(exchange.request_id, shares, now)
+            answer = await self.ledger.hold(exchange.request_id, shares, now)
             if isinstance(answer, Hold):
-                exchange.dropped.extend(_unaffordable(ceilings, left))
-                return answer
-            left = answer.lefts[0]
+                hold = answer
+                break
+            lefts |= {left.account: left for left in answer.lefts}
+            fitting = _narrowed(exchange, accounts, fitting, lefts)
+        else:
+            fitting = []
+        if not fitting:
+            raise FailureError(await self._over(exchange, accounts, ceilings, lefts, unpriced))
+        purchase = Purchase(exchange, self.ledger, accounts, ceilings, hold, now)
+        if exchange.candidates:
+            exchange.allowance = purchase
+        return purchase
+
+    def _ceilings(self, exchange: Exchange, accounts: Sequence[Account]) -> tuple[list[Ceiling], list[Target]]:
+        """The most that each candidate may cost, and the candidates of which nobody knows it."""
+        view = exchange.view
+        if view is not None and (exchange.candidates or self.prices is not None):
+            prompt = bound_prompt(view, len(exchange.body or b""))
+            if not exchange.candidates:
+                price = self._price_of(view.model)
+                if price is None:
+                    return [], []
+                nanos = ceiling_nanos(price, view, prompt)
+                return [Ceiling(None, tuple(nanos if account.binds(None) else 0 for account in accounts))], []
+            made: list[Ceiling] = []
+            unpriced: list[Target] = []
+            for target in exchange.remaining():
+                price = target.price
+                if price is not None:
+                    nanos = ceiling_nanos(price, view, prompt, window=target.window, output=target.output)
+                    made.append(Ceiling(target, tuple([nanos if each.binds(target) else 0 for each in accounts])))
+                elif any(each.binds(target) and each.budget.unpriced is None for each in accounts):
+                    unpriced.append(target)
+                else:
+                    made.append(Ceiling(target, tuple(_unpriced(each, target, exchange, prompt) for each in accounts)))
+            return made, unpriced
+        # What it will cost is decided further inside: something must be left, and what was spent is settled.
+        return [Ceiling(None, tuple(int(account.binds(None)) for account in accounts))], []
+
+    async def _over(
+        self,
+        exchange: Exchange,
+        accounts: Sequence[Account],
+        ceilings: Sequence[Ceiling],
+        lefts: Mapping[str, Left],
+        unpriced: Sequence[Target],
+    ) -> Failure:
+        """Why nothing fits: the account in which the cheapest candidate has too little."""
+        now = self.clock()
+        cheapest = min((each.amounts for each in ceilings), key=max, default=None)
+        tight = accounts[0]
+        if cheapest is not None:
+            short = (
+                account
+                for account, nanos in zip(accounts, cheapest, strict=True)
+                if account.name in lefts and nanos > lefts[account.name].free_nanos
+            )
+            tight = next(short, tight)
+        left = lefts.get(tight.name) or await self.ledger.left(tight.name, tight.budget.cap_nanos, now)
+        name = tight.name.rpartition(":")[0]
+        message = f"The budget '{name}' does not allow this request: {told_left(tight, left, now)}."
         names = [target.model for target in unpriced]
         if not ceilings and not names and exchange.view is not None:
             names = [exchange.view.model[:120]]
-        raise FailureError(_over(exchange.tenant, left, now, names))
-
-    def _ceilings(self, exchange: Exchange) -> tuple[list[Ceiling], list[Target]]:
-        """The most that each candidate may cost, and the candidates of which nobody knows it."""
-        view, candidates = exchange.view, exchange.candidates
-        if candidates and view is not None:
-            priced = [
-                Ceiling(target, _ceiling(target.price, view, target.output))
-                for target in candidates
-                if target.price is not None
-            ]
-            return priced, [target for target in candidates if target.price is None]
-        if self.prices is not None and view is not None:
-            price = self._price_of(view.model)
-            return ([Ceiling(None, _ceiling(price, view, None))] if price is not None else []), []
-        # What it will cost is decided further inside: something must be left, and what was spent is settled.
-        return [Ceiling(None, 1)], []
+        if names:
+            message += f" Not considered, because they have no price: {', '.join(names[:4])}."
+        return Failure(kind=Kind.OVER_BUDGET, message=message)
 
     def _price_of(self, model: str) -> Price | None:
         prices = self.prices or {}
@@ -138,57 +195,63 @@ class BudgetMiddleware:
         price = self._price_of(exchange.view.model) if exchange.view is not None else None
         return cost_nanos(meter.usage(), price) if price is not None else 0
 
-    async def _settle(self, exchange: Exchange, hold: Hold, spent: int) -> None:
-        now = self.clock()
-        if spent:
-            await self.ledger.settle(exchange.request_id, {share.account: spent for share in hold.shares}, now)
-        elif hold.request_id:
-            await self.ledger.release(exchange.request_id, now)
+
+def _unpriced(account: Account, target: Target, exchange: Exchange, prompt: int) -> int:
+    """What a target without a price is taken to cost in an account."""
+    price, view = account.budget.unpriced, exchange.view
+    if price is None or view is None or not account.binds(target):
+        return 0
+    return ceiling_nanos(price, view, prompt, window=target.window, output=target.output)
 
 
-def day_of(tenant: Tenant, now_s: float) -> str:
-    """The name of a tenant's daily budget: a new UTC day begins with nothing spent."""
-    return f"tenant:{tenant.name}:{datetime.fromtimestamp(now_s, UTC):%Y-%m-%d}"
-
-
-def _ceiling(price: Price, view: View, output: int | None) -> int:
-    return ceiling_nanos(
-        price,
-        text_chars=view.text_chars,
-        turns=view.turns,
-        tools=view.tools,
-        images=view.images,
-        max_tokens=view.max_tokens,
-        output=output,
-    )
-
-
-def _unaffordable(ceilings: Sequence[Ceiling], left: Left) -> list[Dropped]:
+def _shares(accounts: Sequence[Account], ceilings: Sequence[Ceiling]) -> list[Share]:
+    """The dearest of the ceilings in each account; accounts in which nothing costs anything are left alone."""
+    if len(ceilings) == 1:
+        return [
+            Share(account.name, nanos, account.budget.cap_nanos)
+            for account, nanos in zip(accounts, ceilings[0].amounts, strict=True)
+            if nanos
+        ]
     return [
-        Dropped(
-            target,
-            f"may cost {nanos_to_usd(nanos)} USD and {nanos_to_usd(left.free_nanos)} USD of the budget are left",
-        )
-        for target, nanos in ceilings
-        if nanos > left.free_nanos and target is not None
+        Share(account.name, dearest, account.budget.cap_nanos)
+        for index, account in enumerate(accounts)
+        if (dearest := max((each.amounts[index] for each in ceilings), default=0))
     ]
 
 
-def _over(tenant: Tenant, left: Left, now_s: float, unpriced: Sequence[str]) -> Failure:
-    until_s = 86_400 - now_s % 86_400
-    message = (
-        f"The daily budget of '{tenant.name}' does not allow this request: "
-        f"cap {nanos_to_usd(left.cap_nanos)} USD, spent {nanos_to_usd(left.spent_nanos)} USD, "
-        f"held {nanos_to_usd(left.held_nanos)} USD; it resets in {until_s:.0f} seconds (00:00 UTC)."
-    )
-    if unpriced:
-        message += f" Not considered, because they have no price: {', '.join(unpriced[:4])}."
-    return Failure(kind=Kind.OVER_BUDGET, message=message)
+def _narrowed(
+    exchange: Exchange, accounts: Sequence[Account], ceilings: Sequence[Ceiling], lefts: Mapping[str, Left]
+) -> list[Ceiling]:
+    """Those of the candidates that still fit; the others are dropped, each with its reason."""
+    fitting: list[Ceiling] = []
+    for each in ceilings:
+        short = next(
+            (
+                (nanos, lefts[account.name])
+                for account, nanos in zip(accounts, each.amounts, strict=True)
+                if account.name in lefts and nanos > lefts[account.name].free_nanos
+            ),
+            None,
+        )
+        if short is None:
+            fitting.append(each)
+        elif each.target is not None:
+            exchange.dropped.append(Dropped(each.target, over(*short)))
+    return fitting
 
 
-async def _shielded(settling: Coroutine[None, None, None]) -> None:
+def _killed(kill: Kill) -> Failure:
+    return Failure(kind=Kind.OVER_BUDGET, message=f"No model can serve this request: {told_of(kill)}.")
+
+
+async def _shielded(settling: Coroutine[Any, None, None]) -> None:
     """Settles to the end, within a time limit, however often this task is cancelled meanwhile."""
-    task = asyncio.ensure_future(asyncio.wait_for(settling, SETTLE_S))
+    try:
+        # What needs no waiting, as a rule, is done in one step, and needs no task to shield it.
+        waits_for = settling.send(None)
+    except StopIteration:
+        return
+    task = asyncio.ensure_future(asyncio.wait_for(_resumed(settling, waits_for), SETTLE_S))
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -200,6 +263,32 @@ async def _shielded(settling: Coroutine[None, None, None]) -> None:
         raise cancelled from failed
     if failed is not None:
         raise failed
+
+
+async def _resumed(settling: Coroutine[Any, None, None], waits_for: Any) -> None:
+    await _Resumed(settling, waits_for)
+
+
+class _Resumed:
+    """The rest of a coroutine whose first step was made: what that waits for is waited for again."""
+
+    def __init__(self, settling: Coroutine[Any, None, None], waits_for: Any) -> None:
+        self._settling = settling
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, None, None]:
+        waits_for = self._waits_for
+        while True:
+            try:
+                got = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - it is for the coroutine inside
+                step = partial(self._settling.throw, error)
+            else:
+                step = partial(self._settling.send, got)
+            try:
+                waits_for = step()
+            except StopIteration:
+                return
 
 
 def usd(amount: float | str) -> int:

@@ -76,7 +76,9 @@ class FallbackMiddleware:
         course = Course(exchange.lane or PLAIN, targets)
         by_s = self._deadline_s(exchange)
         while course.left:
-            seat = await self._seat(exchange, course, by_s, scope, receive)
+            seat: Seat | Skipped | None = await self._unpayable(exchange, course)
+            if seat is None:
+                seat = await self._seat(exchange, course, by_s, scope, receive)
             if seat is None:
                 return
             if isinstance(seat, Skipped):
@@ -102,6 +104,17 @@ class FallbackMiddleware:
             await guard.give_up(guard.failure())
         else:
             await refuse(exchange, send, course.verdict())
+
+    async def _unpayable(self, exchange: Exchange, course: Course) -> Skipped | None:
+        """Attempts before this one may have used up what was held for all of them."""
+        if exchange.allowance is None or not exchange.attempts:
+            return None
+        target = course.left[0]
+        dropped = await exchange.allowance.admit(target)
+        if dropped is None:
+            return None
+        failure = Failure(kind=Kind.OVER_BUDGET, message=f"{target.name} {dropped.reason}.")
+        return Skipped(target=target, kind="no_budget", reason=dropped.reason, failure=failure)
 
     def _deadline_s(self, exchange: Exchange) -> float | None:
         """On the board's clock."""

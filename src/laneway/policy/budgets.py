@@ -25,6 +25,8 @@ EACH = "*"
 """In a budget's scope: every caller, tenant, project, lane or tier has an account of its own."""
 EVERYTHING = "all"
 """The scope of a kill that stops every paid call."""
+ALERTS = (0.8,)
+"""Where nobody says otherwise."""
 _SCOPE = ("key", "tenant", "project", "lane")
 _MOST_KEPT = 4096
 
@@ -90,9 +92,11 @@ class Account(NamedTuple):
 
 def daily(tenant: Tenant) -> Budget | None:
     """The budget that stands in a tenant's own table."""
-    if tenant.daily_nanos is None:
-        return None
-    return Budget(name=f"tenant:{tenant.name}", cap_nanos=tenant.daily_nanos, tenant=tenant.name)
+    return None if tenant.daily_nanos is None else daily_of(tenant.name, tenant.daily_nanos)
+
+
+def daily_of(tenant: str, cap_nanos: int, unpriced: Price | None = None) -> Budget:
+    return Budget(name=f"tenant:{tenant}", cap_nanos=cap_nanos, tenant=tenant, unpriced=unpriced, alerts=ALERTS)
 
 
 def span_of(period: Period, zone: str, now_s: float) -> Span:
@@ -120,7 +124,7 @@ def zone_of(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ValueError(name) from None
+        raise ValueError(f"there is no zone {name!r}") from None
 
 
 class Budgets:
@@ -131,13 +135,15 @@ class Budgets:
         self._names = frozenset(budget.name for budget in self.all)
         self._kept: dict[tuple[Who, int | None], tuple[float, tuple[Account, ...]]] = {}
 
-    def accounts(self, tenant: Tenant, who: Who, now_s: float) -> tuple[Account, ...]:
-        """The accounts a request is charged to, in the order of the budgets."""
-        asked = (who, tenant.daily_nanos)
+    def accounts(self, who: Who, now_s: float, daily_nanos: int | None = None) -> tuple[Account, ...]:
+        """The accounts a request is charged to, in the order of the budgets; `daily_nanos` is the tenant's own cap."""
+        asked = (who, daily_nanos)
         kept = self._kept.get(asked)
         if kept is not None and now_s < kept[0]:
             return kept[1]
-        made = tuple(account for budget in self._of(tenant) for account in accounts_of(budget, who, now_s))
+        made = tuple(
+            account for budget in self._of(who.tenant, daily_nanos) for account in accounts_of(budget, who, now_s)
+        )
         if len(self._kept) >= _MOST_KEPT:
             # Callers choose their projects.
             self._kept.clear()
@@ -145,9 +151,11 @@ class Budgets:
         self._kept[asked] = (ends_s, made)
         return made
 
-    def _of(self, tenant: Tenant) -> tuple[Budget, ...]:
-        own = daily(tenant)
-        return self.all if own is None or own.name in self._names else (*self.all, own)
+    def _of(self, tenant: str, daily_nanos: int | None) -> tuple[Budget, ...]:
+        if daily_nanos is None:
+            return self.all
+        own = daily_of(tenant, daily_nanos)
+        return self.all if own.name in self._names else (*self.all, own)
 
 
 def accounts_of(budget: Budget, who: Who, now_s: float) -> tuple[Account, ...]:

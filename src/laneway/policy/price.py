@@ -13,16 +13,20 @@ from decimal import Decimal
 import msgspec
 
 from laneway.chat import Usage
+from laneway.dialects import View
 from laneway.route import Price
 
 PICOS_PER_NANO = 1000
 NANOS_PER_USD = 1_000_000_000
-CHARS_PER_TOKEN_FLOOR = 2
-"""For ceilings a token is assumed to be at least this many characters of prompt: ordinary text has 3 to 5."""
-TOKENS_PER_TURN = 8
-TOKENS_PER_TOOL = 512
-TOKENS_PER_IMAGE = 3000
+TOKENS_OF_TOOLS = 1000
+"""What providers write around the tools of a request, over and above the tools themselves."""
+TOKENS_PER_TOOL = 4096
+TOKENS_PER_TURN = 16
+TOKENS_PER_IMAGE = 5000
+BYTES_PER_CHAR = 4
 DEFAULT_OUTPUT = 8192
+CHARS_PER_TOKEN = 4
+MOST_CHARS = 2**62
 
 
 def per_million(usd: str | int | float) -> int:
@@ -64,29 +68,51 @@ def _long_write(price: Price) -> int:
     return price.input if price.cache_write_5m is None else price.cache_write_5m
 
 
+def bound_prompt(view: View, size_bytes: int) -> int:
+    """More tokens than this a request's prompt cannot have; `size_bytes` is that of its body.
+
+    No tokenizer makes more than one token of a byte, and everything that a model reads stands in the body: text in
+    any script, tools, documents. Only pictures are counted otherwise than they are written.
+    """
+    if view.tools:
+        size_bytes += TOKENS_OF_TOOLS
+    if not view.images:
+        return size_bytes
+    told = view.text_chars * BYTES_PER_CHAR + view.turns * TOKENS_PER_TURN + view.tools * TOKENS_PER_TOOL
+    if "documents" not in view.needs:
+        size_bytes = min(size_bytes, told)
+    return size_bytes + view.images * TOKENS_PER_IMAGE
+
+
 def ceiling_nanos(
-    price: Price, *, text_chars: int, turns: int, tools: int, images: int, max_tokens: int | None, output: int | None
+    price: Price, view: View, prompt: int, *, window: int | None = None, output: int | None = None
 ) -> int:
-    """The most a request may cost at this price: prompt counted high, the answer at its limit."""
-    prompt = (
-        text_chars // CHARS_PER_TOKEN_FLOOR
-        + turns * TOKENS_PER_TURN
-        + tools * TOKENS_PER_TOOL
-        + images * TOKENS_PER_IMAGE
-    )
-    answer = max_tokens or output or DEFAULT_OUTPUT
+    """The most a request may cost at this price: its prompt as it is bounded, every answer at its limit.
+
+    A prompt longer than the model's window is refused by its provider, and costs nothing.
+    """
+    answer = view.max_tokens or output or DEFAULT_OUTPUT
     if output is not None:
         answer = min(answer, output)
+    if window is not None:
+        prompt, answer = min(prompt, window), min(answer, window)
     dearest = price
     if price.above is not None and price.above_window is not None and prompt > price.above_window:
         dearest = price.above
     write = max(dearest.input, dearest.cache_write_5m or 0, dearest.cache_write_1h or 0)
-    return -(-(prompt * write + answer * dearest.output) // PICOS_PER_NANO)
+    return -(-(prompt * write + answer * view.choices * dearest.output) // PICOS_PER_NANO)
+
+
+def chars_within(nanos: int, price: Price) -> int:
+    """How much more of an answer an amount pays for, as answers are counted while they pass."""
+    if not price.output:
+        return MOST_CHARS
+    return max(nanos, 0) * PICOS_PER_NANO // price.output * CHARS_PER_TOKEN
 
 
 def counted_tokens(chars: int) -> int:
     """Tokens in text that nobody counted: about four characters each, at least one for any text at all."""
-    return -(-chars // 4)
+    return -(-chars // CHARS_PER_TOKEN)
 
 
 def filled(reported: Usage, *, prompt_chars: int, answer_chars: int, whole: bool) -> tuple[Usage, bool]:

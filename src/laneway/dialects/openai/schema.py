@@ -83,6 +83,7 @@ class ChatView(Sampling, kw_only=True, gc=False):
 
 class CompletionView(Sampling, kw_only=True, gc=False):
     prompt: Prompt
+    best_of: Count | None = None
     logprobs: Count | None = None
 
 

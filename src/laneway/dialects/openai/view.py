@@ -91,6 +91,7 @@ def _view_chat(asked: ChatView) -> View:
         len(asked.tools) if asked.tools else 0,
         len(messages),
         frozenset(needs) if needs else _NO_NEEDS,
+        asked.n or 1,
     )
 
 
@@ -123,6 +124,8 @@ def _view_completion(asked: CompletionView) -> View:
         wants_usage=options is not None and options.include_usage is True,
         text_chars=_measure_prompt(asked.prompt),
         needs=_NO_NEEDS if asked.logprobs is None else frozenset({"logprobs"}),
+        # Each prompt of a list is answered by itself.
+        choices=max(asked.n or 1, asked.best_of or 1) * _count_prompts(asked.prompt),
     )
 
 
@@ -132,6 +135,11 @@ def _view_embedding(asked: EmbeddingBody) -> View:
     if not asked.input:
         raise missing("input")
     return View(op=Op.EMBED, model=asked.model, stream=False, text_chars=_measure_prompt(asked.input))
+
+
+def _count_prompts(prompt: Prompt) -> int:
+    """A list of numbers is one prompt in tokens."""
+    return 1 if isinstance(prompt, str) else max(sum(not isinstance(item, int) for item in prompt), 1)
 
 
 def _measure_prompt(prompt: Prompt) -> int:

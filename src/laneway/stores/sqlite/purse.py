@@ -70,7 +70,7 @@ class Purse:
     def use(self, account: str, nanos: int) -> None:
         """Something was spent: it is covered as far as anything is idle."""
         leased = self.accounts.get(account)
-        if leased is not None and leased.idle > 0:
+        if leased is not None and leased.idle > 0 and nanos > 0:
             used = min(nanos, leased.idle)
             leased.idle -= used
             leased.used += used

@@ -1,0 +1,183 @@
+"""Allowance: what one request may still spend, while it is being served.
+
+Owns: the request's hold in all of its accounts, what each attempt has used of it, raising it where there is money, and
+settling it once.
+Refuses: choosing targets (it only says which one does not fit), and prices (policy has them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from laneway.attempt import Running
+from laneway.chat import Finish, Usage
+from laneway.dialects import View
+from laneway.exchange import Exchange
+from laneway.policy.budgets import Account, Who
+from laneway.policy.price import MOST_CHARS, PICOS_PER_NANO, chars_within, cost_nanos, filled, nanos_to_usd
+from laneway.ports import Allowance, Hold, Ledger, Left, Share
+from laneway.route import Attempt, Dropped, Target
+
+MARGIN_TOKENS = 16
+"""What may come beside the counted part of a stream before it is ended."""
+PIECE_TOKENS = 256
+"""A hold is raised by at least so much of an answer."""
+
+
+class Ceiling(NamedTuple):
+    """The most one candidate may cost in each of the accounts; `target` is None for an app that is not ours."""
+
+    target: Target | None
+    amounts: tuple[int, ...]
+
+
+def who_of(exchange: Exchange) -> Who:
+    lane = exchange.lane
+    return Who(exchange.tenant.name, exchange.key_id, exchange.project, lane.name if lane is not None else None)
+
+
+class Purchase:
+    """A request and its hold. Without accounts that bind it, everything is allowed."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        ledger: Ledger,
+        accounts: Sequence[Account],
+        ceilings: Sequence[Ceiling],
+        hold: Hold | None,
+        now_s: float,
+    ) -> None:
+        self._exchange = exchange
+        self._ledger = ledger
+        self._accounts = accounts
+        self._ceilings = {each.target.name: each.amounts for each in ceilings if each.target is not None}
+        self._hold = hold
+        self._now_s = now_s
+        self._held: dict[str, int] = {}
+        self._keep(hold)
+
+    def _keep(self, hold: Hold | None) -> None:
+        if hold is not None:
+            self._hold = hold
+            self._held = {share.account: share.nanos for share in hold.shares}
+
+    def left_nanos(self, target: Target) -> int | None:
+        """What the hold still covers for a target beside the attempts that ended; None: nothing binds it."""
+        lefts = [self._held.get(each.name, 0) - self._spent(each) for each in self._accounts if each.binds(target)]
+        return min(lefts, default=None)
+
+    async def admit(self, target: Target) -> Dropped | None:
+        """Before a further attempt: makes sure that the hold covers it beside those already paid for."""
+        amounts = self._ceilings.get(target.name)
+        if amounts is None or not any(attempt.cost_nanos for attempt in self._exchange.attempts):
+            return None
+        wanted = {each.name: nanos for each, nanos in zip(self._accounts, amounts, strict=True) if nanos}
+        left = await self._raised(wanted)
+        if left is None:
+            return None
+        return Dropped(target, over(wanted[left.account], left, "after the attempts before it "))
+
+    async def cover(self, target: Target, nanos: int) -> bool:
+        """Makes sure that the hold covers an attempt under way that has come to cost so much."""
+        return await self._raised({each.name: nanos for each in self._accounts if each.binds(target)}) is None
+
+    async def _raised(self, wanted: Mapping[str, int]) -> Left | None:
+        """Raises the hold so that it covers these amounts on top of what was spent; else what was left too little."""
+        shares: list[Share] = []
+        for account in self._accounts:
+            nanos = wanted.get(account.name, 0)
+            total = nanos + self._spent(account)
+            if nanos and total > self._held.get(account.name, 0):
+                shares.append(Share(account.name, total, account.budget.cap_nanos))
+        if not shares:
+            return None
+        answer = await self._ledger.extend(self._exchange.request_id, shares, self._now_s)
+        if isinstance(answer, Hold):
+            self._keep(answer)
+            return None
+        for share, left in zip(shares, answer.lefts, strict=True):
+            if share.nanos - self._held.get(share.account, 0) > left.free_nanos:
+                return left
+        return answer.lefts[0]
+
+    async def settle(self, now_s: float, metered_nanos: int | None = None) -> None:
+        """Charges what all attempts cost; `metered_nanos` stands for them where another app answered."""
+        if metered_nanos is None:
+            spent = {account.name: self._spent(account) for account in self._accounts}
+        else:
+            spent = {account.name: metered_nanos for account in self._accounts if account.binds(None)}
+        if any(spent.values()):
+            await self._ledger.settle(
+                self._exchange.request_id, {name: nanos for name, nanos in spent.items() if nanos}, now_s
+            )
+        elif self._hold is not None:
+            await self._ledger.release(self._exchange.request_id, now_s)
+
+    def _spent(self, account: Account) -> int:
+        attempts = self._exchange.attempts
+        return sum(charge(account, attempt) for attempt in attempts if account.binds(attempt.target)) if attempts else 0
+
+
+class Reach:
+    """How far a stream goes on what is held for it: at `chars` it asks again, and at a new figure of usage."""
+
+    __slots__ = ("_allowance", "_view", "chars")
+
+    def __init__(self, allowance: Allowance, view: View) -> None:
+        self._allowance = allowance
+        self._view = view
+        self.chars = 0
+
+    async def goes_on(self, running: Running) -> bool:
+        """Whether there is money for more of the answer; the hold is raised by a piece where it runs out."""
+        target = running.target
+        price, left = target.price, self._allowance.left_nanos(target)
+        if price is None or price.free or left is None:
+            self.chars = MOST_CHARS
+            return True
+        spent = cost_nanos(self.used(running), price)
+        margin = MARGIN_TOKENS * price.output // PICOS_PER_NANO
+        if spent + margin > left:
+            piece = max(spent // 4, PIECE_TOKENS * price.output // PICOS_PER_NANO)
+            if not (
+                await self._allowance.cover(target, spent + margin + piece)
+                or await self._allowance.cover(target, spent + margin)
+            ):
+                return False
+            left = self._allowance.left_nanos(target) or 0
+        self.chars = running.chars + chars_within(left - spent - margin, price)
+        return True
+
+    def end(self, running: Running) -> None:
+        """Notes that there is no money for more. What the last piece brought beyond the hold is not charged: nobody
+        was asked for it, and a cap is a cap."""
+        running.out_of_budget = True
+        running.finish = Finish.LENGTH
+        price, left = running.target.price, self._allowance.left_nanos(running.target)
+        if price is not None and left is not None:
+            reported = self.used(running)
+            prompt = cost_nanos(msgspec.structs.replace(reported, output=0), price)
+            running.chars = min(running.chars, chars_within(left - prompt, price))
+
+    def used(self, running: Running) -> Usage:
+        """What the stream has used so far, as it is counted while it passes."""
+        prompt_chars = self._view.text_chars
+        return filled(running.usage, prompt_chars=prompt_chars, answer_chars=running.chars, whole=False)[0]
+
+
+def charge(account: Account, attempt: Attempt) -> int:
+    """What an attempt costs an account: its price, or what the budget says where it has none."""
+    if attempt.target.price is not None or account.budget.unpriced is None:
+        return attempt.cost_nanos
+    return cost_nanos(attempt.usage, account.budget.unpriced)
+
+
+def over(nanos: int, left: Left, when: str = "") -> str:
+    """Why a target does not fit, in words."""
+    name = left.account.rpartition(":")[0]
+    free = nanos_to_usd(left.free_nanos)
+    return f"may cost {nanos_to_usd(nanos)} USD and {when}{free} USD of the budget '{name}' are left"
