@@ -180,9 +180,6 @@ def serve(gateway: Gateway, listening: Listening, on_start: Callable[[], None]) 
         "backlog": BACKLOG,
     }
     sockets = list(listening.sockets)
-    if hasattr(signal, "SIGHUP"):
-        # What is read now is the newest: nobody who asks for a reload meanwhile may end the process by it.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if listening.workers > 1:
         os.environ["LANEWAY_LOOPBACK"] = "1" if gateway.loopback else ""
         if settings.path is not None:
@@ -194,7 +191,8 @@ def serve(gateway: Gateway, listening: Listening, on_start: Callable[[], None]) 
         workers.run()
         return 1 if workers.failed else 0
     server = _Server(uvicorn.Config(gateway, **common), gateway, on_start)
-    server.run(sockets)
+    with _hangups_held():
+        server.run(sockets)
     return 0 if server.started else 1
 
 
@@ -253,7 +251,7 @@ class _Workers(Multiprocess):
 
 @contextmanager
 def _hangups_held() -> Iterator[None]:
-    """Processes started inside begin with SIGHUP held back: it waits for them to be ready, and cannot end them."""
+    """SIGHUP waits until this process, or those started inside, are ready for it, instead of ending them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         yield
@@ -280,11 +278,10 @@ def app() -> Gateway:
 
 
 def _reload_on_hangup(gateway: Gateway) -> None:
-    if hasattr(signal, "SIGHUP"):
-        # Another server may make its app before there is a loop; it has signals of its own.
-        with suppress(RuntimeError):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_soon)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    # Another server may make its app before there is a loop; it has signals of its own.
+    with suppress(RuntimeError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_soon)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _tell_parent() -> None:
