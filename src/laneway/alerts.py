@@ -24,10 +24,21 @@ from urllib.parse import urlsplit
 
 from laneway.board import Board
 from laneway.failure import FailureError, Kind, fail
-from laneway.policy.alerts import Channel, call_of, notices_of, paid_fallback, refused, summary, summary_due, wait_s
+from laneway.policy.alerts import (
+    Channel,
+    call_of,
+    notices_of,
+    paid_fallback,
+    refused,
+    spending,
+    summary,
+    summary_due,
+    wait_s,
+)
+from laneway.policy.budgets import Budget, crossed, known_accounts
 from laneway.policy.report import total
 from laneway.policy.usage import day_of
-from laneway.ports import Alert, Clocks, Journal, Notice, Notices, Question, Reports, Upstream
+from laneway.ports import Alert, Clocks, Journal, Ledger, Notice, Notices, Question, Reports, Upstream
 from laneway.route import Outcome
 from laneway.wire.retry import read_retry_after
 
@@ -244,6 +255,34 @@ def look_at_breakers(board: Board) -> Look:
             for target, breaker in host.breakers.items()
             if breaker.trips
         ]
+
+    return look
+
+
+def look_at_kills(ledger: Ledger) -> Look:
+    """Finds the kills in force, whoever ordered them."""
+
+    async def look(_: float) -> list[Alert]:
+        return [
+            Alert(kind="kill", subject=kill.scope, period=f"{kill.at_s:.3f}", facts={"reason": kill.reason})
+            for kill in ledger.killed().values()
+        ]
+
+    return look
+
+
+def look_at_spending(ledger: Ledger, budgets: Callable[[], Iterable[Budget]]) -> Look:
+    """Finds budgets past a threshold, in the accounts that are known without a caller. It stops nothing."""
+
+    async def look(now_s: float) -> list[Alert]:
+        found: list[Alert] = []
+        for budget in budgets():
+            for account in known_accounts(budget, now_s) if budget.alerts else ():
+                spent = (await ledger.left(account.name, budget.cap_nanos, now_s)).spent_nanos
+                name, _, period = account.name.rpartition(":")
+                parts = crossed(budget, 0, spent)
+                found += [spending(name, period, spent, budget.cap_nanos, part) for part in parts]
+        return found
 
     return look
 

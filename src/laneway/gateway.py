@@ -19,7 +19,7 @@ from typing import Any
 from starlette.middleware.cors import CORSMiddleware
 
 from laneway import __version__
-from laneway.alerts import Alerts, Overheard, look_at_breakers
+from laneway.alerts import Alerts, Overheard, look_at_breakers, look_at_kills, look_at_spending
 from laneway.api import routes
 from laneway.api.desk import Desk, Reloaded
 from laneway.board import Board
@@ -40,12 +40,14 @@ from laneway.middleware.observe import ObserveMiddleware
 from laneway.middleware.router import RouterMiddleware
 from laneway.middleware.shadow import ShadowMiddleware
 from laneway.middleware.sticky import StickyMiddleware
+from laneway.policy.budgets import Budget
 from laneway.ports import Upstream
 from laneway.roster import Roster
 from laneway.route import Key
 from laneway.settings import ServerTable
 from laneway.store import Store, StoreError, open_store
 from laneway.stores.memory import MemoryKeys
+from laneway.treasury import Treasury
 from laneway.upstream.signers import signers_of
 from laneway.upstream.switch import Switch
 
@@ -82,7 +84,8 @@ class Gateway:
         self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
         self.metrics = Metrics()
         self.board = Board()
-        looks = [look_at_breakers(self.board)]
+        ledger = self.store.ledger
+        looks = [look_at_breakers(self.board), look_at_kills(ledger), look_at_spending(ledger, self._budgets)]
         self.alerts = Alerts(self.store.notices, self.upstream, reports=self.store.reports, looks=looks)
         self.started_s = time.monotonic()
         self._plain = routes.app()
@@ -91,6 +94,8 @@ class Gateway:
         self._reloading = asyncio.Lock()
         self._started = asyncio.Event()
         self._has_keys = False
+        self._booked: tuple[Budget, ...] = ()
+        self._edition = 0
         self._swap(loaded)
 
     # --- one configuration ---------------------------------------------------------------------------------
@@ -121,6 +126,7 @@ class Gateway:
             metrics=self.metrics,
             reload=self._reload_asked,
             keys_changed=self._keys_changed,
+            book_changed=self._read_book,
             started_s=self.started_s,
         )
         self.desk, self.stack, self.plain = desk, stack, plain
@@ -132,7 +138,7 @@ class Gateway:
         app = ShadowMiddleware(app)
         app = RouterMiddleware(app)
         app = StickyMiddleware(app, pins=self.store.pins)
-        app = BudgetMiddleware(app, ledger=ledger, budgets=layout.budgets)
+        app = BudgetMiddleware(app, ledger=ledger, budgets=(*layout.budgets, *self._booked))
         app = LaneMiddleware(
             app,
             directory=layout,
@@ -160,6 +166,7 @@ class Gateway:
             before = self.desk
             loaded = await asyncio.to_thread(load, before.loaded.path, self.variables)
             await self._learn_keys()
+            self._booked = await Treasury(self.store, loaded.layout, "").booked()
             self._put_in_force(loaded)
         version, server = loaded.layout.version, loaded.layout.settings.server
         later = tuple(name for name in FIXED if getattr(server, name) != getattr(self._started_with, name))
@@ -226,11 +233,13 @@ class Gateway:
     async def start(self) -> None:
         await self.store.start()
         await self._learn_keys()
-        if self._has_keys:
+        await self._learn_book()
+        if self._has_keys or self._booked:
             self._swap(self.desk.loaded, self.desk.roster)
         self._start_refresh()
         await self.desk.roster.first_look(FIRST_LOOK_S)
         self._begin(self._watch_keys())
+        self._begin(self._watch_book())
         self.alerts.start()
         if self.desk.loaded.path is not None:
             self._begin(self._watch(self.desk.loaded.path))
@@ -272,6 +281,29 @@ class Gateway:
     def _heard(self, provider: str, cards: Sequence[Card]) -> None:
         """A provider's list says how large its models really are."""
         self.board.hear_models(provider, [(card.id, card.parameters, card.size_bytes) for card in cards])
+
+    async def _learn_book(self) -> bool:
+        """Whether budgets were made or changed since the last look, by any process."""
+        edition = await self.store.book.edition()
+        if edition == self._edition:
+            return False
+        self._booked = await Treasury(self.store, self.desk.loaded.layout, "").booked()
+        self._edition = edition
+        return True
+
+    async def _read_book(self) -> None:
+        async with self._reloading:
+            if await self._learn_book():
+                self._put_in_force(self.desk.loaded)
+
+    async def _watch_book(self) -> None:
+        while True:
+            await asyncio.sleep(KEYS_S)
+            with suppress(StoreError):
+                await self._read_book()
+
+    def _budgets(self) -> tuple[Budget, ...]:
+        return (*self.desk.loaded.layout.budgets, *self._booked)
 
     def _start_refresh(self) -> None:
         """The looks at providers that belong to one configuration."""

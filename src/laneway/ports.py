@@ -168,6 +168,30 @@ class Allowance(Protocol):
         """Whether an attempt under way may cost so much; its hold is raised where it has to be."""
 
 
+class BookEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget that was made while the gateway ran: the table as it would stand in the file, in JSON."""
+
+    name: str
+    table: str
+    changed_s: float
+
+
+class Book(Protocol):
+    """Budgets made while the gateway ran, shared by all processes of a store."""
+
+    async def list(self) -> Sequence[BookEntry]:
+        """By name."""
+
+    async def put(self, entry: BookEntry, *, new: bool) -> bool:
+        """False, and nothing happens, where the name is taken already; if it is not new, where it is not there."""
+
+    async def remove(self, name: str) -> bool:
+        """False when there is none of that name."""
+
+    async def edition(self) -> int:
+        """Grows with every change, whichever process made it. Asked every few seconds."""
+
+
 class Pin(msgspec.Struct, frozen=True, kw_only=True):
     """The target a conversation stays with, by its name."""
 

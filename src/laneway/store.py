@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from laneway.ports import Audit, Journal, Keys, Ledger, Notices, Pins, Reports
+from laneway.ports import Audit, Book, Journal, Keys, Ledger, Notices, Pins, Reports
 from laneway.record import PREFIX
 from laneway.stores.schema import StoreError as StoreError
 
@@ -31,6 +31,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     audit: Audit
     reports: Reports
     notices: Notices
+    book: Book
     place: str
     starting: Callable[[], Awaitable[None]]
     closing: Callable[[], Awaitable[None]]
@@ -78,6 +79,7 @@ def _path(rest: str) -> Path:
 
 def _memory(prefix: str) -> Store:
     from laneway.stores.audit import MemoryAudit
+    from laneway.stores.book import MemoryBook
     from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryNotices, MemoryPins
 
     journal = MemoryJournal(prefix=prefix)
@@ -89,6 +91,7 @@ def _memory(prefix: str) -> Store:
         audit=MemoryAudit(),
         reports=journal,
         notices=MemoryNotices(),
+        book=MemoryBook(),
         place="memory (gone when it ends)",
         starting=_nothing,
         closing=_nothing,
@@ -101,6 +104,7 @@ async def _nothing() -> None:
 
 def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Callable[[], float]) -> Store:
     from laneway.stores.sqlite.audit import SqliteAudit
+    from laneway.stores.sqlite.book import SqliteBook
     from laneway.stores.sqlite.database import Database
     from laneway.stores.sqlite.journal import SqliteJournal
     from laneway.stores.sqlite.keys import SqliteKeys
@@ -123,6 +127,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
         audit=SqliteAudit(database),
         reports=journal,
         notices=SqliteNotices(database),
+        book=SqliteBook(database),
         place=str(path),
         starting=database.start,
         closing=close,

@@ -55,6 +55,7 @@ class Desk(NamedTuple):
     metrics: Metrics
     reload: Callable[[], Awaitable[Reloaded]]
     keys_changed: Callable[[], Awaitable[None]]
+    book_changed: Callable[[], Awaitable[None]]
     """Makes what was done to the store's keys count at once in this process; others learn of it within seconds."""
     started_s: float
 

@@ -19,7 +19,7 @@ import msgspec
 
 from laneway.policy.price import nanos_to_usd
 from laneway.ports import Kill, Left
-from laneway.route import Price, Target, Tenant, Tier
+from laneway.route import Price, Target, Tier
 
 EACH = "*"
 """In a budget's scope: every caller, tenant, project, lane or tier has an account of its own."""
@@ -88,11 +88,6 @@ class Account(NamedTuple):
     def binds(self, target: Target | None) -> bool:
         """An app that is not ours (None) is bound by what binds all tiers."""
         return self.tier is None or (target is not None and target.provider.tier is self.tier)
-
-
-def daily(tenant: Tenant) -> Budget | None:
-    """The budget that stands in a tenant's own table."""
-    return None if tenant.daily_nanos is None else daily_of(tenant.name, tenant.daily_nanos)
 
 
 def daily_of(tenant: str, cap_nanos: int, unpriced: Price | None = None) -> Budget:
@@ -176,6 +171,15 @@ def accounts_of(budget: Budget, who: Who, now_s: float) -> tuple[Account, ...]:
         own_subjects = [*subjects, tier.value] if budget.tier == EACH and tier is not None else subjects
         made.append(Account(":".join(["/".join([budget.name, *own_subjects]), span.label]), budget, tier, span.ends_s))
     return tuple(made)
+
+
+def known_accounts(budget: Budget, now_s: float) -> tuple[Account, ...]:
+    """The accounts of a budget; none for one of each caller, tenant, project or lane (*): only callers name those."""
+    scope: dict[str, str | None] = {name: getattr(budget, name) for name in _SCOPE}
+    if EACH in scope.values():
+        return ()
+    who = Who(tenant=scope["tenant"] or "", key=scope["key"], project=scope["project"], lane=scope["lane"])
+    return accounts_of(budget, who, now_s)
 
 
 def crossed(budget: Budget, before_nanos: int, after_nanos: int) -> tuple[float, ...]:

@@ -1,21 +1,31 @@
-"""What an operator may order about money, read from text and checked.
+"""What an operator may order about money: kills and corrections, read from text and checked.
 
-Owns: what a correction of a settlement must say. Refuses: carrying anything out: the ledger does, and an order that is
-not in the audit first.
+Owns: which scopes a kill may have and how they are written, and what a correction of a settlement must say.
+Refuses: carrying anything out, and deciding what a kill covers (budgets does).
 """
 
 from __future__ import annotations
 
 import re
+from urllib.parse import quote, unquote
 
 import msgspec
 
 from laneway.failure import Kind, fail
+from laneway.policy.budgets import EVERYTHING
 from laneway.policy.price import NANOS_PER_USD, usd_to_nanos
 
+SCOPES = ("key", "tenant", "project", "lane", "tier", "provider")
 MOST_USD = 1_000_000_000
 MOST_CHARS = 300
 _USD = re.compile(r"[+-]?\d{1,10}(\.\d{1,9})?")
+
+
+class Killing(msgspec.Struct, forbid_unknown_fields=True):
+    """An order to stop paid calls, or to take that back."""
+
+    scope: str = EVERYTHING
+    reason: str = ""
 
 
 class Correction(msgspec.Struct, forbid_unknown_fields=True):
@@ -27,6 +37,22 @@ class Correction(msgspec.Struct, forbid_unknown_fields=True):
     id: str = ""
     request_id: str = ""
     """The request that was settled wrongly: the reports are corrected where it was added up."""
+
+
+def read_scope(text: str) -> str:
+    """A scope as the ledger keeps it: `all`, or `tenant:acme` and the like, several apart by spaces."""
+    if text == EVERYTHING:
+        return text
+    parts: list[str] = []
+    for part in text.split():
+        name, _, value = part.partition(":")
+        if name not in SCOPES or not value:
+            known = ", ".join(f"{each}:NAME" for each in SCOPES)
+            raise fail(Kind.BAD_REQUEST, f"scope: '{part[:60]}' is none; write all, or some of {known}.", field="scope")
+        parts.append(f"{name}:{quote(unquote(value), safe='')}")
+    if not parts or len(text) > MOST_CHARS:
+        raise fail(Kind.BAD_REQUEST, f"scope: expected 1 to {MOST_CHARS} characters.", field="scope")
+    return " ".join(sorted(parts))
 
 
 def read_reason(text: str) -> str:

@@ -336,3 +336,19 @@ def create_kills(db: Connection) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
+
+
+@step
+def create_book(db: Connection) -> None:
+    """A budget that was removed leaves its row, without a table, so that every process sees the edition grow."""
+    db.execute(
+        """
+        CREATE TABLE book (
+            name TEXT PRIMARY KEY,
+            budget TEXT,
+            changed_s REAL NOT NULL,
+            edition INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX book_by_edition ON book (edition)")
