@@ -29,8 +29,8 @@ FLOORS: tuple[Floor, ...] = (
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
-        "alerts allowance attempt board edge embed evaluate host keeper loaded meter metrics roster store stores treasury "
-        "upstream vectors",
+        "alerts allowance attempt board edge embed evaluate host keeper loaded meter metrics roster store stores "
+        "treasury upstream vectors",
         "what touches the world, one room for each part of it",
     ),
     Floor(

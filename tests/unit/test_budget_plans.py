@@ -13,7 +13,7 @@ from laneway.chat import Event, Finish, Started, TextDelta, ThinkingDelta, ToolB
 from laneway.dialects import dialect
 from laneway.edge import App
 from laneway.exchange import SLOT, Exchange
-from laneway.failure import Kind
+from laneway.failure import Failure, Kind
 from laneway.forward import Forward
 from laneway.middleware.budget import BudgetMiddleware, usd
 from laneway.middleware.fallback import FallbackMiddleware
@@ -164,7 +164,7 @@ def test_fallback_targets_never_checked() -> None:
         b'event: message_start\ndata: {"type":"message_start","message":{"id":"1","model":"m",'
         b'"usage":{"input_tokens":900,"output_tokens":0}}}\n\n'
     )
-    billed = [start, failure(Kind.CUT)]
+    billed: list[bytes | Failure | Exception | str] = [start, failure(Kind.CUT)]
     house = House(box("one", speaks="anthropic"), box("two"), budgets=(budget(cap="0.0027"),))
     answer, upstream, exchange = house.serve(Given(billed), whole("openai"), caller=ask("openai", "asked", stream=True))
     assert len(upstream.calls) == 1, "the second one would have cost more than was left"
@@ -288,10 +288,11 @@ def test_a_prompt_that_was_counted_too_low_is_noticed_when_its_figure_comes() ->
 
 
 def test_a_stream_that_ends_within_thought_or_a_tools_arguments_is_still_whole() -> None:
-    for begin in (
+    begins: tuple[list[Event], ...] = (
         [ThinkingDelta("hm " * 1000)],
         [TextDelta("so"), ToolBegan(0, "call_1", "look"), ToolDelta(0, '{"a":"' + "b" * 4000)],
-    ):
+    )
+    for begin in begins:
         for speaks in ("anthropic", "openai"):
             told: list[Event] = [Started("1", "m"), *begin, *([begin[-1]] * 5)]
             house = House(box("one", speaks=speaks), budgets=(budget(cap="0.0022"),))
