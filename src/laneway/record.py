@@ -7,6 +7,8 @@ Refuses: prompts, answers, keys, and a provider's raw words.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 from laneway.chat import Usage
 from laneway.policy.price import nanos_to_usd
@@ -16,15 +18,33 @@ from laneway.route import Outcome
 PREFIX = "awooop"
 
 
+class _Own(NamedTuple):
+    """The attributes that are the gateway's own, by their names under a prefix."""
+
+    project_id: str
+    lane: str
+    provider_tier: str
+    endpoint: str
+    fallback_reason: str
+    cost_usd: str
+    dearest_usd: str
+
+
+@lru_cache(maxsize=16)
+def _named(prefix: str) -> _Own:
+    return _Own(*(f"{prefix}.{name}" for name in _Own._fields))
+
+
 def attributes(outcome: Outcome, prefix: str = PREFIX) -> Mapping[str, object]:
     """Every attribute is present on every record; what is not known is None."""
     attempts = outcome.attempts
     last = attempts[-1] if attempts else None
     served = outcome.served
-    usage = Usage()
+    usage = attempts[0].usage if attempts else Usage()
     dearest = dearest_nanos(outcome)
-    for attempt in attempts:
+    for attempt in attempts[1:]:
         usage = added(usage, attempt.usage)
+    own = _named(prefix)
     return {
         "request_id": outcome.request_id,
         "at_s": outcome.at_s,
@@ -42,20 +62,21 @@ def attributes(outcome: Outcome, prefix: str = PREFIX) -> Mapping[str, object]:
         "decided_by": outcome.decision.by if outcome.decision is not None else None,
         "attempts": len(attempts),
         "finish": served.finish.value if served is not None and served.finish is not None else None,
+        "out_of_budget": served.out_of_budget if served is not None else False,
         "first_content_ms": _ms(served.first_content_s) if served is not None else None,
         "config": outcome.version,
-        f"{prefix}.project_id": outcome.project,
-        f"{prefix}.lane": outcome.lane,
-        f"{prefix}.provider_tier": last.target.provider.tier.value if last is not None else None,
-        f"{prefix}.endpoint": last.target.provider.name if last is not None else None,
+        own.project_id: outcome.project,
+        own.lane: outcome.lane,
+        own.provider_tier: last.target.provider.tier.value if last is not None else None,
+        own.endpoint: last.target.provider.name if last is not None else None,
         "gen_ai.request.model": outcome.model,
         "gen_ai.response.model": served.target.upstream if served is not None else None,
         "gen_ai.usage.input_tokens": usage.input,
         "gen_ai.usage.output_tokens": usage.output,
         "gen_ai.usage.cache_read.input_tokens": usage.cache_read,
-        f"{prefix}.fallback_reason": fallback_reason(outcome),
-        f"{prefix}.cost_usd": nanos_to_usd(outcome.cost_nanos),
-        f"{prefix}.dearest_usd": nanos_to_usd(dearest) if dearest is not None else None,
+        own.fallback_reason: fallback_reason(outcome),
+        own.cost_usd: nanos_to_usd(outcome.cost_nanos),
+        own.dearest_usd: nanos_to_usd(dearest) if dearest is not None else None,
     }
 
 

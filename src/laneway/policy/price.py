@@ -40,7 +40,9 @@ def usd_to_nanos(usd: str | int | float) -> int:
 
 def nanos_to_usd(nanos: int) -> str:
     """An exact decimal string, without an exponent."""
-    return format((Decimal(nanos) / NANOS_PER_USD).normalize(), "f")
+    whole, rest = divmod(abs(nanos), NANOS_PER_USD)
+    sign = "-" if nanos < 0 else ""
+    return f"{sign}{whole}.{rest:09d}".rstrip("0") if rest else f"{sign}{whole}"
 
 
 def cost_nanos(usage: Usage, price: Price) -> int:
