@@ -7,7 +7,7 @@ Refuses: choosing targets (it only says which one does not fit), and prices (pol
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -49,14 +49,16 @@ class Purchase:
         accounts: Sequence[Account],
         ceilings: Sequence[Ceiling],
         hold: Hold | None,
-        now_s: float,
+        clock: Callable[[], float],
     ) -> None:
-        self._exchange = exchange
+        # Not the Exchange itself, which holds this: a circle would wait for the garbage collector.
+        self._request_id = exchange.request_id
+        self._attempts = exchange.attempts
         self._ledger = ledger
         self._accounts = accounts
         self._ceilings = {each.target.name: each.amounts for each in ceilings if each.target is not None}
         self._hold = hold
-        self._now_s = now_s
+        self._clock = clock
         self._held: dict[str, int] = {}
         self._keep(hold)
 
@@ -73,7 +75,7 @@ class Purchase:
     async def admit(self, target: Target) -> Dropped | None:
         """Before a further attempt: makes sure that the hold covers it beside those already paid for."""
         amounts = self._ceilings.get(target.name)
-        if amounts is None or not any(attempt.cost_nanos for attempt in self._exchange.attempts):
+        if amounts is None or not any(attempt.cost_nanos for attempt in self._attempts):
             return None
         wanted = {each.name: nanos for each, nanos in zip(self._accounts, amounts, strict=True) if nanos}
         left = await self._raised(wanted)
@@ -95,7 +97,7 @@ class Purchase:
                 shares.append(Share(account.name, total, account.budget.cap_nanos))
         if not shares:
             return None
-        answer = await self._ledger.extend(self._exchange.request_id, shares, self._now_s)
+        answer = await self._ledger.extend(self._request_id, shares, self._clock())
         if isinstance(answer, Hold):
             self._keep(answer)
             return None
@@ -111,14 +113,12 @@ class Purchase:
         else:
             spent = {account.name: metered_nanos for account in self._accounts if account.binds(None)}
         if any(spent.values()):
-            await self._ledger.settle(
-                self._exchange.request_id, {name: nanos for name, nanos in spent.items() if nanos}, now_s
-            )
+            await self._ledger.settle(self._request_id, {name: nanos for name, nanos in spent.items() if nanos}, now_s)
         elif self._hold is not None:
-            await self._ledger.release(self._exchange.request_id, now_s)
+            await self._ledger.release(self._request_id, now_s)
 
     def _spent(self, account: Account) -> int:
-        attempts = self._exchange.attempts
+        attempts = self._attempts
         return sum(charge(account, attempt) for attempt in attempts if account.binds(attempt.target)) if attempts else 0
 
 

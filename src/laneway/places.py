@@ -18,6 +18,7 @@ import msgspec
 from laneway.catalog import FAMILIES, Catalog, own_id
 from laneway.config import nearest
 from laneway.dialects import dialect
+from laneway.policy.names import spelling
 from laneway.policy.price import per_million
 from laneway.route import FREE, Clocks, Price, Provider, Target, Tier
 from laneway.settings import ModelTable, PriceTable, ProviderTable, Settings, Timeouts
@@ -39,6 +40,7 @@ class Places:
         self._catalog = catalog
         self._scale = scale
         self._region = region
+        self._written = dict(_written(settings))
 
     def provider(self, name: str, table: ProviderTable) -> Provider:
         """`faults` has found nothing."""
@@ -91,6 +93,9 @@ class Places:
         price = known.price if known is not None else None
         if price is None and provider.tier is Tier.LOCAL:
             price = FREE
+        # A price that somebody wrote holds for the model by whatever name it is asked for.
+        for spelled in (upstream, known.id if known is not None else upstream):
+            price = self._written.get((provider.name, spelling(spelled)), price)
         elsewhere = known is None or provider.tier is Tier.LOCAL
         return Target(
             provider=provider,
@@ -122,6 +127,26 @@ class Places:
             abilities=target.abilities if table.abilities is None else frozenset(table.abilities),
             kind=table.kind or target.kind,
         )
+
+
+def _written(settings: Settings) -> Iterator[tuple[tuple[str, str], Price]]:
+    """Prices by provider and id; where one id has several, the dearest comes last, and holds."""
+    found: list[tuple[tuple[str, str], Price]] = []
+    for name, table in settings.models.items():
+        if isinstance(table.price, PriceTable):
+            if any(price_faults(table.price)):
+                continue
+            price = priced(table.price)
+        elif table.price == "free":
+            price = FREE
+        else:
+            continue
+        places = [text.partition("/")[::2] for text in table.targets] or [(table.provider, table.id or name)]
+        for provider, upstream in places:
+            if provider in settings.providers:
+                bare = own_id(upstream or name, family_of(settings.providers[provider]))
+                found.append(((provider, spelling(bare)), price))
+    yield from sorted(found, key=lambda each: each[1].input + each[1].output)
 
 
 def price_faults(table: PriceTable) -> Iterator[tuple[str, str]]:

@@ -108,3 +108,28 @@ def test_a_problem_says_where_it_is(text: str, path: str, message: str) -> None:
 def test_what_cannot_be_read_is_told_at_its_path(text: str, path: str) -> None:
     problems = config.read(BASE + text, {}).problems
     assert [problem.path.partition("[")[0] for problem in problems] == [path]
+
+
+def test_a_written_price_holds_for_the_model_by_whatever_name_it_is_asked_for() -> None:
+    """Nobody gets past a budget by naming a priced model as its provider does."""
+    layout = laid("""
+[models.house]
+provider = "home"
+id = "m"
+price = { input = 3, output = 15 }
+[models.cheaper]
+targets = ["home/M:latest"]
+price = { input = 1 }
+[models.gift]
+provider = "home"
+id = "gift"
+price = "free"
+""")
+    dear = Price(input=per_million(3), output=per_million(15))
+    for name in ("house", "m", "home/m", "home/M", "home/m:latest"):
+        meaning = layout.names.meaning(name)
+        assert meaning is not None
+        assert [target.price for target in meaning.targets] == [dear], name
+    cheaper = layout.names.meaning("cheaper")
+    assert cheaper is not None
+    assert cheaper.targets[0].price == Price(input=per_million(1), output=0)

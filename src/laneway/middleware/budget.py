@@ -127,7 +127,7 @@ class BudgetMiddleware:
             fitting = []
         if not fitting:
             raise FailureError(await self._over(exchange, accounts, ceilings, lefts, unpriced))
-        purchase = Purchase(exchange, self.ledger, accounts, ceilings, hold, now)
+        purchase = Purchase(exchange, self.ledger, accounts, ceilings, hold, self.clock)
         if exchange.candidates:
             exchange.allowance = purchase
         return purchase
