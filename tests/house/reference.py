@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -35,10 +36,10 @@ TABLES = (
 
 
 def sentences() -> dict[str, dict[str, str]]:
-    """For each struct in settings.py: field name to the sentence under it, and "" to the struct's own."""
+    """For each struct of the settings: field name to the sentence under it, and "" to the struct's own."""
     found: dict[str, dict[str, str]] = {}
-    tree = ast.parse(Path(settings.__file__).read_text(encoding="utf-8"))
-    for node in tree.body:
+    files = sorted(Path(settings.__file__).parent.glob("*.py"))
+    for node in chain.from_iterable(ast.parse(file.read_text(encoding="utf-8")).body for file in files):
         if not isinstance(node, ast.ClassDef):
             continue
         fields = found[node.name] = {"": ast.get_docstring(node) or ""}

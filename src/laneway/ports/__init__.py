@@ -1,0 +1,33 @@
+"""The narrow doors through which rooms ask the world for something.
+
+Owns: one Protocol per question, a file for each subject. A middleware takes the port it asks, never a bundle.
+Refuses: any implementation; adapters live in `stores/`, `upstream/` and `vectors`.
+"""
+
+from laneway.ports.callers import Keys as Keys
+from laneway.ports.callers import Pin as Pin
+from laneway.ports.callers import Pins as Pins
+from laneway.ports.money import Allowance as Allowance
+from laneway.ports.money import Book as Book
+from laneway.ports.money import BookEntry as BookEntry
+from laneway.ports.money import Hold as Hold
+from laneway.ports.money import Kill as Kill
+from laneway.ports.money import Ledger as Ledger
+from laneway.ports.money import Left as Left
+from laneway.ports.money import Share as Share
+from laneway.ports.money import Short as Short
+from laneway.ports.notices import Alert as Alert
+from laneway.ports.notices import Notice as Notice
+from laneway.ports.notices import Notices as Notices
+from laneway.ports.records import LABELS as LABELS
+from laneway.ports.records import Audit as Audit
+from laneway.ports.records import Audited as Audited
+from laneway.ports.records import Figures as Figures
+from laneway.ports.records import Journal as Journal
+from laneway.ports.records import Question as Question
+from laneway.ports.records import Reports as Reports
+from laneway.ports.records import Tally as Tally
+from laneway.ports.upstream import Call as Call
+from laneway.ports.upstream import Clocks as Clocks
+from laneway.ports.upstream import Reply as Reply
+from laneway.ports.upstream import Upstream as Upstream
