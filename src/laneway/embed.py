@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from laneway import _core
+from laneway.ports.examples import PLAIN as PLAIN
+from laneway.ports.examples import Setting as Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,20 +34,6 @@ STATIC_VERSION = 1
 HASHED_VERSION = 1
 HASHED_PLACES = 512
 """Measured on three sets: 1024 is not better beyond the noise and takes twice the memory; 256 is a little worse."""
-
-
-class Setting(msgspec.Struct, frozen=True):
-    """What surrounds a prompt in its request, as far as it says which model will do. Zeros say nothing."""
-
-    tools: int = 0
-    earlier_turns: int = 0
-    system_characters: int = 0
-    structured: bool = False
-    """An answer in a prescribed format is asked for."""
-    max_tokens: int = 0
-
-
-PLAIN = Setting()
 
 
 class Embedder(Protocol):

@@ -11,13 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from laneway.ports.examples import Ballot as Ballot
+from laneway.ports.examples import Found as Found
+
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    pass
 
 NEIGHBOURS = 150
 """So many of the nearest examples are asked; from 100 to 200 it makes no difference."""
@@ -91,28 +93,6 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         """Who serves where nothing is decided: the default, or the first candidate where the default is not able."""
         names = [candidate.name for candidate in self.candidates]
         return self.default if self.default in names or not names else names[0]
-
-
-class Ballot(Protocol):
-    @property
-    def quality(self) -> Sequence[float]: ...
-    @property
-    def covariance(self) -> Sequence[Sequence[float]]: ...
-    @property
-    def effective(self) -> Sequence[float]: ...
-
-
-class Found(Protocol):
-    """Neighbours, nearest first, that can vote: those of the compiled core, or any others."""
-
-    def __len__(self) -> int: ...
-    @property
-    def ids(self) -> npt.NDArray[np.int64]: ...
-    @property
-    def similarities(self) -> npt.NDArray[np.float32]: ...
-    @property
-    def labels(self) -> npt.NDArray[np.float32]: ...
-    def vote(self, candidates: Sequence[int], means: Sequence[float]) -> Ballot: ...
 
 
 class Standing(msgspec.Struct, frozen=True):

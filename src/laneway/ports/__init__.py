@@ -7,6 +7,15 @@ Refuses: any implementation; adapters live in `stores/`, `upstream/` and `vector
 from laneway.ports.callers import Keys as Keys
 from laneway.ports.callers import Pin as Pin
 from laneway.ports.callers import Pins as Pins
+from laneway.ports.examples import Change as Change
+from laneway.ports.examples import Example as Example
+from laneway.ports.examples import Examples as Examples
+from laneway.ports.examples import Filter as Filter
+from laneway.ports.examples import Label as Label
+from laneway.ports.examples import Rows as Rows
+from laneway.ports.examples import Setting as Setting
+from laneway.ports.examples import Shelf as Shelf
+from laneway.ports.examples import Shelves as Shelves
 from laneway.ports.money import Allowance as Allowance
 from laneway.ports.money import Book as Book
 from laneway.ports.money import BookEntry as BookEntry
@@ -19,6 +28,9 @@ from laneway.ports.money import Short as Short
 from laneway.ports.notices import Alert as Alert
 from laneway.ports.notices import Notice as Notice
 from laneway.ports.notices import Notices as Notices
+from laneway.ports.receipts import Receipt as Receipt
+from laneway.ports.receipts import Receipts as Receipts
+from laneway.ports.receipts import Stood as Stood
 from laneway.ports.records import LABELS as LABELS
 from laneway.ports.records import Audit as Audit
 from laneway.ports.records import Audited as Audited

@@ -1,0 +1,85 @@
+"""Why each request went where it went, kept so that it can be asked for and judged afterwards.
+
+Owns: the receipt of one learned decision, and the door to where receipts rest. Refuses: any implementation.
+A receipt's id is the request's id, and is what `X-Laneway-Decision` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from laneway.ports.examples import PLAIN, Setting
+
+
+class Stood(msgspec.Struct, frozen=True, kw_only=True):
+    """One candidate's part of a decision: score = quality - weight x cost_ratio - penalty."""
+
+    candidate: str
+    target: str
+    quality: float | None = None
+    error: float | None = None
+    labels: float = 0.0
+    cost_nanos: float | None = None
+    cost_ratio: float | None = None
+    penalty: float = 0.0
+    score: float | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision with everything that explains it."""
+
+    id: str
+    at_s: float
+    tenant: str
+    key_id: str | None = None
+    pool: str
+    lane: str | None = None
+    rule: str
+    """The rule that decided: "learned", "knn", "cheapest", ... or "pin"."""
+    served: str
+    """The target that was ranked first."""
+    declined: str | None = None
+    """Why learning had no opinion; the default served."""
+    reason: str = ""
+    bias: float = 0.5
+    weight: float = 0.0
+    flips_cheaper: float | None = None
+    """The dial position (0..1) from which downwards a cheaper candidate would win; None: none would."""
+    flips_dearer: float | None = None
+    """The dial position from which upwards a dearer candidate would win; None: none would."""
+    confidence: float | None = None
+    likeness: float | None = None
+    space: str = ""
+    tag: str = ""
+    setting: Setting = PLAIN
+    standings: tuple[Stood, ...] = ()
+    neighbours: tuple[tuple[int, float, Mapping[str, float]], ...] = ()
+    """Id, similarity and scores of the nearest examples."""
+    dropped: tuple[tuple[str, str], ...] = ()
+    """Targets that were left out, each with the reason."""
+    plan: tuple[str, ...] = ()
+    """Targets in the order in which they would be tried."""
+    text: str | None = None
+    """The prompt that was compared, where the pool keeps prompts."""
+
+
+class Receipts(Protocol):
+    """Written behind; never blocks, never raises; what it had to drop it counts."""
+
+    def keep(self, receipt: Receipt) -> None: ...
+
+    async def get(self, tenant: str, receipt_id: str) -> Receipt | None: ...
+
+    async def recent(
+        self, tenant: str | None, *, limit: int = 100, where: Mapping[str, str] | None = None
+    ) -> Sequence[Receipt]:
+        """Newest first. `where` matches pool, rule, served and declined exactly; tenant None: everybody's."""
+
+    async def influenced(self, tenant: str, example_id: int, *, limit: int = 100) -> Sequence[Receipt]:
+        """Those that had this example among their neighbours, newest first."""
+
+    @property
+    def dropped(self) -> int: ...
