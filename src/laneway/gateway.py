@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.middleware.cors import CORSMiddleware
 
@@ -27,6 +27,7 @@ from laneway.chat import Card
 from laneway.config import ConfigError
 from laneway.edge import App, Receive, Send
 from laneway.exchange import Scope, front_of
+from laneway.following import Following
 from laneway.forward import Forward, Sign
 from laneway.keeper import Keeper
 from laneway.layout import Layout
@@ -47,19 +48,25 @@ from laneway.route import Key
 from laneway.settings import ServerTable
 from laneway.store import Store, StoreError, open_store
 from laneway.stores.memory import MemoryKeys
-from laneway.treasury import Treasury
 from laneway.upstream.signers import signers_of
 from laneway.upstream.switch import Switch
 
 FIRST_LOOK_S = 0.7
 """How long the start waits for the first model lists; slower providers are listed when they have answered."""
 WATCH_S = 1.0
-KEYS_S = 2.0
-"""How soon an open gateway learns that a first key was made by another process."""
 SETTLE_S = 5.0
 FIXED = ("host", "port", "store", "engine", "trusted_proxies", "record_prefix", "keep_records_days")
 """Settings of the server that are read once, when it starts."""
 log = logging.getLogger("laneway")
+
+
+class Service(Protocol):
+    """Something that works in the background for as long as the gateway runs."""
+
+    def start(self) -> None:
+        """On the running loop, once the store is open."""
+
+    async def close(self) -> None: ...
 
 
 class Gateway:
@@ -84,18 +91,18 @@ class Gateway:
         self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
         self.metrics = Metrics()
         self.board = Board()
+        self._following = Following(self.store)
         ledger = self.store.ledger
         looks = [look_at_breakers(self.board), look_at_kills(ledger), look_at_spending(ledger, self._budgets)]
         self.alerts = Alerts(self.store.notices, self.upstream, reports=self.store.reports, looks=looks)
+        self._services: tuple[Service, ...] = (self.alerts,)
+        """In the order in which they start; they end in the opposite one."""
         self.started_s = time.monotonic()
         self._plain = routes.app()
         self._tasks: set[asyncio.Task[None]] = set()
         self._looks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
         self._started = asyncio.Event()
-        self._has_keys = False
-        self._booked: tuple[Budget, ...] = ()
-        self._edition = 0
         self._swap(loaded)
 
     # --- one configuration ---------------------------------------------------------------------------------
@@ -126,7 +133,7 @@ class Gateway:
             metrics=self.metrics,
             reload=self._reload_asked,
             keys_changed=self._keys_changed,
-            book_changed=self._read_book,
+            book_changed=self._look_again,
             started_s=self.started_s,
         )
         self.desk, self.stack, self.plain = desk, stack, plain
@@ -138,7 +145,7 @@ class Gateway:
         app = ShadowMiddleware(app)
         app = RouterMiddleware(app)
         app = StickyMiddleware(app, pins=self.store.pins)
-        app = BudgetMiddleware(app, ledger=ledger, budgets=(*layout.budgets, *self._booked))
+        app = BudgetMiddleware(app, ledger=ledger, budgets=(*layout.budgets, *self._following.booked))
         app = LaneMiddleware(
             app,
             directory=layout,
@@ -156,7 +163,7 @@ class Gateway:
             keys=self.store.keys,
             tenants=layout.tenants,
             fixed=layout.keys,
-            open_to_all=(self.loopback or server.open) and not layout.keys and not self._has_keys,
+            open_to_all=(self.loopback or server.open) and not layout.keys and not self._following.has_keys,
             origins=frozenset(server.cors),
         )
 
@@ -165,8 +172,8 @@ class Gateway:
         async with self._reloading:
             before = self.desk
             loaded = await asyncio.to_thread(load, before.loaded.path, self.variables)
-            await self._learn_keys()
-            self._booked = await Treasury(self.store, loaded.layout, "").booked()
+            await self._following.look_at_keys()
+            await self._following.read_book(loaded.layout)
             self._put_in_force(loaded)
         version, server = loaded.layout.version, loaded.layout.settings.server
         later = tuple(name for name in FIXED if getattr(server, name) != getattr(self._started_with, name))
@@ -232,15 +239,13 @@ class Gateway:
 
     async def start(self) -> None:
         await self.store.start()
-        await self._learn_keys()
-        await self._learn_book()
-        if self._has_keys or self._booked:
+        if await self._following.look(self.desk.loaded.layout):
             self._swap(self.desk.loaded, self.desk.roster)
         self._start_refresh()
         await self.desk.roster.first_look(FIRST_LOOK_S)
-        self._begin(self._watch_keys())
-        self._begin(self._watch_book())
-        self.alerts.start()
+        self._begin(self._following.run(self._look_again))
+        for service in self._services:
+            service.start()
         if self.desk.loaded.path is not None:
             self._begin(self._watch(self.desk.loaded.path))
         self._started.set()
@@ -250,7 +255,8 @@ class Gateway:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await self.alerts.close()
+        for service in reversed(self._services):
+            await service.close()
         # Requests that the server cancelled still settle what they cost.
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
@@ -259,22 +265,9 @@ class Gateway:
         await self.upstream.close()
         await self.store.close()
 
-    async def _learn_keys(self) -> None:
-        """Once a key exists in the store, nobody gets in without one; revoking the last opens no running gateway."""
-        if not self._has_keys:
-            self._has_keys = any(key.revoked_s is None for key in await self.store.keys.list())
-
-    async def _watch_keys(self) -> None:
-        """A first key made elsewhere shuts the door here, too."""
-        while not self._has_keys:
-            await asyncio.sleep(KEYS_S)
-            with suppress(StoreError):
-                await self._learn_keys()
-        await self._keys_changed()
-
     async def _keys_changed(self) -> None:
         async with self._reloading:
-            await self._learn_keys()
+            await self._following.look_at_keys()
             # With a gate that remembers nobody.
             self._put_in_force(self.desk.loaded)
 
@@ -282,28 +275,14 @@ class Gateway:
         """A provider's list says how large its models really are."""
         self.board.hear_models(provider, [(card.id, card.parameters, card.size_bytes) for card in cards])
 
-    async def _learn_book(self) -> bool:
-        """Whether budgets were made or changed since the last look, by any process."""
-        edition = await self.store.book.edition()
-        if edition == self._edition:
-            return False
-        self._booked = await Treasury(self.store, self.desk.loaded.layout, "").booked()
-        self._edition = edition
-        return True
-
-    async def _read_book(self) -> None:
+    async def _look_again(self) -> None:
+        """At what another process, or this one, has changed in the store."""
         async with self._reloading:
-            if await self._learn_book():
+            if await self._following.look(self.desk.loaded.layout):
                 self._put_in_force(self.desk.loaded)
 
-    async def _watch_book(self) -> None:
-        while True:
-            await asyncio.sleep(KEYS_S)
-            with suppress(StoreError):
-                await self._read_book()
-
     def _budgets(self) -> tuple[Budget, ...]:
-        return (*self.desk.loaded.layout.budgets, *self._booked)
+        return (*self.desk.loaded.layout.budgets, *self._following.booked)
 
     def _start_refresh(self) -> None:
         """The looks at providers that belong to one configuration."""

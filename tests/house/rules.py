@@ -29,7 +29,7 @@ FLOORS: tuple[Floor, ...] = (
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
-        "alerts allowance attempt board edge embed evaluate host keeper loaded meter metrics roster store stores "
+        "alerts allowance attempt board edge embed evaluate following host keeper loaded meter metrics roster store stores "
         "treasury upstream vectors",
         "what touches the world, one room for each part of it",
     ),
