@@ -32,6 +32,9 @@ def test_entries_stay_in_order_and_the_last_word_is_found(url: str) -> None:
         assert list(await store.audit.recent(10)) == [promoted, last, other, first]
         assert list(await store.audit.recent(2)) == [promoted, last]
         assert list(await store.audit.recent(10, "stage")) == [promoted]
+        assert list(await store.audit.recent(10, subject="gcp-a")) == [last, first]
+        assert list(await store.audit.recent(1, "maintenance", "gcp-a")) == [last]
+        assert list(await store.audit.recent(10, "stage", "gcp-a")) == []
         assert sorted(await store.audit.latest("maintenance"), key=lambda each: each.at_s) == [other, last]
 
     async def play() -> None:

@@ -29,8 +29,8 @@ class Audit(Protocol):
     async def note(self, entry: Audited) -> None:
         """Written when this returns."""
 
-    async def recent(self, limit: int, action: str | None = None) -> Sequence[Audited]:
-        """Newest first."""
+    async def recent(self, limit: int, action: str | None = None, subject: str | None = None) -> Sequence[Audited]:
+        """Newest first; where an action or a subject is named, those alone."""
 
     async def latest(self, action: str) -> Sequence[Audited]:
         """The last entry of this action for each subject."""

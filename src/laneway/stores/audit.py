@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from laneway.ports import Audited
 
@@ -20,9 +21,13 @@ class MemoryAudit:
     async def note(self, entry: Audited) -> None:
         self._entries.append(entry)
 
-    async def recent(self, limit: int, action: str | None = None) -> Sequence[Audited]:
-        found = [entry for entry in reversed(self._entries) if action is None or entry.action == action]
-        return found[:limit]
+    async def recent(self, limit: int, action: str | None = None, subject: str | None = None) -> Sequence[Audited]:
+        found = (
+            entry
+            for entry in reversed(self._entries)
+            if action in (None, entry.action) and subject in (None, entry.subject)
+        )
+        return list(islice(found, limit))
 
     async def latest(self, action: str) -> Sequence[Audited]:
         by_subject = {entry.subject: entry for entry in self._entries if entry.action == action}

@@ -16,7 +16,8 @@ from laneway.stores.sqlite.database import Database, Row
 
 _NOTE = "INSERT INTO audit (at_s, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)"
 _RECENT = (
-    "SELECT at_s, actor, action, subject, detail FROM audit WHERE ? IS NULL OR action = ? ORDER BY id DESC LIMIT ?"
+    "SELECT at_s, actor, action, subject, detail FROM audit "
+    "WHERE (?1 IS NULL OR action = ?1) AND (?2 IS NULL OR subject = ?2) ORDER BY id DESC LIMIT ?3"
 )
 _LATEST = (
     "SELECT at_s, actor, action, subject, detail FROM audit "
@@ -35,9 +36,9 @@ class SqliteAudit:
     async def note(self, entry: Audited) -> None:
         await self._database.write(partial(_note, entry))
 
-    async def recent(self, limit: int, action: str | None = None) -> Sequence[Audited]:
+    async def recent(self, limit: int, action: str | None = None, subject: str | None = None) -> Sequence[Audited]:
         return await self._database.read(
-            lambda db: [_entry(row) for row in db.execute(_RECENT, (action, action, limit))]
+            lambda db: [_entry(row) for row in db.execute(_RECENT, (action, subject, limit))]
         )
 
     async def latest(self, action: str) -> Sequence[Audited]:
