@@ -134,6 +134,7 @@ class Gateway:
             reload=self._reload_asked,
             keys_changed=self._keys_changed,
             book_changed=self._look_again,
+            alone=self.loopback and not gate.asks,
             started_s=self.started_s,
         )
         self.desk, self.stack, self.plain = desk, stack, plain

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from laneway.ports import Audit, Book, Journal, Keys, Ledger, Notices, Pins, Reports
+from laneway.ports import Audit, Book, Journal, Keys, Ledger, Notices, Pins, Reports, Sessions
 from laneway.record import PREFIX
 from laneway.stores.schema import StoreError as StoreError
 
@@ -25,6 +25,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     """The ports, which work from `start()` to `close()`; `place` is where their rows rest, for a person to read."""
 
     keys: Keys
+    sessions: Sessions
     ledger: Ledger
     pins: Pins
     journal: Journal
@@ -81,10 +82,12 @@ def _memory(prefix: str) -> Store:
     from laneway.stores.audit import MemoryAudit
     from laneway.stores.book import MemoryBook
     from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryNotices, MemoryPins
+    from laneway.stores.sessions import MemorySessions
 
     journal = MemoryJournal(prefix=prefix)
     return Store(
         keys=MemoryKeys(),
+        sessions=MemorySessions(),
         ledger=MemoryLedger(),
         pins=MemoryPins(),
         journal=journal,
@@ -111,6 +114,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
     from laneway.stores.sqlite.ledger import SqliteLedger
     from laneway.stores.sqlite.notices import SqliteNotices
     from laneway.stores.sqlite.pins import SqlitePins
+    from laneway.stores.sqlite.sessions import SqliteSessions
 
     database = Database(path, clock=clock)
     journal = SqliteJournal(database, keep_days=keep_days, keep_rows=keep_rows, prefix=prefix)
@@ -121,6 +125,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
 
     return Store(
         keys=SqliteKeys(database),
+        sessions=SqliteSessions(database),
         ledger=SqliteLedger(database),
         pins=SqlitePins(database),
         journal=journal,

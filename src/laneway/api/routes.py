@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from laneway.api import admin, alerts, budgets, health, hosts, models, page, usage
+from laneway.api import admin, alerts, budgets, health, hosts, models, page, session, usage
 from laneway.api.desk import refused
 from laneway.dialects import FRONTS
 from laneway.failure import Failure, Kind
@@ -19,6 +19,9 @@ from laneway.failure import Failure, Kind
 ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/", ("GET", "HEAD"), page.root),
     ("/ui", ("GET",), page.page),
+    ("/ui/session", ("POST",), session.begin),
+    ("/ui/session", ("GET",), session.who),
+    ("/ui/session", ("DELETE",), session.end),
     ("/healthz", ("GET",), health.healthz),
     ("/readyz", ("GET",), health.readyz),
     ("/metrics", ("GET",), health.metrics),

@@ -42,6 +42,8 @@ class Gate:
         self._tenants = tenants
         self._fixed = fixed
         self._open = open_to_all
+        self.asks = not open_to_all
+        """Nobody gets in without a key."""
         self._origins = origins
         self._clock = clock
         self._cache: dict[bytes, tuple[float, Key | None]] = {}
@@ -58,7 +60,7 @@ class Gate:
         if key is not None:
             if key.revoked_s is not None:
                 return Failure(kind=Kind.UNAUTHENTICATED, message=f"The key ending in '{key.last4}' was revoked.")
-            return self._tenant(key.tenant), key
+            return self.tenant(key.tenant), key
         if secret is not None and not self._open:
             return _unknown(secret)
         # Without keys, a page in somebody's browser must not be able to spend through a loopback gateway.
@@ -68,7 +70,12 @@ class Gate:
                 message="Requests from web pages of other origins need a key; list the origin in server.cors.",
             )
         # An open gateway takes whatever placeholder a client library insists on sending.
-        return self._tenant("default"), None
+        return self.tenant("default"), None
+
+    async def holder(self, digest: bytes) -> tuple[Tenant, Key] | None:
+        """Whose key has this digest; None for one that is not known, or was revoked."""
+        key = await self._find(digest)
+        return (self.tenant(key.tenant), key) if key is not None and key.revoked_s is None else None
 
     async def _find(self, digest: bytes) -> Key | None:
         fixed = self._fixed.get(digest)
@@ -84,7 +91,8 @@ class Gate:
         self._cache[digest] = (now + CACHE_S, key)
         return key
 
-    def _tenant(self, name: str) -> Tenant:
+    def tenant(self, name: str) -> Tenant:
+        """As configured, or without restrictions."""
         return self._tenants.get(name) or Tenant(name=name)
 
     def _trusted_origin(self, origin: bytes) -> bool:

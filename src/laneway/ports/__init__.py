@@ -7,6 +7,7 @@ Refuses: any implementation; adapters live in `stores/`, `upstream/` and `vector
 from laneway.ports.callers import Keys as Keys
 from laneway.ports.callers import Pin as Pin
 from laneway.ports.callers import Pins as Pins
+from laneway.ports.callers import Sessions as Sessions
 from laneway.ports.examples import Change as Change
 from laneway.ports.examples import Example as Example
 from laneway.ports.examples import Examples as Examples

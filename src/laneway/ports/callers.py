@@ -1,6 +1,6 @@
-"""Callers: their keys, and which target a conversation of theirs stays with.
+"""Callers: their keys, their sessions in a browser, and which target a conversation of theirs stays with.
 
-Owns: the doors to both. Refuses: any implementation, and ever holding a secret: keys are known by their digest.
+Owns: the doors to them. Refuses: any implementation, and ever holding a secret: keys are known by their digest.
 """
 
 from __future__ import annotations
@@ -26,6 +26,18 @@ class Keys(Protocol):
 
     async def revoke(self, key_id: str, now_s: int) -> bool:
         """False when there is no such key."""
+
+
+class Sessions(Protocol):
+    """Browsers that signed in with a key: each stands for the key's digest until its time is over."""
+
+    async def begin(self, digest: bytes, of: bytes, expires_s: float) -> None:
+        """`digest` is that of the browser's own token, `of` that of the key."""
+
+    async def find(self, digest: bytes, now_s: float) -> bytes | None:
+        """The digest of the key, which may have been revoked since."""
+
+    async def end(self, digest: bytes) -> None: ...
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: str = "sqlite:///laneway.db"
     """Where state rests: `sqlite:///relative/path`, `sqlite:////absolute/path` or `memory:`."""
     admin_key: str = ""
-    """Key for `/admin`; empty: `/admin` refuses everybody."""
+    """Key for `/admin`; empty: `/admin` refuses everybody, but for a gateway on loopback that has no keys at all."""
     open: bool = False
     """Serve without keys on an interface that is not loopback."""
     cors: tuple[str, ...] = ()
