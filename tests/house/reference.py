@@ -32,6 +32,7 @@ TABLES = (
     ("[denials.NAME]", settings.DenialTable),
     ("[breaker]", settings.BreakerTable),
     ("[alerts.NAME]", settings.AlertTable),
+    ("[learning]", settings.LearningTable),
 )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from laneway.settings.lanes import LaneTable as LaneTable
 from laneway.settings.lanes import TargetTable as TargetTable
+from laneway.settings.learning import LearningTable as LearningTable
 from laneway.settings.people import AlertKind as AlertKind
 from laneway.settings.people import AlertTable as AlertTable
 from laneway.settings.people import BudgetTable as BudgetTable
@@ -49,3 +50,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a model at a provider is left alone after timeouts."""
     alerts: dict[str, AlertTable] = {}
     """Where people are told what happened."""
+    learning: LearningTable = LearningTable()
+    """The memory of scored examples, and how it is searched."""

@@ -1,0 +1,27 @@
+"""Learning which model a prompt needs, as written by a person.
+
+Owns: `[learning]`. Refuses: who is routed so, which is said where the traffic is.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class LearningTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The memory of scored examples, and how it is searched."""
+
+    embedder: str = "static"
+    """What turns prompts into vectors: `static` (inside the package), `hashed` (needs no table), or `provider/model`
+    for a provider's `/embeddings`."""
+    memory_mb: Annotated[float, Meta(gt=0, le=1_048_576)] = 1024.0
+    """MiB for examples in memory; the tenants that were asked for longest ago make room."""
+    index: Literal["auto", "core", "faiss"] = "auto"
+    """What searches: `core` (the compiled core), `faiss`, or `auto` for the faster one at each size."""
+    snapshots: bool = True
+    """Keep what is in memory in files beside the store, so that a restart is quick."""
+    trust: dict[str, Annotated[float, Meta(ge=0, le=1)]] = {}
+    """How much the labels of a source count beside others: `{ judge = 0.5 }`; unset: 1 for `human`, 0.7 for others."""
