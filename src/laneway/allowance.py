@@ -72,6 +72,11 @@ class Purchase:
         lefts = [self._held.get(each.name, 0) - self._spent(each) for each in self._accounts if each.binds(target)]
         return min(lefts, default=None)
 
+    def funds(self, target: Target) -> bool:
+        """Whether a budget binds the target, and none that does is 0."""
+        caps = [each.budget.cap_nanos for each in self._accounts if each.binds(target)]
+        return min(caps, default=0) > 0
+
     async def admit(self, target: Target) -> Dropped | None:
         """Before a further attempt: makes sure that the hold covers it beside those already paid for."""
         amounts = self._ceilings.get(target.name)

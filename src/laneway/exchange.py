@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from laneway.chat import ChatRequest, EmbedRequest, Op
 from laneway.dialects import FRONTS, Dialect, Front, View, dialect
 from laneway.failure import Failure
-from laneway.ports import Allowance
+from laneway.ports import Allowance, Witness
 from laneway.route import Attempt, Decision, Dropped, Lane, Outcome, Skipped, Target, Tenant
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -91,6 +91,7 @@ class Exchange:
         "trace",
         "version",
         "view",
+        "witness",
     )
 
     def __init__(self, front: Front, headers: dict[bytes, bytes]) -> None:
@@ -101,6 +102,7 @@ class Exchange:
         self.started_s = time.monotonic()
         self.started_at_s = time.time()
         self.version = ""  # observe
+        self.witness: Witness | None = None  # observe, where somebody follows the request
         self.tenant: Tenant = NOBODY  # auth
         self.key_id: str | None = None  # auth
         self.body: bytes | None = None  # edge

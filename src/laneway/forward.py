@@ -238,6 +238,8 @@ class Forward:
             call = await sign(call)
         if self.killed is not None:
             self._ask_the_kills(self.killed(), exchange, running.target)
+        if exchange.witness is not None:
+            call = exchange.witness.calling(call, running.target)
         running.sent = True
         reply = running.reply = await self.upstream.open(call, clocks)
         return reply

@@ -12,8 +12,10 @@ from laneway.edge import App
 from laneway.exchange import Exchange
 from laneway.failure import Kind
 from laneway.forward import Forward
+from laneway.middleware.budget import BudgetMiddleware
 from laneway.middleware.fallback import FallbackMiddleware
 from laneway.policy.breaker import BreakerRules
+from laneway.policy.budgets import Budget
 from laneway.policy.residency import Denial, real_parameters
 from laneway.route import FREE, HostRules, Lane, Skipped, Target, Tenant
 from tests.fakes.replies import Script, Scripted, failure, refused, target, whole
@@ -29,11 +31,19 @@ ONLY_IF = Lane(name="review", targets=(A, B), only_if={B.name: "box-a"})
 class Walk:
     """One board and upstream for several requests."""
 
-    def __init__(self, lane: Lane, *scripts: Script, board: Board | None = None, cap: int | None = 1) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        *scripts: Script,
+        board: Board | None = None,
+        cap: int | None = 1,
+        budgets: tuple[Budget, ...] = (),
+    ) -> None:
         self.lane = lane
         self.board = board or Board()
         self.upstream = Scripted(*scripts)
         self.app: App = FallbackMiddleware(Forward(self.upstream), board=self.board)
+        self.door: App = BudgetMiddleware(self.app, budgets=budgets)
         self.tenant = Tenant(name="t", daily_nanos=cap)
         self.exchange: Exchange | None = None
 
@@ -42,7 +52,7 @@ class Walk:
         exchange = self.exchange = Exchange.of(caller.scope)
         assert exchange is not None
         exchange.lane, exchange.candidates, exchange.tenant = self.lane, self.lane.targets, self.tenant
-        return await caller.call(self.app)
+        return await caller.call(self.door)
 
     def called(self) -> list[str]:
         return [call.origin.removeprefix("http://").removesuffix(".test") for call in self.upstream.calls]
@@ -124,8 +134,35 @@ def test_the_last_resort_waits_until_all_others_have_failed() -> None:
 @pytest.mark.parametrize("cap", [None, 0])
 def test_without_money_set_aside_it_is_never_called(cap: int | None) -> None:
     walk = Walk(LANE, DOWN, cap=cap)
-    assert "no daily budget" in run(walk.go()).body.decode()
+    assert "no budget above 0 binds it" in run(walk.go()).body.decode()
     assert walk.called() == ["box-a", "box-b"]
+
+
+def test_any_budget_that_binds_it_is_money_set_aside() -> None:
+    """Of the lane, of the tier, of the project: not only the tenant's own."""
+    walk = Walk(LANE, DOWN, DOWN, whole("openai"), cap=None, budgets=(Budget(name="b", cap_nanos=1, tier="balanced"),))
+    assert run(walk.go()).status == 200
+    assert walk.called() == ["box-a", "box-b", "paid"]
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        Budget(name="elsewhere", cap_nanos=1, tier="premium"),
+        Budget(name="anothers", cap_nanos=1, tenant="another"),
+        Budget(name="nothing", cap_nanos=0),
+    ],
+    ids=["of-another-tier", "of-another-tenant", "of-0"],
+)
+def test_a_budget_that_does_not_bind_it_or_is_0_is_none(budget: Budget) -> None:
+    walk = Walk(LANE, DOWN, cap=None, budgets=(budget,))
+    assert "no budget above 0 binds it" in run(walk.go()).body.decode()
+    assert walk.called() == ["box-a", "box-b"]
+
+
+def test_a_cap_of_0_means_never_whatever_the_others_are() -> None:
+    walk = Walk(LANE, DOWN, cap=1, budgets=(Budget(name="never", cap_nanos=0, lane="alert"),))
+    assert "no budget above 0 binds it" in run(walk.go()).body.decode()
 
 
 def test_nor_while_one_of_the_others_is_only_busy() -> None:

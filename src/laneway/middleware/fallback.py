@@ -73,6 +73,8 @@ class FallbackMiddleware:
         self, exchange: Exchange, targets: tuple[Target, ...], scope: Scope, receive: Receive, send: Send
     ) -> None:
         guard = Guard(exchange, send)
+        if exchange.witness is not None:
+            exchange.witness.decided()
         course = Course(exchange.lane or PLAIN, targets)
         by_s = self._deadline_s(exchange)
         while course.left:
@@ -131,7 +133,7 @@ class FallbackMiddleware:
             late = Failure(kind=Kind.TIMEOUT, clock="deadline", message=f"{target.name} {reason}.")
             return Skipped(target=target, kind="late", reason=reason, failure=late)
         if lane.only_if or lane.emergency:
-            against = barred(course, exchange.tenant)
+            against = barred(course, exchange.allowance)
             if against is not None:
                 return against
         asked_s = self.board.rests_s(target)

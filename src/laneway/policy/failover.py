@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import msgspec
 
 from laneway.failure import Blame, Failure, Kind
-from laneway.route import Clocks, Lane, Skipped, Target, Tenant
+from laneway.ports import Allowance
+from laneway.route import Clocks, Lane, Skipped, Target
 
 ELSEWHERE = frozenset({Kind.RATE_LIMITED})
 """Whose fault it may be, the host is there: being asked to wait is no outage."""
@@ -90,7 +91,7 @@ def ordered(lane: Lane, targets: Sequence[Target]) -> Sequence[Target]:
     return sorted(targets, key=lambda target: (target.name in lane.emergency, target.name in lane.only_if))
 
 
-def barred(course: Course, tenant: Tenant) -> Skipped | None:
+def barred(course: Course, allowance: Allowance | None) -> Skipped | None:
     """Why the lane's rules do not let the first target that is left be tried now."""
     lane, target = course.lane, course.left[0]
     provider = lane.only_if.get(target.name)
@@ -104,9 +105,9 @@ def barred(course: Course, tenant: Tenant) -> Skipped | None:
         if well:
             reason = f"is the last resort, and {well[0].name} has not failed"
             return Skipped(target=target, kind="last_resort", reason=reason)
-        if not tenant.daily_nanos:
+        if allowance is None or not allowance.funds(target):
             # Nobody set money aside for this: a bill is never a surprise.
-            reason = f"is the last resort, which the tenant '{tenant.name}' has no daily budget for"
+            reason = "is the last resort, and no budget above 0 binds it for this caller"
             return Skipped(target=target, kind="no_budget", reason=reason)
     return None
 

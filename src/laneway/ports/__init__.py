@@ -44,3 +44,4 @@ from laneway.ports.upstream import Call as Call
 from laneway.ports.upstream import Clocks as Clocks
 from laneway.ports.upstream import Reply as Reply
 from laneway.ports.upstream import Upstream as Upstream
+from laneway.ports.witness import Witness as Witness

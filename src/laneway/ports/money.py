@@ -98,6 +98,9 @@ class Allowance(Protocol):
     def left_nanos(self, target: Target) -> int | None:
         """What the request's hold still covers for a target; None: nothing limits it."""
 
+    def funds(self, target: Target) -> bool:
+        """Whether somebody set money aside for such a target: a budget binds it, and none that does is 0."""
+
     async def admit(self, target: Target) -> Dropped | None:
         """Before a further attempt: why it does not fit beside what the attempts before it have cost, or None."""
 

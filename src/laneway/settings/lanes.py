@@ -32,6 +32,8 @@ class LaneTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What may serve it, in order: names of `[models]`, or `provider/id`."""
     chain: tuple[str, ...] = ()
     """Lanes whose targets are tried after its own. A dearer tier is entered only if it is named here."""
+    pool: str = ""
+    """A pool, whose rule ranks those of the targets that are its candidates, and all of them where there are none."""
     forces: bool = True
     """Its targets serve whatever model the caller names; false: the lane only classes traffic."""
     claims: tuple[str, ...] = ()
@@ -46,8 +48,8 @@ class LaneTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Words for people about its own targets, in `X-Laneway-Badge`; unset: `Local` or `Cloud`. Behind another lane's
     targets they become `Fallback: ...`."""
     emergency: tuple[str | TargetTable, ...] = ()
-    """Targets that cost money, tried only when all others of the lane have failed or have an open breaker, and only for
-    tenants with a daily budget above 0."""
+    """Targets that cost money, tried only when all others of the lane have failed or have an open breaker, and only
+    where a budget binds them for the caller, and none that does is 0."""
     warm: tuple[str, ...] = ()
     """Ollama providers on which the lane's own models stay loaded, whoever else wants the memory."""
     when_crowded: Literal["next", "wait", "refuse"] = "next"
