@@ -16,6 +16,7 @@ from laneway.policy.usage import dearest_nanos
 from laneway.route import Outcome
 
 PREFIX = "awooop"
+_NOTHING = Usage()
 
 
 class _Own(NamedTuple):
@@ -37,44 +38,52 @@ def _named(prefix: str) -> _Own:
 
 def attributes(outcome: Outcome, prefix: str = PREFIX) -> Mapping[str, object]:
     """Every attribute is present on every record; what is not known is None."""
+    return row_of(outcome, prefix, dearest_nanos(outcome))
+
+
+def row_of(outcome: Outcome, prefix: str, dearest: int | None) -> Mapping[str, object]:
+    """The attributes, for whoever knows already what the dearest candidate would have cost.
+
+    Words of an enumeration stand for themselves: they are texts, and asking each for its value costs as much as all
+    the rest of the row.
+    """
     attempts = outcome.attempts
     last = attempts[-1] if attempts else None
-    served = outcome.served
-    usage = attempts[0].usage if attempts else Usage()
-    dearest = dearest_nanos(outcome)
-    for attempt in attempts[1:]:
-        usage = added(usage, attempt.usage)
+    served = last if last is not None and last.failure is None else None
+    usage = last.usage if last is not None else _NOTHING
+    for attempt in attempts[:-1]:
+        usage = added(attempt.usage, usage)
     own = _named(prefix)
     return {
         "request_id": outcome.request_id,
         "at_s": outcome.at_s,
         "elapsed_ms": round(outcome.elapsed_s * 1000, 3),
         "front": outcome.front,
-        "op": outcome.op.value,
+        "op": outcome.op,
         "tenant": outcome.tenant,
         "key_id": outcome.key_id,
         "trace": outcome.trace,
         "intent": outcome.intent,
         "stream": outcome.stream,
         "status": outcome.status,
-        "failure": outcome.failure.kind.value if outcome.failure is not None else None,
+        "failure": outcome.failure.kind if outcome.failure is not None else None,
         "caller_gone": outcome.caller_gone,
         "decided_by": outcome.decision.by if outcome.decision is not None else None,
         "attempts": len(attempts),
-        "finish": served.finish.value if served is not None and served.finish is not None else None,
+        "finish": served.finish if served is not None else None,
         "out_of_budget": served.out_of_budget if served is not None else False,
         "first_content_ms": _ms(served.first_content_s) if served is not None else None,
         "config": outcome.version,
         own.project_id: outcome.project,
         own.lane: outcome.lane,
-        own.provider_tier: last.target.provider.tier.value if last is not None else None,
+        own.provider_tier: last.target.provider.tier if last is not None else None,
         own.endpoint: last.target.provider.name if last is not None else None,
         "gen_ai.request.model": outcome.model,
         "gen_ai.response.model": served.target.upstream if served is not None else None,
         "gen_ai.usage.input_tokens": usage.input,
         "gen_ai.usage.output_tokens": usage.output,
         "gen_ai.usage.cache_read.input_tokens": usage.cache_read,
-        own.fallback_reason: fallback_reason(outcome),
+        own.fallback_reason: fallback_reason(outcome) if outcome.skipped or len(attempts) > 1 or not served else None,
         own.cost_usd: nanos_to_usd(outcome.cost_nanos),
         own.dearest_usd: nanos_to_usd(dearest) if dearest is not None else None,
     }

@@ -10,7 +10,7 @@ import pytest
 from laneway.chat import Usage
 from laneway.failure import Failure, Kind
 from laneway.policy.report import shown
-from laneway.policy.usage import Sums, lines_of
+from laneway.policy.usage import Sums
 from laneway.ports import Figures, Question, Tally
 from laneway.route import Attempt, Decision, Dropped, Outcome, Price, Target
 from laneway.store import Store, open_store
@@ -177,5 +177,5 @@ def test_memory_keeps_the_newest_lines() -> None:
     """A process that runs for years does not grow for years."""
     sums = Sums(most=2)
     for day in range(3):
-        sums.add(lines_of(outcome(at_s=NOW + day * DAY_S)))
+        sums.count(outcome(at_s=NOW + day * DAY_S), None)
     assert [line.labels for line in sums.answer(Question(("day",), *ALWAYS))] == [("2023-11-15",), ("2023-11-16",)]

@@ -40,6 +40,8 @@ def usd_to_nanos(usd: str | int | float) -> int:
 
 def nanos_to_usd(nanos: int) -> str:
     """An exact decimal string, without an exponent."""
+    if 0 < nanos < NANOS_PER_USD:
+        return f"0.{nanos:09d}".rstrip("0")
     whole, rest = divmod(abs(nanos), NANOS_PER_USD)
     sign = "-" if nanos < 0 else ""
     return f"{sign}{whole}.{rest:09d}".rstrip("0") if rest else f"{sign}{whole}"

@@ -36,19 +36,24 @@ def dearest_nanos(outcome: Outcome) -> int | None:
 
     None where nobody answered, or nobody decided between targets that have prices.
     """
-    served = outcome.served
-    if served is None or outcome.decision is None:
+    served, decision = outcome.served, outcome.decision
+    if served is None or decision is None:
         return None
-    decision = outcome.decision
-    candidates = (*decision.ranked, *(dropped.target for dropped in decision.dropped))
-    costs = [cost_nanos(served.usage, target.price) for target in candidates if target.price is not None]
-    return max(costs, default=None)
+    own = served.target.price
+    dearest: int | None = None
+    for target in (*decision.ranked, *(dropped.target for dropped in decision.dropped)):
+        price = target.price
+        if price is not None:
+            cost = served.cost_nanos if price is own else cost_nanos(served.usage, price)
+            dearest = cost if dearest is None else max(dearest, cost)
+    return dearest
 
 
-def lines_of(outcome: Outcome) -> list[Tally]:
+def lines_of(outcome: Outcome, dearest: int | None) -> list[Tally]:
     """An outcome under all labels: one line with the request, and one for each other target that it cost something at.
 
-    The request counts where it ended, so that requests, tokens and costs add up over any grouping.
+    The request counts where it ended, so that requests, tokens and costs add up over any grouping. `dearest` is what
+    the dearest candidate would have cost.
     """
     attempts = outcome.attempts
     common = (
@@ -58,7 +63,6 @@ def lines_of(outcome: Outcome) -> list[Tally]:
         _said(outcome.project),
         _said(outcome.lane),
     )
-    dearest = dearest_nanos(outcome)
     lines: list[Tally] = []
     cost = outcome.cost_nanos
     for attempt in attempts[:-1]:
@@ -113,17 +117,58 @@ class Sums:
 
     def __init__(self, *, most: int = MOST_LINES) -> None:
         self._most = most
-        self._lines: dict[tuple[str, ...], Figures] = {}
+        self._lines: dict[tuple[str, ...], list[int]] = {}
+        # Where the usual request adds up, by what it says of itself: its labels are made once.
+        self._known: dict[tuple[object, ...], list[int]] = {}
+
+    def count(self, outcome: Outcome, dearest: int | None) -> None:
+        """Adds a request; `dearest` is what its dearest candidate would have cost."""
+        attempts = outcome.attempts
+        if len(attempts) != 1:
+            self.add(lines_of(outcome, dearest))
+            return
+        (attempt,) = attempts
+        target, usage, cost = attempt.target, attempt.usage, outcome.cost_nanos
+        said = (
+            int(outcome.at_s // DAY_S),
+            outcome.tenant,
+            outcome.key_id,
+            outcome.project,
+            outcome.lane,
+            target.provider.name,
+            target.model,
+        )
+        line = self._known.get(said)
+        if line is None:
+            lines = lines_of(outcome, dearest)
+            self.add(lines)
+            if len(self._known) >= self._most:
+                self._known.clear()
+            self._known[said] = self._lines[lines[-1].labels]
+            return
+        # In the order of Figures.
+        line[0] += 1
+        line[1] += outcome.failure is not None or outcome.status >= 400
+        line[2] += usage.input or 0
+        line[3] += usage.cache_read or 0
+        line[4] += usage.output or 0
+        line[5] += cost
+        line[6] += cost if dearest is None else dearest
 
     def add(self, lines: Iterable[Tally]) -> None:
         for labels, figures in lines:
             known = self._lines.get(labels)
-            if known is None and len(self._lines) >= self._most:
+            if known is not None:
+                for place, figure in enumerate(figures):
+                    known[place] += figure
+                continue
+            if len(self._lines) >= self._most:
                 del self._lines[next(iter(self._lines))]
-            self._lines[labels] = figures if known is None else known.plus(figures)
+                self._known.clear()
+            self._lines[labels] = list(figures)
 
     def lines(self) -> list[Tally]:
-        return [Tally(labels, figures) for labels, figures in self._lines.items()]
+        return [Tally(labels, Figures(*figures)) for labels, figures in self._lines.items()]
 
     def answer(self, question: Question) -> list[Tally]:
         """The rows of a report, in the order of their labels."""
@@ -132,5 +177,5 @@ class Sums:
         for labels, figures in self._lines.items():
             if question.takes(labels):
                 group = tuple(labels[place] for place in places)
-                made[group] = made[group].plus(figures) if group in made else figures
+                made[group] = made.get(group, Figures()).plus(Figures(*figures))
         return [Tally(labels, made[labels]) for labels in sorted(made)]

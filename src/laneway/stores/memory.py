@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from laneway.policy.usage import Sums, lines_of
+from laneway.policy.usage import Sums, dearest_nanos
 from laneway.ports import Hold, Kill, Left, Notice, Pin, Question, Share, Short, Tally
 from laneway.record import PREFIX, attributes
 from laneway.route import Key, Outcome
@@ -166,7 +166,7 @@ class MemoryJournal:
 
     def record(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
-        self._sums.add(lines_of(outcome))
+        self._sums.count(outcome, dearest_nanos(outcome))
 
     async def usage(self, question: Question) -> Sequence[Tally]:
         return self._sums.answer(question)

@@ -16,9 +16,9 @@ from functools import partial
 
 import msgspec
 
-from laneway.policy.usage import Sums, lines_of
+from laneway.policy.usage import Sums, dearest_nanos
 from laneway.ports import Question, Tally
-from laneway.record import PREFIX, attributes
+from laneway.record import PREFIX, row_of
 from laneway.route import Outcome
 from laneway.stores.schema import StoreError, filter_texts
 from laneway.stores.sqlite.database import Database
@@ -32,6 +32,8 @@ BATCH = 256
 AT_ONCE = 32
 """Outcomes in one statement. While it runs the interpreter is free, so the loop never waits for more than these."""
 STEP_ROWS = 500
+
+_encode = msgspec.json.Encoder().encode
 
 _INSERT = "INSERT INTO outcomes (at_s, tenant, lane, status, model, record) VALUES "
 _ROW = "(?, ?, ?, ?, ?, ?)"
@@ -154,15 +156,14 @@ class SqliteJournal:
             rows = 0
             for outcome in batch[start : start + AT_ONCE]:
                 try:
-                    record = attributes(outcome, self._prefix)
-                    text = msgspec.json.encode(record).decode()
+                    dearest = dearest_nanos(outcome)
+                    record = row_of(outcome, self._prefix, dearest)
+                    text = _encode(record).decode()
                 except (TypeError, ValueError):  # it must not take its neighbours along
                     lost += 1
                     continue
-                sums.add(lines_of(outcome))
-                values.append(outcome.at_s)
-                values += [record[name] for name in self._columns]
-                values.append(text)
+                sums.count(outcome, dearest)
+                values += (outcome.at_s, outcome.tenant, outcome.lane, outcome.status, outcome.model, text)
                 rows += 1
             if rows:
                 db.execute(_INSERT + ", ".join([_ROW] * rows), values)
