@@ -2,8 +2,8 @@
 
 Owns: the bounded queue between whoever notices something and the store, looking for what only sums can tell, one try
 at a time for each channel, and the daily summary.
-Refuses: the request path (nobody ever waits for it), words and waits (policy/alerts has them), and an address of the
-own network that was not allowed.
+Refuses: the request path (nobody ever waits for it), words and waits (policy has them), and the try itself (the
+courier's).
 
 Each notice is claimed in the store before it is sent and marked after it, so of many processes one sends it, and a
 restart repeats nothing. Only a process killed between the two is followed by a repetition, under the same id.
@@ -12,18 +12,16 @@ restart repeats nothing. Only a process killed between the two is followed by a 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from time import gmtime, strftime
-from urllib.parse import urlsplit
 
 from laneway.board import Board
-from laneway.failure import FailureError, Kind, fail
+from laneway.courier import Courier
+from laneway.failure import FailureError
 from laneway.policy.alerts import (
     Channel,
     call_of,
@@ -33,26 +31,20 @@ from laneway.policy.alerts import (
     spending,
     summary,
     summary_due,
-    wait_s,
 )
 from laneway.policy.budgets import Budget, crossed, known_accounts
+from laneway.policy.delivery import wait_s
 from laneway.policy.report import total
 from laneway.policy.usage import day_of
-from laneway.ports import Alert, Clocks, Journal, Ledger, Notice, Notices, Question, Reports, Upstream
+from laneway.ports import Alert, Journal, Ledger, Notice, Notices, Question, Reports, Upstream
 from laneway.route import Outcome
-from laneway.wire.retry import read_retry_after
 
 MOST_QUEUED = 1000
 ROUND_S = 2.0
 """Between two looks at the sums and at what is due."""
-CLOCKS = Clocks(connect_s=5.0, headers_s=10.0, first_content_s=10.0, between_chunks_s=5.0)
-TRY_S = 20.0
-"""The longest a try may take."""
 LENT_S = 60.0
 """How long a notice belongs to the process that tries to send it."""
 CLOSE_S = 5.0
-MOST_READ = 65_536
-OWN = "its address is one of the own network; set private = true to allow it"
 DAY_S = 86_400.0
 log = logging.getLogger("laneway")
 
@@ -78,7 +70,7 @@ class Alerts:
         """Alerts that found the queue full."""
         self._looks = tuple(looks)
         self._notices = notices
-        self._upstream = upstream
+        self._courier = Courier(upstream)
         self._reports = reports
         self._channels: dict[str, Channel] = {}
         self._clock = clock
@@ -198,50 +190,18 @@ class Alerts:
             await self._try(channel, notice)
 
     async def _try(self, channel: Channel, notice: Notice) -> None:
-        try:
-            async with asyncio.timeout(TRY_S):
-                status, asked_s = await self._send(channel, notice)
-            reason = "" if 200 <= status < 300 else f"status {status}"
-        except TimeoutError:
-            reason, asked_s = "no answer in time", None
-        except FailureError as error:
-            # Only the kind: whoever called may have named the address, and a path may hold a token.
-            reason, asked_s = OWN if error.failure.kind is Kind.FORBIDDEN else error.failure.kind.value, None
+        tried = await self._courier.deliver(call_of(channel, notice, self._clock()), private=channel.private)
         now_s = self._clock()
-        if not reason:
+        if not tried.reason:
             await self._notices.ended(notice.id, now_s)
             return
-        after_s = wait_s(notice.tries, asked_s)
+        after_s = wait_s(notice.tries, tried.asked_s)
         if after_s is None:
-            log.error("alert %s for channel %s was given up: %s", notice.kind, channel.name, reason)
-            await self._notices.ended(notice.id, now_s, reason=reason)
+            log.error("alert %s for channel %s was given up: %s", notice.kind, channel.name, tried.reason)
+            await self._notices.ended(notice.id, now_s, reason=tried.reason)
             return
-        log.warning("alert %s for channel %s was not taken (%s); again later", notice.kind, channel.name, reason)
-        await self._notices.failed(notice.id, reason, now_s + after_s)
-
-    async def _send(self, channel: Channel, notice: Notice) -> tuple[int, float | None]:
-        if not channel.private and await _is_own(channel.origin):
-            raise fail(Kind.FORBIDDEN, OWN)
-        reply = await self._upstream.open(call_of(channel, notice, self._clock()), CLOCKS)
-        try:
-            # Read to its end, so that the connection can serve again.
-            size = 0
-            while size <= MOST_READ and (piece := await reply.read(CLOCKS.between_chunks_s)):
-                size += len(piece)
-            return reply.status, read_retry_after(reply.headers)
-        finally:
-            await reply.close()
-
-
-async def _is_own(origin: str) -> bool:
-    """Whether any address of a host is none of the public internet; one that cannot be resolved is for the engine."""
-    parts = urlsplit(origin)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    return any(not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)
+        log.warning("alert %s for channel %s was not taken (%s); again later", notice.kind, channel.name, tried.reason)
+        await self._notices.failed(notice.id, tried.reason, now_s + after_s)
 
 
 def look_at_breakers(board: Board) -> Look:

@@ -6,18 +6,17 @@ Refuses: sending, and repeating any address or token in a problem: an address ma
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
+from laneway.addresses import address_fault, address_of
 from laneway.config import joined
-from laneway.places import OWN_HOSTS
 from laneway.policy.alerts import NAMES, SENTENCES, Channel
 from laneway.policy.budgets import zone_of
 from laneway.settings import AlertTable, Settings
 
 TELEGRAM = "https://api.telegram.org"
+ALLOW = "set private = true to allow it"
 _HOUR = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _TOKEN = re.compile(r"[A-Za-z0-9_:-]+")
 Wrong = Callable[[str, str], None]
@@ -36,17 +35,17 @@ def made_channels(settings: Settings, wrong: Wrong) -> tuple[Channel, ...]:
 
 
 def _channel(name: str, table: AlertTable) -> Channel:
-    url = table.url or TELEGRAM
-    parts = urlsplit(url)
-    path = parts.path
+    address = address_of(table.url or TELEGRAM)
+    path = address.path
     if table.service == "telegram":
-        path = f"{path.rstrip('/')}/bot{table.token}/sendMessage"
+        before, mark, query = path.partition("?")
+        path = f"{before.rstrip('/')}/bot{table.token}/sendMessage{mark}{query}"
     hour = _HOUR.fullmatch(table.summary_at)
     return Channel(
         name=name,
         service=table.service,
-        origin=f"{parts.scheme}://{parts.netloc}",
-        path=(path or "/") + (f"?{parts.query}" if parts.query else ""),
+        origin=address.origin,
+        path=path,
         kinds=frozenset(table.kinds if table.kinds is not None else SENTENCES),
         secret=table.secret,
         chat=table.chat,
@@ -60,7 +59,9 @@ def _channel(name: str, table: AlertTable) -> Channel:
 def _faults(table: AlertTable) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     if table.url or table.service != "telegram":
-        found += [("url", message) for message in filter(None, [_address_fault(table.url, table.private)])]
+        found += [
+            ("url", message) for message in filter(None, [address_fault(table.url, private=table.private, allow=ALLOW)])
+        ]
     if table.service == "telegram":
         if not _TOKEN.fullmatch(table.token):
             found.append(("token", "a Telegram bot needs its token, of letters, digits, : - and _"))
@@ -76,25 +77,3 @@ def _faults(table: AlertTable) -> list[tuple[str, str]]:
     except ValueError:
         found.append(("zone", "is no time zone that this machine knows; they look like Europe/Vienna"))
     return found
-
-
-def _address_fault(url: str, private: bool) -> str:
-    if not url:
-        return "is missing"
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return "expected an http:// or https:// address with a host"
-    if not good or parts.fragment or parts.username is not None or not re.fullmatch(r"[!-~]+", url):
-        return "expected an http:// or https:// address with a host, without a user, a # or a space"
-    own = not private and is_own(parts.hostname or "")
-    return "is in the own network; set private = true to allow it" if own else ""
-
-
-def is_own(host: str) -> bool:
-    """Whether a host is, by its name or number alone, none of the public internet."""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return host.endswith(OWN_HOSTS) or "." not in host

@@ -14,11 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from laneway.alerts import OWN, Alerts, Overheard, look_at_breakers
+from laneway.alerts import Alerts, Overheard, look_at_breakers
 from laneway.board import Board
+from laneway.courier import OWN
 from laneway.failure import Failure, Kind
-from laneway.policy.alerts import WAITS_S, Channel, call_of, notices_of, said, spending, summary_due
+from laneway.policy.alerts import Channel, call_of, notices_of, said, spending, summary_due
 from laneway.policy.breaker import Breaker, BreakerRules, timed_out
+from laneway.policy.delivery import WAITS_S
 from laneway.ports import Alert, Notice
 from laneway.route import FREE, Attempt, Target
 from laneway.store import Store, open_store

@@ -1,14 +1,13 @@
 """Alerts as values: what happened, for whom it matters, in which words, and how it is said to each service.
 
-Owns: the kinds of alerts and their sentences, what a channel wants to hear, each service's request, the signature of
-a webhook, how long to wait after a failure, and when a day's summary is due.
+Owns: the kinds of alerts and their sentences, what a channel wants to hear, each service's request, and when a day's
+summary is due.
 Refuses: sending, remembering what was sent, clocks (`now_s` is an argument), and showing a token or a secret.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -17,6 +16,7 @@ import msgspec
 
 from laneway.failure import Kind
 from laneway.policy.budgets import zone_of
+from laneway.policy.delivery import proof
 from laneway.policy.price import nanos_to_usd
 from laneway.policy.report import shown
 from laneway.ports import Alert, Call, Figures, Notice
@@ -40,9 +40,6 @@ NAMES = ("words", "kind", "subject", "period", "channel")
 MOST_FACT_CHARS = 300
 MOST_TEXT_CHARS = 3500
 """Telegram takes 4096, Slack shows 4000."""
-WAITS_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0)
-"""Between a failure and the next try; after the last one it is given up."""
-LONGEST_WAIT_S = 86_400.0
 
 _BRACES = re.compile(r"\{(\w+)\}")
 
@@ -130,23 +127,8 @@ def call_of(channel: Channel, notice: Notice, now_s: float) -> Call:
         }
     written = msgspec.json.encode(body)
     if channel.service == "webhook":
-        stamp = str(int(now_s))
-        headers += [(b"x-laneway-delivery", notice.id.encode()), (b"x-laneway-timestamp", stamp.encode())]
-        if channel.secret:
-            headers.append((b"x-laneway-signature", signature(channel.secret, stamp, written).encode()))
+        headers += proof(notice.id, channel.secret, now_s, written)
     return Call("POST", channel.origin, channel.path, tuple(headers), written)
-
-
-def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """`sha256=` and the HMAC-SHA256, in hex, of the timestamp, a full stop and the body as it was sent."""
-    return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-
-
-def wait_s(tries: int, asked_s: float | None = None) -> float | None:
-    """How long to wait after so many tries, no less than the service asked for; None: it is given up."""
-    if tries > len(WAITS_S):
-        return None
-    return min(max(WAITS_S[tries - 1], asked_s or 0.0), LONGEST_WAIT_S)
 
 
 def paid_fallback(outcome: Outcome, day: str) -> Alert | None:
