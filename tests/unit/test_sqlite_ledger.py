@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -220,40 +221,69 @@ def test_a_living_process_helps_itself_to_what_a_killed_one_had(path: Path) -> N
 
 
 def test_a_torn_line_costs_only_itself(path: Path) -> None:
-    """A kill or a full disk cuts a line anywhere; every whole one is read."""
+    """A kill cuts a line anywhere; every whole one is read, and nothing that stood there before."""
     own = Hints(path)
     first, second = Settled("a", NOW, {"day": 1}), Settled("b", NOW, {"day/x y:1": 2})
     own.append(first)
     (file,) = path.parent.glob("*-hint-*")
-    whole = file.read_bytes()
+    before = file.read_bytes()
     own.append(second)
     both = file.read_bytes()
     own.close(keep=False)
     assert not file.exists()
     assert list(hints.read(both)) == [first, second]
-    for cut in range(len(whole), len(both) - 1):
+    end = len(both.rstrip(b"\0")) - 1
+    for cut in range(len(before.rstrip(b"\0")), end):
+        assert list(hints.read(both[:cut] + before[cut:])) == [first]
         assert list(hints.read(both[:cut])) == [first]
-        assert list(hints.read(both[len(whole) : cut] + whole)) == [first]
     assert list(hints.read(both.replace(b'"day"', b'"dax"'))) == [second]
 
 
-def test_a_long_hint_file_is_written_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It holds what is not in the tables, and stays its owner's."""
-    monkeypatch.setattr(hints, "MOST_BYTES", 200)
+def test_what_the_tables_have_is_no_hint_any_more(path: Path) -> None:
+    """Lines begin at the top again, over those from before; wherever a kill cuts one, no old one comes back."""
     own = Hints(path)
-    settled = [Settled(f"r{number}", NOW, {"day": number}) for number in range(10)]
+    for number in range(10):
+        own.append(Settled(f"old{number}", NOW, {"day": number}))
+    (file,) = path.parent.glob("*-hint-*")
+    own.forget([])
+    assert list(hints.read(file.read_bytes())) == []
+    before = file.read_bytes()
+    settled = Settled("new" * 30, NOW, {"day": 7})
+    own.append(settled)
+    after = file.read_bytes()
+    assert list(hints.read(after)) == [settled]
+    for cut in range(len(after.rstrip(b"\0"))):
+        assert list(hints.read(after[:cut] + before[cut:])) in ([], [settled])
+    own.close(keep=False)
+
+
+def test_a_long_hint_file_is_written_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It grows as it has to, and then holds what is not in the tables, and stays its owner's."""
+    monkeypatch.setattr(hints, "FIRST_BYTES", 300)
+    monkeypatch.setattr(hints, "MOST_BYTES", 500)
+    own = Hints(path)
+    settled = [Settled(f"r{number}", NOW, {"day": number}) for number in range(40)]
     for each in settled:
         own.append(each)
-    own.forget(settled[8:])
     (file,) = path.parent.glob("*-hint-*")
-    assert list(hints.read(file.read_bytes())) == settled[8:]
+    assert list(hints.read(file.read_bytes())) == settled
+    own.forget(settled[38:])
+    (file,) = path.parent.glob("*-hint-*")
+    assert list(hints.read(file.read_bytes())) == settled[38:]
+    assert file.stat().st_size == 300
     assert list(hints.find_dead(path)) == []
     own.append(settled[0])
     own.forget([])
-    assert file.read_bytes() == b""
+    assert list(hints.read(file.read_bytes())) == []
     own.append(settled[1])
     own.close(keep=True)
     assert [left.settled for left in hints.find_dead(path)] == [(settled[1],)]
+
+
+def test_a_hint_file_of_before_there_were_generations_is_read(path: Path) -> None:
+    """It begins with a line, under a checksum without a seed."""
+    text = b'["a",1.0,{"day":3}]'
+    assert list(hints.read(b"\n%08x %b\n" % (zlib.crc32(text), text))) == [Settled("a", 1.0, {"day": 3})]
 
 
 def test_settlements_wait_for_a_locked_store_and_are_not_lost(path: Path) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from laneway.ports import Hold, Share
 
 MOST_SETTLED = 100_000
-"""Requests whose settlement is remembered. Nobody repeats one after so many others."""
+"""Requests whose settlement is remembered, at least. Nobody repeats one after so many others."""
+_NEVER = float("inf")
 
 
 class Holds:
@@ -22,8 +23,11 @@ class Holds:
         self.hold_s = hold_s
         self.nanos: dict[str, int] = {}
         """Held by account."""
+        self.next_s = _NEVER
+        """No hold ends by itself before."""
         self._by_request: OrderedDict[str, Hold] = OrderedDict()
-        self._settled: OrderedDict[str, None] = OrderedDict()
+        self._settled: set[str] = set()
+        self._settled_before: set[str] = set()
 
     def get(self, request_id: str) -> Hold | None:
         return self._by_request.get(request_id)
@@ -31,6 +35,7 @@ class Holds:
     def add(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold:
         made = Hold(request_id, tuple(shares), now_s + self.hold_s)
         self._by_request[request_id] = made
+        self.next_s = min(self.next_s, made.expires_s)
         nanos = self.nanos
         for share in made.shares:
             if share.nanos:
@@ -52,17 +57,19 @@ class Holds:
 
     def expired(self, now_s: float) -> Hold | None:
         """Ends the next hold whose time is over, and answers it."""
-        for request_id, first in self._by_request.items():
-            return self.end(request_id) if first.expires_s <= now_s else None
-        return None
+        if now_s < self.next_s:
+            return None
+        request_id, first = next(iter(self._by_request.items()), ("", None))
+        self.next_s = first.expires_s if first is not None else _NEVER
+        return self.end(request_id) if self.next_s <= now_s else None
 
     def settled(self, request_id: str) -> bool:
         """Notes that a request is settled; True when it already was."""
-        if request_id in self._settled:
+        if request_id in self._settled or request_id in self._settled_before:
             return True
-        self._settled[request_id] = None
-        if len(self._settled) > MOST_SETTLED:
-            self._settled.popitem(last=False)
+        self._settled.add(request_id)
+        if len(self._settled) >= MOST_SETTLED:
+            self._settled, self._settled_before = set(), self._settled
         return False
 
 

@@ -79,7 +79,8 @@ class SqliteLedger:
         return await self._left(account, cap_nanos, now_s)
 
     async def hold(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
-        self._expire(now_s)
+        if self._holds.next_s <= now_s:
+            self._expire(now_s)
         held = self._holds.get(request_id)
         if held is not None:
             return held
@@ -117,8 +118,7 @@ class SqliteLedger:
             self._purse.put_back(hold.shares)
         if self._holds.settled(request_id):
             return
-        for account, nanos in spent.items():
-            self._purse.use(account, nanos)
+        self._purse.use(spent)
         settled = Settled(request_id, now_s, spent)
         self._pending.append(settled)
         self._hint(settled)

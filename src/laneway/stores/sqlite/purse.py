@@ -7,7 +7,7 @@ Refuses: to ask the tables (the ledger does), and single requests (holds are kep
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from laneway.ports import Share
 from laneway.stores.sqlite.hints import Settled
@@ -67,13 +67,14 @@ class Purse:
                 if leased is not None:
                     leased.idle += share.nanos
 
-    def use(self, account: str, nanos: int) -> None:
-        """Something was spent: it is covered as far as anything is idle."""
-        leased = self.accounts.get(account)
-        if leased is not None and leased.idle > 0 and nanos > 0:
-            used = min(nanos, leased.idle)
-            leased.idle -= used
-            leased.used += used
+    def use(self, spent: Mapping[str, int]) -> None:
+        """Something was spent in each account: it is covered as far as anything is idle."""
+        for account, nanos in spent.items():
+            leased = self.accounts.get(account)
+            if leased is not None and leased.idle > 0 and nanos > 0:
+                used = min(nanos, leased.idle)
+                leased.idle -= used
+                leased.used += used
 
     # --- reporting -----------------------------------------------------------------------------------------
 
