@@ -35,6 +35,7 @@ class Kind(StrEnum):
     WRONG_METHOD = "wrong_method"
     BODY_TIMEOUT = "body_timeout"
     RUN_ONLY = "run_only"
+    CONFLICT = "conflict"
     TOO_LARGE = "too_large"
     CONTEXT_TOO_LONG = "context_too_long"
     REFUSED = "refused"
@@ -80,6 +81,8 @@ RULES: dict[Kind, Rule] = {
     Kind.WRONG_METHOD: Rule(405, _C),
     Kind.BODY_TIMEOUT: Rule(408, _C),
     Kind.RUN_ONLY: Rule(409, _C),
+    # What is asked for exists, and is not so that this could be done with it.
+    Kind.CONFLICT: Rule(409, _C),
     Kind.TOO_LARGE: Rule(413, _C),
     Kind.CONTEXT_TOO_LONG: Rule(400, _C, try_next=True),
     # A provider's policy refusal and a caller's own mistake are answers: they are never routed around.

@@ -25,13 +25,13 @@ FLOORS: tuple[Floor, ...] = (
         "wire formats and the values of routing: pure, and made of the words below",
     ),
     Floor(
-        "addresses capacity caps catalog chains channels config environment exchange layout places policy ports "
-        "record settings",
+        "addresses capacity caps catalog chains channels config environment exchange jury layout places policy pools "
+        "ports record settings",
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
-        "alerts allowance attempt board courier edge embed evaluate following host keeper loaded meter metrics roster "
-        "store stores treasury upstream vectors",
+        "adviser alerts allowance attempt board courier dials edge embed errand evaluate following host judge "
+        "keeper lessons loaded meter metrics roster store stores teaching treasury upstream vectors",
         "what touches the world, one room for each part of it",
     ),
     Floor(
