@@ -254,6 +254,7 @@ class Overheard:
         self._journal = journal
         self._alerts = alerts
         self.recent = journal.recent
+        self.search = journal.search
 
     def record(self, outcome: Outcome) -> None:
         self._journal.record(outcome)

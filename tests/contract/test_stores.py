@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from laneway.ports import Hold, Kill, Left, Pin, Share, Short
+from laneway.ports import Hold, Kill, Left, Pin, Search, Share, Short
 from laneway.record import attributes
 from laneway.route import Key
 from laneway.store import Store, StoreError, open_store
@@ -352,6 +353,30 @@ async def test_records_are_filtered_by_exact_attributes(store: Store) -> None:
     assert await found(tenant='"acme"') == []
     assert [record["request_id"] for record in await store.journal.recent(1, {"tenant": "acme"})] == ["c"]
     assert await store.journal.recent(1, {'ten"ant': "acme"}) == []
+
+
+@opened
+async def test_records_are_searched_page_by_page(store: Store) -> None:
+    """Newest first by falling numbers, or on from a number by rising ones; what comes meanwhile repeats no row."""
+    for number in range(7):
+        store.journal.record(outcome(request_id=f"req_{number}", at_s=NOW + number, tenant="ab"[number % 2]))
+
+    async def found(wanted: Search) -> list[tuple[int, str]]:
+        page = await store.journal.search(wanted)
+        return [(number, msgspec.json.decode(text)["request_id"]) for number, text in page]
+
+    first = await found(Search(3))
+    assert [name for _, name in first] == ["req_6", "req_5", "req_4"]
+    store.journal.record(outcome(request_id="req_7", at_s=NOW + 7, tenant="b"))
+    second = await found(Search(3, below=first[-1][0]))
+    assert [name for _, name in second] == ["req_3", "req_2", "req_1"]
+    assert [name for _, name in await found(Search(9, below=second[-1][0]))] == ["req_0"]
+    assert [name for _, name in await found(Search(2, above=first[0][0] - 2))] == ["req_5", "req_6"]
+    assert await found(Search(2, above=first[0][0] + 1)) == []
+    within = Search(9, {"tenant": "a"}, first_s=NOW + 1, until_s=NOW + 6)
+    assert [name for _, name in await found(within)] == ["req_4", "req_2"]
+    assert await found(Search(0)) == []
+    assert await found(Search(9, {'ten"ant': "a"})) == []
 
 
 @opened

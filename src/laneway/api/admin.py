@@ -1,6 +1,6 @@
 """Admin: what an operator does to a running gateway. Every endpoint asks for the admin key.
 
-Owns: /admin/v1/reload, /admin/v1/records, /admin/v1/keys. Refuses: callers' keys, and showing any secret again.
+Owns: /admin/v1/reload, /admin/v1/keys. Refuses: callers' keys, and showing any secret again.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from laneway.config import ConfigError
 from laneway.failure import Kind, fail
 from laneway.policy.keys import issue
 from laneway.wire.json import decode
-
-MOST_RECORDS = 1000
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,18 +37,6 @@ async def reload(request: Request) -> Response:
         problems = [{"path": problem.path, "message": problem.message} for problem in error.problems]
         return json({"reloaded": False, "problems": problems}, 400)
     return json({"reloaded": True, "config": made.version, "at_next_start": made.later})
-
-
-@endpoint
-async def records(request: Request) -> Response:
-    """GET /admin/v1/records?limit=&attribute=value: the newest records, exact matches on any attribute."""
-    await require_admin(request)
-    filters = dict(request.query_params)
-    text = filters.pop("limit", "100")
-    if not text.isdigit() or not 0 < int(text) <= MOST_RECORDS:
-        raise fail(Kind.BAD_REQUEST, f"limit: expected a whole number from 1 to {MOST_RECORDS}.", field="limit")
-    found = await desk_of(request).store.journal.recent(int(text), filters)
-    return json({"object": "list", "data": list(found)})
 
 
 @endpoint

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from laneway.api import admin, alerts, budgets, health, hosts, models, page, session, usage
+from laneway.api import admin, alerts, budgets, health, hosts, models, page, records, session, usage
 from laneway.api.desk import refused
 from laneway.dialects import FRONTS
 from laneway.failure import Failure, Kind
@@ -43,7 +43,8 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/admin/v1/maintenance", ("GET",), hosts.maintenance),
     ("/admin/v1/maintenance", ("PUT",), hosts.maintain),
     ("/admin/v1/audit", ("GET",), hosts.audit),
-    ("/admin/v1/records", ("GET",), admin.records),
+    ("/admin/v1/records", ("GET",), records.records),
+    ("/admin/v1/records/export", ("GET",), records.export),
     ("/admin/v1/usage", ("GET",), usage.everybody),
     ("/admin/v1/alerts", ("GET",), alerts.alerts),
     ("/admin/v1/budgets", ("GET",), budgets.budgets),

@@ -36,10 +36,34 @@ class Audit(Protocol):
         """The last entry of this action for each subject."""
 
 
+class Search(NamedTuple):
+    """Which records are wanted: newest first, or from the oldest on behind the number `above`."""
+
+    limit: int
+    filters: Mapping[str, str] = {}
+    """Exact matches on attributes."""
+    first_s: float | None = None
+    """Of this instant or later."""
+    until_s: float | None = None
+    """And before this one."""
+    below: int | None = None
+    above: int | None = None
+
+
+class Found(NamedTuple):
+    """A record as JSON, and its number: a later record has a higher one."""
+
+    number: int
+    text: bytes
+
+
 class Journal(Protocol):
     """Outcomes, written behind. Never blocks, never raises; what it had to drop it counts."""
 
     def record(self, outcome: Outcome) -> None: ...
+
+    async def search(self, wanted: Search) -> Sequence[Found]:
+        """One page of records; the next one lies below, or above, the last number of this one."""
 
     async def recent(self, limit: int, filters: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
         """Records, newest first, as flat attributes; filters are exact matches on attributes."""

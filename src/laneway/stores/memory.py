@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
 from laneway.policy.usage import Sums, dearest_nanos
-from laneway.ports import Hold, Kill, Left, Notice, Pin, Question, Share, Short, Tally
+from laneway.ports import Found, Hold, Kill, Left, Notice, Pin, Question, Search, Share, Short, Tally
 from laneway.record import PREFIX, attributes
 from laneway.route import Key, Outcome
 from laneway.stores.holds import Holds, raised
@@ -161,11 +162,13 @@ class MemoryJournal:
 
     def __init__(self, *, most: int = 1000, prefix: str = PREFIX) -> None:
         self._outcomes: deque[Outcome] = deque(maxlen=most)
+        self._number = 0
         self._sums = Sums()
         self._prefix = prefix
 
     def record(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
+        self._number += 1
         self._sums.count(outcome, dearest_nanos(outcome))
 
     async def usage(self, question: Question) -> Sequence[Tally]:
@@ -175,14 +178,24 @@ class MemoryJournal:
         self._sums.add((tally,))
 
     async def recent(self, limit: int, filters: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
-        found: list[Mapping[str, object]] = []
-        for outcome in reversed(self._outcomes):
-            if len(found) >= limit:
-                break
-            row = attributes(outcome, self._prefix)
-            if matches(row, filters):
-                found.append(row)
-        return found
+        return [row for _, row in islice(self._rows(Search(limit, filters)), max(limit, 0))]
+
+    async def search(self, wanted: Search) -> Sequence[Found]:
+        found = islice(self._rows(wanted), max(wanted.limit, 0))
+        return [Found(number, msgspec.json.encode(row)) for number, row in found]
+
+    def _rows(self, wanted: Search) -> Iterator[tuple[int, Mapping[str, object]]]:
+        last = self._number
+        numbered = [(last - back, outcome) for back, outcome in enumerate(reversed(self._outcomes))]
+        for number, outcome in numbered if wanted.above is None else reversed(numbered):
+            if (
+                (wanted.above is None or number > wanted.above)
+                and (wanted.below is None or number < wanted.below)
+                and (wanted.first_s is None or outcome.at_s >= wanted.first_s)
+                and (wanted.until_s is None or outcome.at_s < wanted.until_s)
+                and matches(row := attributes(outcome, self._prefix), wanted.filters)
+            ):
+                yield number, row
 
 
 class MemoryNotices:

@@ -17,11 +17,12 @@ from functools import partial
 import msgspec
 
 from laneway.policy.usage import Sums, dearest_nanos
-from laneway.ports import Question, Tally
+from laneway.ports import Found, Question, Search, Tally
 from laneway.record import PREFIX, row_of
 from laneway.route import Outcome
-from laneway.stores.schema import StoreError, filter_texts
+from laneway.stores.schema import StoreError
 from laneway.stores.sqlite.database import Database
+from laneway.stores.sqlite.records import records_of
 from laneway.stores.sqlite.usage import add_usage, usage_of
 
 DELAY_S = 0.05
@@ -92,22 +93,13 @@ class SqliteJournal:
                 self._timer = asyncio.get_running_loop().call_later(DELAY_S, self._write)
 
     async def recent(self, limit: int, filters: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
-        if limit <= 0 or any('"' in name for name in filters):
-            return []
-        await self.drain()
-        conditions, parameters = ["true"], list[object]()
-        for name, value in filters.items():
-            if name in self._columns:
-                # The column only finds the rows faster; what a match is, the record says.
-                conditions.append(f"{self._columns[name]} = ?")
-                parameters.append(value)
-            texts = filter_texts(value)
-            conditions.append(f"record -> ? IN ({', '.join('?' * len(texts))})")
-            parameters += (f'$."{name}"', *texts)
-        sql = f"SELECT record FROM outcomes WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        parameters.append(limit)
+        found = await self.search(Search(limit, filters))
         decode = msgspec.json.Decoder(dict[str, object]).decode
-        return await self._database.read(lambda db: [decode(text) for (text,) in db.execute(sql, parameters)])
+        return [decode(text) for _, text in found]
+
+    async def search(self, wanted: Search) -> Sequence[Found]:
+        await self.drain()
+        return await self._database.read(partial(records_of, wanted, self._columns))
 
     async def usage(self, question: Question) -> Sequence[Tally]:
         await self.drain()
