@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from laneway.config import joined, nearest, visible
-from laneway.route import Lane, Provider, Stage, Target, Tier
+from laneway.route import Lane, Pool, Provider, Stage, Target, Tier
 from laneway.settings import LaneTable, TargetTable, Timeouts
 
 WORDS = {Tier.LOCAL: "Local", Tier.BALANCED: "Cloud", Tier.PREMIUM: "Cloud"}
@@ -31,6 +31,7 @@ class Chains:
         self,
         tables: Mapping[str, LaneTable],
         providers: Mapping[str, Provider],
+        pools: Mapping[str, Pool | None],
         *,
         resolve: Resolve,
         wrong: Callable[[str, str], None],
@@ -39,6 +40,7 @@ class Chains:
     ) -> None:
         self._tables = tables
         self._providers = providers
+        self._pools = pools
         self._resolve = resolve
         self._wrong = wrong
         self._sound = sound
@@ -54,13 +56,19 @@ class Chains:
     def _named(self, name: str, table: LaneTable, key: str) -> tuple[Target, ...]:
         path = joined("lanes", name)
         targets: list[Target] = []
-        for index, item in enumerate(getattr(table, key)):
+        items: tuple[str | TargetTable, ...] = getattr(table, key)
+        pool = self._pools.get(table.pool)
+        if key == "targets" and pool is not None and not items:
+            items = tuple(member.name for member in pool.members)
+        for index, item in enumerate(items):
             text, inner, tables = _target_text(item, table)
             found = self._resolve(text, f"{path}.{key}[{index}]{inner}", *tables)
             # A substitute that is dearer than what the lane names is not what the lane says.
             most = max((_DEARNESS[target.provider.tier] for target in found[:1]), default=0)
             targets += [target for target in found if _DEARNESS[target.provider.tier] <= most and target not in targets]
-        if key == "targets" and not table.targets and not table.chain and table.forces:
+        if key == "targets" and table.pool and table.pool not in self._pools:
+            self._wrong(f"{path}.pool", f'there is no pool "{visible(table.pool)}"{nearest(table.pool, self._pools)}')
+        if key == "targets" and not items and not table.pool and not table.chain and table.forces:
             self._wrong(f"{path}.targets", "a lane needs at least one target, or forces = false")
         return tuple(targets)
 
@@ -74,7 +82,7 @@ class Chains:
                 self._wrong(f"{path}.chain[{index}]", f'there is no lane "{visible(after)}"{hint}')
                 continue
             self._add(targets, badges, self._own[after], self._tables[after])
-        if not targets and self._sound() and (table.targets or table.chain) and not table.emergency:
+        if not targets and self._sound() and (table.targets or table.chain or table.pool) and not table.emergency:
             self._wrong(f"{path}.targets", "every target of this lane is at a provider that is left out")
         last = frozenset(target.name for target in self._last[name]) - {target.name for target in targets}
         self._add(targets, badges, self._last[name], None)
@@ -87,6 +95,7 @@ class Chains:
             run_only=table.run_only,
             stage=Stage(table.stage),
             sticky=table.sticky,
+            pool=self._pools.get(table.pool),
             badge=table.badge or None,
             badges={key: word if word == first else f"Fallback: {word}" for key, word in badges.items()},
             only_if=self._conditions(table, path, targets, known),

@@ -14,10 +14,10 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from laneway.chat import ChatRequest, EmbedRequest, Op
-from laneway.dialects import FRONTS, Dialect, Front, View, dialect
+from laneway.dialects import FRONTS, Asked, Dialect, Front, View, dialect
 from laneway.failure import Failure
-from laneway.ports import Allowance, Witness
-from laneway.route import Attempt, Decision, Dropped, Lane, Outcome, Skipped, Target, Tenant
+from laneway.ports import Allowance, Pin, Receipt, Witness
+from laneway.route import Attempt, Decision, Dropped, Lane, Outcome, Pool, Skipped, Target, Tenant
 
 Scope: TypeAlias = MutableMapping[str, Any]
 
@@ -65,7 +65,9 @@ class Exchange:
 
     __slots__ = (
         "allowance",
+        "asked",
         "attempts",
+        "bias",
         "body",
         "candidates",
         "decision",
@@ -79,8 +81,11 @@ class Exchange:
         "intent",
         "key_id",
         "lane",
+        "pin",
         "pinned",
+        "pool",
         "project",
+        "receipt",
         "request",
         "request_id",
         "skipped",
@@ -113,9 +118,14 @@ class Exchange:
         self.trace: str | None = None  # lane
         self.intent: str | None = None  # lane
         self.candidates: tuple[Target, ...] | None = None  # lane
+        self.pool: Pool | None = None  # lane
+        self.bias: float | None = None  # lane: where the request wants the dial of its pool
         self.holding = False  # budget
         self.allowance: Allowance | None = None  # budget
         self.pinned: str | None = None  # sticky: the trace it answers for
+        self.pin: Pin | None = None  # sticky, where a rule is to price the switch
+        self.asked: Asked | None = None  # sticky, router: whoever first asks for the prompt
+        self.receipt: Receipt | None = None  # router: why it went where it went
         self.dropped: list[Dropped] = []  # budget, router
         self.decision: Decision | None = None  # sticky, router: the first decider wins
         self.skipped: list[Skipped] = []  # fallback

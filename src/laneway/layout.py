@@ -22,8 +22,9 @@ from laneway.chat import Card
 from laneway.config import ConfigError, Problem, joined, nearest, visible
 from laneway.places import Places, family_of, faults, price_faults
 from laneway.policy.names import Names, Prefix, spelling
-from laneway.route import Key, Lane, Provider, Target, Tenant
-from laneway.settings import ModelTable, PriceTable, ProviderTable, Settings, Timeouts
+from laneway.pools import made_pools, spelled_pools
+from laneway.route import Key, Lane, Pool, Provider, Target, Tenant
+from laneway.settings import ModelTable, PoolTable, PriceTable, ProviderTable, Settings, Timeouts
 
 CURATED = ("openai", "anthropic", "bedrock", "simulated")
 """Families whose providers serve what the catalogue says; of the others only their own list tells."""
@@ -53,7 +54,9 @@ class Layout:
         self._asleep: frozenset[str] = frozenset()
         self._curated = self._made_curated()
         self._models = self._made_models()
-        self.lanes = self._made_lanes(scale)
+        pools = made_pools(settings, self._named, self._wrong, scale)
+        self.pools = {name: pool for name, pool in pools.items() if pool is not None}
+        self.lanes = self._made_lanes(pools, scale)
         self.hosts = made_hosts(settings, self.providers, self.lanes, self._wrong, scale)
         self.denials = made_denials(settings, self._wrong)
         self.breaker = made_breaker(settings.breaker, scale)
@@ -156,10 +159,11 @@ class Layout:
 
     # --- lanes ---------------------------------------------------------------------------------------------
 
-    def _made_lanes(self, scale: float) -> dict[str, Lane]:
+    def _made_lanes(self, pools: Mapping[str, Pool | None], scale: float) -> dict[str, Lane]:
         chains = Chains(
             self.settings.lanes,
             self.providers,
+            pools,
             resolve=self._named,
             wrong=self._wrong,
             sound=lambda: not self._problems,
@@ -227,11 +231,14 @@ class Layout:
             self._take(models, name, where, where)
             for index, claim in enumerate(lane.claims):
                 self._take(models, claim, f"{where}.claims[{index}]", where)
-        for name, model in settings.models.items():
-            where = joined("models", name)
-            self._take(names, name, where, where)
-            for index, alias in enumerate(model.aliases):
-                self._take(names, alias, f"{where}.aliases[{index}]", where)
+        called: tuple[tuple[str, Mapping[str, ModelTable | PoolTable]], ...]
+        called = ("models", settings.models), ("pools", settings.pools)
+        for kind, tables in called:
+            for name, table in tables.items():
+                where = joined(kind, name)
+                self._take(names, name, where, where)
+                for index, alias in enumerate(table.aliases):
+                    self._take(names, alias, f"{where}.aliases[{index}]", where)
         for name in self.providers:
             where = joined("providers", name)
             for index, prefix in enumerate(settings.providers[name].prefixes):
@@ -273,6 +280,7 @@ class Layout:
         return Names(
             lanes=self.lanes,
             models={name: tuple(targets) for name, targets in models.items()},
+            pools=spelled_pools(self.settings, self.pools),
             prefixes=self._prefixes(),
             patterns=[
                 Prefix(pattern.lower(), "", partial(self._places.target, provider))

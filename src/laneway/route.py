@@ -1,7 +1,7 @@
 """The words of routing, as frozen values: who asks, which lane, which targets, what was decided, what came of it.
 
-Owns: Tenant, Provider, Target, Lane, Price, Decision, Attempt and Outcome. They are made once per configuration
-(tenants, providers, targets, lanes) or once per request (decision, attempts, outcome) and never changed.
+Owns: Tenant, Provider, Target, Pool, Lane, Price, Decision, Attempt and Outcome. They are made once per configuration
+(tenants, providers, targets, pools, lanes) or once per request (decision, attempts, outcome) and never changed.
 Refuses: behaviour beyond reading itself, wire formats, and showing a secret in a repr.
 """
 
@@ -108,8 +108,59 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class Stage(StrEnum):
     """How far a lane's traffic is let in."""
 
+    OBSERVE = "observe"
     SHADOW = "shadow"
+    CANARY = "canary"
     ACTIVE = "active"
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate of a pool: its name, the key of its labels, and where it is served, in order."""
+
+    name: str
+    label: str
+    """`provider/id`, with `@version` where it has one: a new version is another candidate."""
+    targets: tuple[Target, ...]
+
+    def answers_to(self, text: str) -> bool:
+        """Whether a caller who names a candidate so means this one."""
+        return text in (self.name, self.label) or any(text == target.name for target in self.targets[:1])
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """Candidates among which a rule chooses. `default` is the label of who serves where nothing is learned."""
+
+    name: str
+    members: tuple[Member, ...]
+    default: str
+    rule: str = "learned"
+    bias: float = 0.5
+    floor: float | None = None
+    warm: int = 50
+    least_confidence: float = 0.0
+    sticky: bool = True
+    switch_penalty: float = 0.02
+    ttl_s: float = 3600.0
+    keep_prompts: bool = False
+    k: int = 5
+    alpha: float = 0.5
+    shares: dict[str, float] = {}
+    """Of `weighted`, by label."""
+    first: str = ""
+    """Of `fixed`, a label."""
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Everything that may serve, the default's first, each once."""
+        ordered = sorted(self.members, key=lambda member: member.label != self.default)
+        return tuple(dict.fromkeys(target for member in ordered for target in member.targets))
+
+    def member(self, text: str) -> Member | None:
+        """The candidate of that name, label or target."""
+        return next((member for member in self.members if member.answers_to(text)), None)
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,8 +174,14 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """Model names that put a caller without a lane header into this lane."""
     run_only: bool = False
     stage: Stage = Stage.ACTIVE
+    share: float = 0.1
+    """Of its requests, in stage canary, those that are really served."""
+    legacy: Target | None = None
+    """Who answers what the lane does not serve yet; its `upstream` is empty where the model is the caller's."""
     max_tokens: int | None = None
     sticky: bool = False
+    pool: Pool | None = None
+    """Whose rule ranks those of the targets that are its candidates; the others follow."""
     badge: str | None = None
     badges: dict[str, str] = {}
     """By target: the words for people when that one has answered; `badge` is those of the first."""

@@ -41,7 +41,7 @@ from laneway.chat import (
     Usage,
     Used,
 )
-from laneway.dialects import FRONTS, NAMES, Dialect, Stamp, StreamReader, View, dialect
+from laneway.dialects import FRONTS, NAMES, Dialect, Stamp, StreamReader, View, asked_of, dialect
 from laneway.failure import RULES, Failure, FailureError, Kind
 from tests.harness.streams import read_events, write_events
 
@@ -457,6 +457,23 @@ def test_usage_behind_the_finish_is_not_lost(speaks: Dialect) -> None:
 
 def test_skipped_chunks_are_not_written(speaks: Dialect) -> None:
     assert speaks.writer(Op.CHAT, STAMP, usage=True).write(Skipped(5)) == b""
+
+
+def test_what_a_choice_looks_at_is_what_the_request_says(speaks: Dialect) -> None:
+    """The quick look at a body tells the same as the whole reading."""
+    body = speaks.write_request(HELLO, "asked").body
+    asked = speaks.asked(Op.CHAT, body)
+    assert asked == asked_of(speaks.read_request(Op.CHAT, body))
+    assert asked.text
+    assert asked.tools == tuple(tool.name for tool in HELLO.tools)
+    turns = (
+        Message(Role.USER, (Text("Hello."), Text("Who are you?"))),
+        Message(Role.ASSISTANT, (Text("Nobody."),)),
+        Message(Role.USER, (Text("And now?"),)),
+    )
+    asked = speaks.asked(Op.CHAT, speaks.write_request(ChatRequest(model="m", messages=turns, max_tokens=9), "m").body)
+    assert (asked.opening, asked.text) == ("Hello.\nWho are you?", "And now?")
+    assert (asked.system, asked.tools, asked.structured, asked.tag) == ("", (), False, "")
 
 
 # --- from one dialect to another ---------------------------------------------------------------------------

@@ -25,6 +25,7 @@ TABLES = (
     ("[providers.NAME]", settings.ProviderTable),
     ("[models.NAME]", settings.ModelTable),
     ("[models.NAME.price]", settings.PriceTable),
+    ("[pools.NAME]", settings.PoolTable),
     ("[lanes.NAME]", settings.LaneTable),
     ("[[lanes.NAME.targets]]", settings.TargetTable),
     ("[tenants.NAME]", settings.TenantTable),

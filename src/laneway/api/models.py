@@ -39,6 +39,9 @@ def listed(desk: Desk, tenant: Tenant) -> list[Card]:
     for lane in names.lanes.values():
         if tenant.lanes is None or lane.name in tenant.lanes:
             made[lane.name] = Card(id=lane.name, provider="laneway", display=f"lane {lane.name}")
+    for name, pool in names.pools.items():
+        if may_use(tenant, pool.targets):
+            made[name] = Card(id=name, provider="laneway", display=f"pool {pool.name}")
     for name, targets in names.models.items():
         table = layout.settings.models.get(name)
         awake = [target for target in targets if target.provider.name not in asleep]
@@ -96,6 +99,8 @@ def _find(desk: Desk, tenant: Tenant, name: str) -> Card:
         raise fail(Kind.UNKNOWN_MODEL, f"There is no model '{name[:120]}'.{hint}", field="model")
     if meaning.is_lane:
         return Card(id=name, provider="laneway", display=f"lane {name}")
+    if meaning.pool is not None:
+        return Card(id=name, provider="laneway", display=f"pool {meaning.pool.name}")
     target = meaning.targets[0]
     cards = (card for card in desk.roster.cards() if card.provider == target.provider.name)
     seen = next((card for card in cards if spelling(card.id) == spelling(target.upstream)), None)
@@ -139,7 +144,7 @@ async def show(request: Request) -> Response:
     body = await body_of(request)
     card = _find(desk, tenant, ollama.read_show(body))
     meaning = desk.loaded.layout.names.meaning(card.id)
-    target = meaning.targets[0] if meaning is not None and not meaning.is_lane else None
+    target = meaning.targets[0] if meaning is not None and not meaning.is_lane and meaning.pool is None else None
     if target is not None and target.provider.dialect == "ollama":
         asked = msgspec.json.encode({"model": target.upstream})
         path = f"{target.provider.path}/api/show"

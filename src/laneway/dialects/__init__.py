@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from laneway.chat import Answer, Card, ChatRequest, Embedding, EmbedRequest, Event, Glance, Op
+from laneway.chat import Answer, Card, ChatRequest, Embedding, EmbedRequest, Event, Glance, Op, Role, Text
 from laneway.failure import Failure
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -40,6 +40,39 @@ class View(msgspec.Struct, frozen=True):
     """Abilities the request asks of a model: tools, vision, schema, json, documents, logprobs, thinking."""
     choices: int = 1
     """How many answers are asked for, each of which may be as long as `max_tokens`."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a choice of models looks at, beyond the View: read only where somebody chooses."""
+
+    text: str = ""
+    """The words of the last user turn that has any."""
+    opening: str = ""
+    """Those of the first one, which tell one conversation from another."""
+    system: str = ""
+    tools: tuple[str, ...] = ()
+    """Names of the tools it may call."""
+    structured: bool = False
+    """An answer in a prescribed format is asked for."""
+    tag: str = ""
+    """What kind of task it is, where the caller says so in the body."""
+
+
+def asked_of(request: ChatRequest) -> Asked:
+    """The same of a request that was read whole."""
+    words = [
+        "\n".join([part.text for part in message.parts if type(part) is Text])
+        for message in request.messages
+        if message.role is Role.USER
+    ]
+    said = [text for text in words if text]
+    return Asked(
+        text=said[-1] if said else "",
+        opening=said[0] if said else "",
+        system="\n".join([part.text for part in request.system]),
+        tools=tuple([tool.name for tool in request.tools]),
+        structured=request.format is not None,
+    )
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -77,7 +110,10 @@ class StreamReader(Protocol):
 
 
 class StreamWriter(Protocol):
-    """Events in, bytes for the caller out. After `fault` no success terminator is ever written."""
+    """Events in, bytes for the caller out. After `fault` no success terminator is ever written.
+
+    A second Started is another target that goes on with the answer: only the model's name changes.
+    """
 
     def write(self, event: Event) -> bytes: ...
 
@@ -85,6 +121,10 @@ class StreamWriter(Protocol):
 
     def end(self) -> bytes:
         """What follows the last event of a whole answer (a usage chunk, `[DONE]`, message_stop)."""
+
+    def follow(self, reader: StreamReader) -> bool:
+        """Stands, before anything was written, where a reader of this format stands whose bytes the caller was given
+        as they came. False where they held what has no neutral form, so that no other target can go on from it."""
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -108,6 +148,9 @@ class Dialect(Protocol):
 
     def view(self, op: Op, body: bytes) -> View:
         """Checks and reads a caller's body. MALFORMED_REQUEST says what is wrong at which path."""
+
+    def asked(self, op: Op, body: bytes) -> Asked:
+        """Reads what a choice of models looks at, from a body that `view` has checked."""
 
     def patch(self, op: Op, body: bytes, model: str | None, *, ask_usage: bool) -> bytes:
         """The body with another model id (None: as it is) and, if asked, with usage wanted in the stream;

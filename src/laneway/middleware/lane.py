@@ -16,12 +16,13 @@ from laneway.exchange import MOST_NAME, Exchange, Scope
 from laneway.failure import FailureError, Kind, fail
 from laneway.policy.names import Meaning, Names
 from laneway.policy.permit import permitted
-from laneway.route import Lane, Target, Tenant
+from laneway.route import Lane, Pool, Target, Tenant
 
 HEADER_PREFIXES = ("x-laneway-", "x-awooop-")
 _HEX = b"0123456789abcdef"
+_BIASES = ((b"x-laneway-bias", 1), (b"x-weave-routing-alpha", 10))
 ANY_MODEL = ("auto", "default", "")
-"""Model names that mean "whatever the lane serves"."""
+"""Model names that mean "whatever the lane serves"; outside of lanes, a pool may go by such a name."""
 
 
 class Directory(Protocol):
@@ -93,7 +94,9 @@ class LaneMiddleware:
         if lane is not None:
             _let_into(tenant, lane)
             exchange.lane = lane
-        candidates = _candidates(lane, meaning, model)
+        candidates, exchange.pool = _candidates(lane, meaning, model)
+        if exchange.pool is not None:
+            exchange.bias = _bias(headers)
         if candidates is not None:
             if tenant.lanes is not None and tenant.models is None:
                 candidates = _within(tenant.lanes, lane, meaning, candidates)
@@ -157,16 +160,37 @@ def _forbidden_model(model: str) -> FailureError:
     return fail(Kind.FORBIDDEN, f"This key may not use the model '{model[:120]}'.", field="model")
 
 
-def _candidates(lane: Lane | None, meaning: Meaning | None, model: str) -> tuple[Target, ...] | None:
+def _candidates(
+    lane: Lane | None, meaning: Meaning | None, model: str
+) -> tuple[tuple[Target, ...] | None, Pool | None]:
+    """What may serve, and the pool whose rule chooses among it, if one does."""
     if lane is None:
-        return meaning.targets if meaning is not None else None
+        return (meaning.targets, meaning.pool) if meaning is not None else (None, None)
     if lane.forces or model in ANY_MODEL or (meaning is not None and meaning.is_lane):
-        return lane.targets
+        return lane.targets, lane.pool
     if meaning is None:
-        return None
+        return None, None
     # A lane that forces nothing keeps to its own targets of that model where it has some.
     own = tuple(target for target in lane.targets if target in meaning.targets)
-    return own or meaning.targets
+    return own or meaning.targets, meaning.pool
+
+
+def _bias(headers: dict[bytes, bytes]) -> float | None:
+    """Where this request wants the dial. Another router's callers say it in a header of that one's, from 0 to 1 or, as
+    its operators do, from 0 to 10."""
+    for name, most in _BIASES:
+        value = headers.get(name)
+        if value is None or not value.strip():
+            continue
+        try:
+            said = float(value)
+        except ValueError:
+            said = -1.0
+        if not 0 <= said <= most:
+            text = name.decode().title()
+            raise fail(Kind.BAD_REQUEST, f"{text}: expected a number from 0 to {most}.", field=name.decode())
+        return said if said <= 1 else said / most
+    return None
 
 
 def _unknown_model(model: str, names: Names, lane: Lane | None) -> FailureError:

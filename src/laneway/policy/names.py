@@ -12,18 +12,19 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from laneway.route import Lane, Target
+from laneway.route import Lane, Pool, Target
 
 MOST_NAME = 256
 MOST_MADE = 4096
 
 
 class Meaning(NamedTuple):
-    """What a name stands for: a lane, or the targets of a model (with the lane that claims it, if one does)."""
+    """What a name stands for: a lane, the targets of a model (with the lane that claims it, if one does), or a pool."""
 
     lane: Lane | None
     targets: tuple[Target, ...]
     is_lane: bool
+    pool: Pool | None = None
 
 
 class Prefix(NamedTuple):
@@ -51,17 +52,21 @@ class Names:
         *,
         lanes: Mapping[str, Lane] | None = None,
         models: Mapping[str, tuple[Target, ...]] | None = None,
+        pools: Mapping[str, Pool] | None = None,
         prefixes: Iterable[Prefix] = (),
         patterns: Iterable[Prefix] = (),
     ) -> None:
         self.lanes: Mapping[str, Lane] = lanes or {}
         self.models: Mapping[str, tuple[Target, ...]] = models or {}
+        self.pools: Mapping[str, Pool] = pools or {}
         self._prefixes = sorted(prefixes, key=lambda prefix: -len(prefix.text))
         self._patterns = tuple(patterns)
         claims = {spelling(claim): lane for lane in self.lanes.values() for claim in lane.claims}
         self._exact: dict[str, Meaning] = {}
         for name, targets in self.models.items():
             self._exact[name] = Meaning(claims.get(spelling(name)), targets, False)
+        for name, pool in self.pools.items():
+            self._exact[name] = Meaning(claims.get(spelling(name)), pool.targets, False, pool)
         for claim, lane in claims.items():
             self._exact.setdefault(claim, Meaning(lane, lane.targets, False))
         for name, lane in self.lanes.items():

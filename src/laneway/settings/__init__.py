@@ -19,6 +19,7 @@ from laneway.settings.places import BreakerTable as BreakerTable
 from laneway.settings.places import DenialTable as DenialTable
 from laneway.settings.places import ModelTable as ModelTable
 from laneway.settings.places import ProviderTable as ProviderTable
+from laneway.settings.pools import PoolTable as PoolTable
 from laneway.settings.server import ServerTable as ServerTable
 from laneway.settings.units import Ability as Ability
 from laneway.settings.units import Count as Count
@@ -38,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Places that serve models."""
     models: dict[str, ModelTable] = {}
     """Models under names of your own."""
+    pools: dict[str, PoolTable] = {}
+    """Candidates among which a rule chooses."""
     lanes: dict[str, LaneTable] = {}
     """Named kinds of traffic."""
     tenants: dict[str, TenantTable] = {}

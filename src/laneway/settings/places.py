@@ -66,6 +66,8 @@ class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Instead of provider and id: several `provider/id` in order."""
     aliases: tuple[str, ...] = ()
     """Other names for it."""
+    version: str = ""
+    """Which version of it this is; with another one, what was learned of it begins anew."""
     price: PriceTable | Literal["free"] | None = None
     """Its price, or `free`."""
     window: Count | None = None

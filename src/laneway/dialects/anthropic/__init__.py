@@ -1,7 +1,7 @@
 """The dialect of Anthropic's Messages API.
 
 Owns: /v1/messages and /v1/messages/count_tokens in both directions, by handing each verb to the module that knows it:
-`request` (from callers), `outgoing` (to the provider), `answer`, `stream`, `fault`.
+`request` (from callers), `outgoing` (to the provider), `answer`, `stream`, `blocks`, `fault`.
 Refuses: embeddings, which this format does not have, and bodies of the older /v1/complete.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import msgspec
 
 from laneway.chat import Answer, Card, ChatRequest, Embedding, EmbedRequest, Finish, Glance, Op, Usage
-from laneway.dialects import Headers, Outgoing, Stamp, StreamReader, StreamWriter, View, Written
-from laneway.dialects.anthropic import answer, fault, outgoing, request, stream
+from laneway.dialects import Asked, Headers, Outgoing, Stamp, StreamReader, StreamWriter, View, Written
+from laneway.dialects.anthropic import answer, blocks, fault, outgoing, request, stream
 from laneway.failure import Failure, FailureError, Kind, fail
 
 VERSION = b"2023-06-01"
@@ -30,6 +30,10 @@ class Anthropic:
     def view(self, op: Op, body: bytes) -> View:
         _known(op)
         return request.view(op, body)
+
+    def asked(self, op: Op, body: bytes) -> Asked:
+        _known(op)
+        return request.asked(op, body)
 
     def patch(self, op: Op, body: bytes, model: str | None, *, ask_usage: bool) -> bytes:
         return request.patch(body, model)
@@ -51,7 +55,7 @@ class Anthropic:
         return stream.Reader()
 
     def writer(self, op: Op, stamp: Stamp, *, usage: bool) -> StreamWriter:
-        return stream.Writer(stamp)
+        return blocks.Writer(stamp)
 
     def read_embed_request(self, op: Op, body: bytes) -> EmbedRequest:
         raise _no_embeddings()

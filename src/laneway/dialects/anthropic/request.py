@@ -30,7 +30,7 @@ from laneway.chat import (
     ToolMode,
     ToolResult,
 )
-from laneway.dialects import View
+from laneway.dialects import Asked, View
 from laneway.dialects.anthropic import schema
 from laneway.dialects.anthropic.schema import Block, Body, Source
 from laneway.wire import json
@@ -157,6 +157,28 @@ def check_tools(tools: list[schema.Tool]) -> None:
 
 def _place(field: str, turn: int, index: int) -> str:
     return f"{field}[{turn}].content[{index}]" if turn >= 0 else f"{field}[{index}]"
+
+
+def asked(op: Op, body: bytes) -> Asked:
+    said = decode(op, body)
+    opening = text = ""
+    for turn in said.messages:
+        if turn.role == "user" and (words := _words(turn.content)):
+            opening, text = opening or words, words
+    config = said.output_config
+    return Asked(
+        text=text,
+        opening=opening,
+        system=_words(said.system or ""),
+        tools=tuple([tool.name for tool in said.tools if tool.name is not None]) if said.tools else (),
+        structured=bool(said.output_format or (config and config.format)),
+    )
+
+
+def _words(content: str | list[Block]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join([block.text for block in content if block.type == "text" and block.text is not None])
 
 
 def patch(body: bytes, model: str | None) -> bytes:

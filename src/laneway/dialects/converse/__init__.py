@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from laneway.chat import Answer, Card, ChatRequest, Embedding, EmbedRequest, Glance, Op
-from laneway.dialects import Headers, Outgoing, Stamp, StreamReader, StreamWriter, View, Written
+from laneway.dialects import Asked, Headers, Outgoing, Stamp, StreamReader, StreamWriter, View, Written, asked_of
 from laneway.dialects.converse import answer, embed, fault, outgoing, request, stream
 from laneway.failure import Failure, FailureError, Kind, fail
 
@@ -27,6 +27,9 @@ class Converse:
             return embed.view(body)
         _chat(op)
         return request.view(body)
+
+    def asked(self, op: Op, body: bytes) -> Asked:
+        return asked_of(request.read_request(body)) if op is Op.CHAT else Asked()
 
     def patch(self, op: Op, body: bytes, model: str | None, *, ask_usage: bool) -> bytes:
         return body

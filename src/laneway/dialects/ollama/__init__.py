@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from laneway.chat import Answer, Card, ChatRequest, Embedding, EmbedRequest, Glance, Op
-from laneway.dialects import Dialect, Headers, Outgoing, Stamp, StreamReader, StreamWriter, View, Written
+from laneway.dialects import Asked, Dialect, Headers, Outgoing, Stamp, StreamReader, StreamWriter, View, Written
 from laneway.dialects.ollama import answer, fault, models, outgoing, request, schema, stream
 from laneway.dialects.ollama.models import full_name, read_show, write_load, write_ps, write_show, write_version
 from laneway.failure import Failure
@@ -28,6 +28,9 @@ class Ollama:
 
     def view(self, op: Op, body: bytes) -> View:
         return request.view(op, body)
+
+    def asked(self, op: Op, body: bytes) -> Asked:
+        return request.asked(op, body)
 
     def patch(self, op: Op, body: bytes, model: str | None, *, ask_usage: bool) -> bytes:
         del op, ask_usage  # one shape of `model` on every path, and usage comes unasked

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from laneway.chat import ChatRequest, EmbedRequest, Format, Json, Message, Op, Part, Reasoning, Role, Text, Tool
-from laneway.dialects import View
+from laneway.dialects import Asked, View
 from laneway.dialects.ollama import schema
 from laneway.dialects.ollama.history import Turns, read_image
 from laneway.dialects.ollama.schema import CHAT, EMBED, GENERATE, Chat, Generate, Options, Settings
@@ -139,6 +139,31 @@ def _needs(wire: Settings, images: int, tools: int) -> frozenset[str]:
     if wire.logprobs:
         needs.add("logprobs")
     return frozenset(needs)
+
+
+def asked(op: Op, body: bytes) -> Asked:
+    if op is Op.COMPLETE:
+        generate = json.decode(GENERATE, body)
+        text = generate.prompt or ""
+        return Asked(text=text, opening=text, system=generate.system or "", structured=_is_structured(generate))
+    if op is not Op.CHAT:
+        return Asked()
+    chat = json.decode(CHAT, body)
+    opening = text = ""
+    for turn in chat.messages or ():
+        if turn.role == "user" and turn.content:
+            opening, text = opening or turn.content, turn.content
+    return Asked(
+        text=text,
+        opening=opening,
+        system="\n".join([turn.content for turn in chat.messages or () if turn.role == "system" and turn.content]),
+        tools=tuple([tool.function.name for tool in chat.tools]) if chat.tools else (),
+        structured=_is_structured(chat),
+    )
+
+
+def _is_structured(wire: Settings) -> bool:
+    return bytes(wire.format) not in (b"", b'""', b"null")
 
 
 def patch(body: bytes, model: str | None) -> bytes:

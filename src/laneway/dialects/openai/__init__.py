@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from laneway.chat import Answer, Card, ChatRequest, Embedding, EmbedRequest, Glance, Op
-from laneway.dialects import Dialect, Headers, Outgoing, Stamp, StreamReader, StreamWriter, View, Written
+from laneway.dialects import Asked, Dialect, Headers, Outgoing, Stamp, StreamReader, StreamWriter, View, Written
 from laneway.dialects.openai import answer as answers
+from laneway.dialects.openai import asked as prompts
 from laneway.dialects.openai import embedding as embeddings
 from laneway.dialects.openai import fault, models, outgoing
 from laneway.dialects.openai import request as requests
@@ -34,6 +35,9 @@ class OpenAI:
 
     def view(self, op: Op, body: bytes) -> View:
         return views.read_view(op, body)
+
+    def asked(self, op: Op, body: bytes) -> Asked:
+        return prompts.read_asked(op, body)
 
     def patch(self, op: Op, body: bytes, model: str | None, *, ask_usage: bool) -> bytes:
         return views.patch_body(body, model, ask_usage=ask_usage and op is not Op.EMBED)
