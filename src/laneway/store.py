@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from laneway.ports import Audit, Book, Journal, Keys, Ledger, Notices, Pins, Reports, Sessions
+from laneway.ports import Audit, Book, Journal, Keys, Ledger, Notices, Pins, Reports, Sessions, Shadows, Standings
 from laneway.record import PREFIX
 from laneway.stores.schema import StoreError as StoreError
 
@@ -33,6 +33,8 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     reports: Reports
     notices: Notices
     book: Book
+    shadows: Shadows
+    standings: Standings
     place: str
     starting: Callable[[], Awaitable[None]]
     closing: Callable[[], Awaitable[None]]
@@ -83,18 +85,21 @@ def _memory(prefix: str) -> Store:
     from laneway.stores.book import MemoryBook
     from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryNotices, MemoryPins
     from laneway.stores.sessions import MemorySessions
+    from laneway.stores.shadows import MemoryShadows, MemoryStandings
 
-    journal = MemoryJournal(prefix=prefix)
+    audit, journal = MemoryAudit(), MemoryJournal(prefix=prefix)
     return Store(
         keys=MemoryKeys(),
         sessions=MemorySessions(),
         ledger=MemoryLedger(),
         pins=MemoryPins(),
         journal=journal,
-        audit=MemoryAudit(),
+        audit=audit,
         reports=journal,
         notices=MemoryNotices(),
         book=MemoryBook(),
+        shadows=MemoryShadows(),
+        standings=MemoryStandings(audit),
         place="memory (gone when it ends)",
         starting=_nothing,
         closing=_nothing,
@@ -115,6 +120,8 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
     from laneway.stores.sqlite.notices import SqliteNotices
     from laneway.stores.sqlite.pins import SqlitePins
     from laneway.stores.sqlite.sessions import SqliteSessions
+    from laneway.stores.sqlite.shadows import SqliteShadows
+    from laneway.stores.sqlite.standings import SqliteStandings
 
     database = Database(path, clock=clock)
     journal = SqliteJournal(database, keep_days=keep_days, keep_rows=keep_rows, prefix=prefix)
@@ -133,6 +140,8 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
         reports=journal,
         notices=SqliteNotices(database),
         book=SqliteBook(database),
+        shadows=SqliteShadows(database, keep_days=keep_days),
+        standings=SqliteStandings(database),
         place=str(path),
         starting=database.start,
         closing=close,

@@ -34,7 +34,7 @@ class SqliteAudit:
         self._database = database
 
     async def note(self, entry: Audited) -> None:
-        await self._database.write(partial(_note, entry))
+        await self._database.write(partial(note, entry))
 
     async def recent(self, limit: int, action: str | None = None, subject: str | None = None) -> Sequence[Audited]:
         return await self._database.read(
@@ -45,7 +45,8 @@ class SqliteAudit:
         return await self._database.read(lambda db: [_entry(row) for row in db.execute(_LATEST, (action,))])
 
 
-def _note(entry: Audited, db: sqlite3.Connection) -> None:
+def note(entry: Audited, db: sqlite3.Connection) -> None:
+    """As part of a transaction that makes what it tells of."""
     detail = msgspec.json.encode(entry.detail).decode()
     db.execute(_NOTE, (entry.at_s, entry.actor, entry.action, entry.subject, detail))
 

@@ -1,0 +1,92 @@
+"""Rows written behind what they are about: a bounded queue between the loop and the writing thread.
+
+Owns: how long a row waits for others to be written with, how many are under way, and counting what was lost.
+Refuses: to make anybody wait who puts a row in, and to know what a row is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Generic, TypeVar
+
+from laneway.stores.schema import StoreError
+from laneway.stores.sqlite.database import Database
+
+T = TypeVar("T")
+
+DELAY_S = 0.05
+MOST_UNWRITTEN = 10_000
+BATCH = 256
+
+
+class Behind(Generic[T]):
+    """`put` on the loop that started the database; `write` is called in the writing thread, inside a transaction."""
+
+    def __init__(
+        self,
+        database: Database,
+        write: Callable[[Sequence[T], sqlite3.Connection], None],
+        *,
+        most: int = MOST_UNWRITTEN,
+    ) -> None:
+        self.dropped = 0
+        self._database = database
+        self._insert = write
+        self._most = most
+        self._queue: deque[T] = deque()
+        self._put = 0
+        self._written = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Future[None] | None = None
+        database.add_life(_begun, self.drain)
+
+    def put(self, row: T) -> None:
+        if self._put - self._written >= self._most:
+            self.dropped += 1
+            return
+        self._put += 1
+        self._queue.append(row)
+        if self._timer is None and self._writing is None:
+            # Without a running loop it waits for the next row, or for `drain`.
+            with suppress(RuntimeError):
+                self._timer = asyncio.get_running_loop().call_later(DELAY_S, self._write)
+
+    async def drain(self) -> None:
+        """Returns when everything put before is written, or counted as dropped."""
+        goal = self._put
+        while self._written < goal:
+            if self._writing is None:
+                self._write()
+            else:
+                await asyncio.wait([self._writing])
+
+    def _write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+        try:
+            self._writing = self._database.submit(partial(self._insert, batch))
+        except StoreError:
+            self._queue.clear()
+            self.dropped += self._put - self._written
+            self._written = self._put
+        else:
+            self._writing.add_done_callback(partial(self._ended, len(batch)))
+
+    def _ended(self, count: int, written: asyncio.Future[None]) -> None:
+        self._writing = None
+        self._written += count
+        if written.cancelled() or written.exception() is not None:
+            self.dropped += count
+        if self._queue:
+            self._write()
+
+
+async def _begun() -> None:
+    pass
