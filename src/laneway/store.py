@@ -12,7 +12,20 @@ from pathlib import Path
 
 import msgspec
 
-from laneway.ports import Audit, Book, Journal, Keys, Ledger, Notices, Pins, Reports, Sessions, Shadows, Standings
+from laneway.ports import (
+    Audit,
+    Book,
+    Examples,
+    Journal,
+    Keys,
+    Ledger,
+    Notices,
+    Pins,
+    Reports,
+    Sessions,
+    Shadows,
+    Standings,
+)
 from laneway.record import PREFIX
 from laneway.stores.schema import StoreError as StoreError
 
@@ -33,6 +46,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     reports: Reports
     notices: Notices
     book: Book
+    examples: Examples
     shadows: Shadows
     standings: Standings
     place: str
@@ -83,6 +97,7 @@ def _path(rest: str) -> Path:
 def _memory(prefix: str) -> Store:
     from laneway.stores.audit import MemoryAudit
     from laneway.stores.book import MemoryBook
+    from laneway.stores.examples import MemoryExamples
     from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryNotices, MemoryPins
     from laneway.stores.sessions import MemorySessions
     from laneway.stores.shadows import MemoryShadows, MemoryStandings
@@ -98,6 +113,7 @@ def _memory(prefix: str) -> Store:
         reports=journal,
         notices=MemoryNotices(),
         book=MemoryBook(),
+        examples=MemoryExamples(),
         shadows=MemoryShadows(),
         standings=MemoryStandings(audit),
         place="memory (gone when it ends)",
@@ -114,6 +130,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
     from laneway.stores.sqlite.audit import SqliteAudit
     from laneway.stores.sqlite.book import SqliteBook
     from laneway.stores.sqlite.database import Database
+    from laneway.stores.sqlite.examples import SqliteExamples
     from laneway.stores.sqlite.journal import SqliteJournal
     from laneway.stores.sqlite.keys import SqliteKeys
     from laneway.stores.sqlite.ledger import SqliteLedger
@@ -140,6 +157,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
         reports=journal,
         notices=SqliteNotices(database),
         book=SqliteBook(database),
+        examples=SqliteExamples(database, clock=clock),
         shadows=SqliteShadows(database, keep_days=keep_days),
         standings=SqliteStandings(database),
         place=str(path),

@@ -42,7 +42,10 @@ class Label(NamedTuple):
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt (its last user turn) with a score per model, in one tenant's memory."""
+    """A prompt (its last user turn) with a score per model, in one tenant's memory.
+
+    Stored, it has its labels in the order of candidates and sources, one for each pair: of several, the last.
+    """
 
     id: int = 0
     """0 until it is stored."""
@@ -83,10 +86,13 @@ EVERY = Filter()
 
 
 class Examples(Protocol):
-    """The rows. Every verb is for one tenant, atomic, and durable when it returns."""
+    """The rows. Every verb is for one tenant, atomic, and durable when it returns.
+
+    Ids count from 1 in each tenant, and none is given twice.
+    """
 
     async def add(self, tenant: str, examples: Sequence[Example]) -> Sequence[Example]:
-        """Stored, with their ids. All of them, or none."""
+        """Stored, with their ids. All of them, or none. Raises ValueError for a score that is not from 0 to 1."""
 
     async def get(self, tenant: str, example_id: int) -> Example | None: ...
 
@@ -96,7 +102,7 @@ class Examples(Protocol):
     async def count(self, tenant: str, *, where: Filter = EVERY) -> int: ...
 
     async def change(self, tenant: str, example: Example) -> bool:
-        """Replaces the row of its id. False when there is none."""
+        """Replaces the row of its id. False when there is none. Raises ValueError as `add` does."""
 
     async def delete(self, tenant: str, ids: Sequence[int]) -> int:
         """How many there were. Nothing of them is kept."""
@@ -105,10 +111,29 @@ class Examples(Protocol):
         """Grows with every change, whichever process made it; 0: nothing was ever taught."""
 
     async def since(self, tenant: str, edition: int, *, limit: int = 1000) -> Sequence[Change]:
-        """What changed after an edition, oldest first, so that another process's shelf can follow."""
+        """What changed after an edition, oldest first, so that another process's shelf can follow.
+
+        Every changed row has an edition of its own, and stands here once, as its last change left it.
+        """
+
+    async def forgotten(self, tenant: str) -> int:
+        """Deletions up to this edition are not told any more: whoever is as of an earlier one begins anew."""
 
     async def tenants(self) -> Sequence[str]:
         """Those who have taught anything."""
+
+    async def moved(self, mark: int) -> tuple[Sequence[str], int]:
+        """Whose rows any process changed after a mark, and the mark of now. The first mark is 0."""
+
+    async def vectors(self, tenant: str, space: str, ids: Sequence[int]) -> Mapping[int, bytes]:
+        """Those vectors of a space that are kept, by example."""
+
+    async def keep_vectors(self, tenant: str, space: str, vectors: Mapping[int, tuple[Example, bytes]]) -> None:
+        """For spaces whose vectors are dear. Each comes with the example it was made of, and is not kept if that has
+        another text or setting by now. It goes when its example goes."""
+
+    async def drop_vectors(self, spaces: Sequence[str]) -> None:
+        """All tenants' vectors of every space but these go: nobody searches there any more."""
 
 
 class Ballot(Protocol):
@@ -181,4 +206,10 @@ class Shelves(Protocol):
         """As `get`, waiting until it is loaded and holds everything that was taught before the call."""
 
     def embed(self, text: str, setting: Setting = PLAIN) -> npt.NDArray[np.float32] | None:
-        """A vector of the space that shelves are searched in now; None where it cannot be had in time."""
+        """A vector of the space that shelves are searched in now; None where that takes a call to a provider."""
+
+    async def vector(self, text: str, setting: Setting = PLAIN) -> npt.NDArray[np.float32] | None:
+        """As `embed`, waiting for a provider where there is one, but not beyond its deadline: then None.
+
+        It is of the space of the shelf that `get` returns, if nothing is awaited in between.
+        """

@@ -64,3 +64,66 @@ def create_standings(db: Connection) -> None:
         """
     )
     db.execute("CREATE INDEX standings_by_edition ON standings (edition)")
+
+
+@step
+def create_examples(db: Connection) -> None:
+    """A deletion leaves its number only, so that other processes can follow; ids count in each memory.
+
+    Texts and vectors are contents, which a table of their own overwrites when they are deleted.
+    """
+    for statement in (
+        """
+        CREATE TABLE memories (
+            id INTEGER PRIMARY KEY,
+            tenant TEXT NOT NULL UNIQUE,
+            edition INTEGER NOT NULL,
+            last_id INTEGER NOT NULL,
+            forgotten INTEGER NOT NULL,
+            moved INTEGER NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX memories_by_move ON memories (moved)",
+        """
+        CREATE TABLE examples (
+            memory INTEGER NOT NULL,
+            edition INTEGER NOT NULL,
+            id INTEGER NOT NULL,
+            content INTEGER NOT NULL,
+            tag TEXT NOT NULL,
+            setting TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            task_id TEXT NOT NULL,
+            batch TEXT NOT NULL,
+            taught_by TEXT NOT NULL,
+            at_s REAL NOT NULL,
+            UNIQUE (memory, id)
+        ) STRICT
+        """,
+        "CREATE UNIQUE INDEX examples_by_edition ON examples (memory, edition)",
+        "CREATE INDEX examples_by_batch ON examples (memory, batch)",
+        """
+        CREATE TABLE deleted_examples (
+            memory INTEGER NOT NULL,
+            edition INTEGER NOT NULL,
+            id INTEGER NOT NULL,
+            at_s REAL NOT NULL,
+            PRIMARY KEY (memory, edition)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX deleted_examples_by_age ON deleted_examples (at_s)",
+        """
+        CREATE TABLE vectors (
+            memory INTEGER NOT NULL,
+            example INTEGER NOT NULL,
+            space TEXT NOT NULL,
+            content INTEGER NOT NULL,
+            UNIQUE (memory, example, space)
+        ) STRICT
+        """,
+        "CREATE INDEX vectors_by_space ON vectors (space)",
+        "CREATE TABLE contents (id INTEGER PRIMARY KEY, lives INTEGER NOT NULL, content BLOB NOT NULL) STRICT",
+        "CREATE INDEX examples_by_content ON examples (content)",
+        "CREATE INDEX vectors_by_content ON vectors (content)",
+    ):
+        db.execute(statement)
