@@ -36,7 +36,7 @@ def made_budgets(settings: Settings, wrong: Wrong) -> tuple[Budget, ...]:
     for name, tenant in settings.tenants.items():
         nanos = read_cap(tenant.daily_usd, f"{joined('tenants', name)}.daily_usd", wrong)
         if nanos is not None:
-            made.append(daily_of(name, nanos, _unpriced(settings.server.unpriced)))
+            made.append(daily_of(name, nanos, read_unpriced(settings.server.unpriced)))
     return tuple(made)
 
 
@@ -63,11 +63,12 @@ def _budget(name: str, table: BudgetTable, server: ServerTable) -> Budget:
         period=Period(table.period),
         zone=table.zone,
         alerts=tuple(sorted(set(table.alerts))),
-        unpriced=_unpriced(server.unpriced if table.unpriced is None else table.unpriced),
+        unpriced=read_unpriced(server.unpriced if table.unpriced is None else table.unpriced),
     )
 
 
-def _unpriced(written: PriceTable | str) -> Price | None:
+def read_unpriced(written: PriceTable | str) -> Price | None:
+    """What a model without a price is taken to cost; None: it is refused."""
     if isinstance(written, PriceTable):
         return None if any(price_faults(written)) else priced(written)
     return FREE if written == "free" else None

@@ -20,6 +20,7 @@ from laneway.chains import Chains
 from laneway.channels import made_channels
 from laneway.chat import Card
 from laneway.config import ConfigError, Problem, joined, nearest, visible
+from laneway.jury import budgets_of, made_judges
 from laneway.places import Places, family_of, faults, price_faults
 from laneway.policy.names import Names, Prefix, spelling
 from laneway.pools import made_pools, spelled_pools
@@ -61,7 +62,8 @@ class Layout:
         self.denials = made_denials(settings, self._wrong)
         self.breaker = made_breaker(settings.breaker, scale)
         self.channels = made_channels(settings, self._wrong)
-        self.budgets = made_budgets(settings, self._wrong)
+        self.judges = made_judges(settings, self._named, self._wrong)
+        self.budgets = (*made_budgets(settings, self._wrong), *budgets_of(self.judges, settings.server))
         self.tenants, self.keys = self._made_tenants()
         self._check_names()
         if self._problems:

@@ -33,6 +33,7 @@ TABLES = (
     ("[denials.NAME]", settings.DenialTable),
     ("[breaker]", settings.BreakerTable),
     ("[alerts.NAME]", settings.AlertTable),
+    ("[judges.NAME]", settings.JudgeTable),
     ("[learning]", settings.LearningTable),
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from laneway.settings.judges import JudgeTable as JudgeTable
 from laneway.settings.lanes import LaneTable as LaneTable
 from laneway.settings.lanes import TargetTable as TargetTable
 from laneway.settings.learning import LearningTable as LearningTable
@@ -53,5 +54,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a model at a provider is left alone after timeouts."""
     alerts: dict[str, AlertTable] = {}
     """Where people are told what happened."""
+    judges: dict[str, JudgeTable] = {}
+    """Models that score a sample of the answers that pools gave."""
     learning: LearningTable = LearningTable()
     """The memory of scored examples, and how it is searched."""
