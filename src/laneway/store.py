@@ -15,12 +15,14 @@ import msgspec
 from laneway.ports import (
     Audit,
     Book,
+    Dials,
     Examples,
     Journal,
     Keys,
     Ledger,
     Notices,
     Pins,
+    Receipts,
     Reports,
     Sessions,
     Shadows,
@@ -46,9 +48,11 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     reports: Reports
     notices: Notices
     book: Book
-    examples: Examples
+    receipts: Receipts
+    dials: Dials
     shadows: Shadows
     standings: Standings
+    examples: Examples
     place: str
     starting: Callable[[], Awaitable[None]]
     closing: Callable[[], Awaitable[None]]
@@ -99,6 +103,7 @@ def _memory(prefix: str) -> Store:
     from laneway.stores.book import MemoryBook
     from laneway.stores.examples import MemoryExamples
     from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryNotices, MemoryPins
+    from laneway.stores.receipts import MemoryDials, MemoryReceipts
     from laneway.stores.sessions import MemorySessions
     from laneway.stores.shadows import MemoryShadows, MemoryStandings
 
@@ -113,9 +118,11 @@ def _memory(prefix: str) -> Store:
         reports=journal,
         notices=MemoryNotices(),
         book=MemoryBook(),
-        examples=MemoryExamples(),
+        receipts=MemoryReceipts(),
+        dials=MemoryDials(audit),
         shadows=MemoryShadows(),
         standings=MemoryStandings(audit),
+        examples=MemoryExamples(),
         place="memory (gone when it ends)",
         starting=_nothing,
         closing=_nothing,
@@ -130,12 +137,14 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
     from laneway.stores.sqlite.audit import SqliteAudit
     from laneway.stores.sqlite.book import SqliteBook
     from laneway.stores.sqlite.database import Database
+    from laneway.stores.sqlite.dials import SqliteDials
     from laneway.stores.sqlite.examples import SqliteExamples
     from laneway.stores.sqlite.journal import SqliteJournal
     from laneway.stores.sqlite.keys import SqliteKeys
     from laneway.stores.sqlite.ledger import SqliteLedger
     from laneway.stores.sqlite.notices import SqliteNotices
     from laneway.stores.sqlite.pins import SqlitePins
+    from laneway.stores.sqlite.receipts import SqliteReceipts
     from laneway.stores.sqlite.sessions import SqliteSessions
     from laneway.stores.sqlite.shadows import SqliteShadows
     from laneway.stores.sqlite.standings import SqliteStandings
@@ -157,9 +166,11 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
         reports=journal,
         notices=SqliteNotices(database),
         book=SqliteBook(database),
-        examples=SqliteExamples(database, clock=clock),
+        receipts=SqliteReceipts(database, keep_days=keep_days, keep_rows=keep_rows),
+        dials=SqliteDials(database),
         shadows=SqliteShadows(database, keep_days=keep_days),
         standings=SqliteStandings(database),
+        examples=SqliteExamples(database, clock=clock),
         place=str(path),
         starting=database.start,
         closing=close,

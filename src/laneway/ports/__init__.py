@@ -4,10 +4,14 @@ Owns: one Protocol per question, a file for each subject. A middleware takes the
 Refuses: any implementation; adapters live in `stores/`, `upstream/` and `vectors`.
 """
 
+from laneway.ports.adviser import Advice as Advice
+from laneway.ports.adviser import Adviser as Adviser
+from laneway.ports.adviser import Case as Case
 from laneway.ports.callers import Keys as Keys
 from laneway.ports.callers import Pin as Pin
 from laneway.ports.callers import Pins as Pins
 from laneway.ports.callers import Sessions as Sessions
+from laneway.ports.dials import Dials as Dials
 from laneway.ports.examples import Change as Change
 from laneway.ports.examples import Example as Example
 from laneway.ports.examples import Examples as Examples

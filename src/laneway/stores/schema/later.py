@@ -127,3 +127,35 @@ def create_examples(db: Connection) -> None:
         "CREATE INDEX vectors_by_content ON vectors (content)",
     ):
         db.execute(statement)
+
+
+@step
+def create_receipts(db: Connection) -> None:
+    """The receipt is kept whole as JSON; `near` holds the ids of its neighbours, each between commas."""
+    for statement in (
+        """
+        CREATE TABLE receipts (
+            n INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            tenant TEXT NOT NULL,
+            at_s REAL NOT NULL,
+            pool TEXT NOT NULL,
+            rule TEXT NOT NULL,
+            served TEXT NOT NULL,
+            declined TEXT NOT NULL,
+            near TEXT NOT NULL,
+            told TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX receipts_by_tenant ON receipts (tenant, n)",
+        "CREATE INDEX receipts_by_age ON receipts (at_s)",
+        """
+        CREATE TABLE dials (
+            tenant TEXT PRIMARY KEY,
+            position INTEGER NOT NULL,
+            edition INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX dials_by_edition ON dials (edition)",
+    ):
+        db.execute(statement)

@@ -1,0 +1,91 @@
+"""Receipts in SQLite, written behind the answers.
+
+Owns: turning receipts into rows, finding them by id, by facts and by neighbour, and forgetting what is past its time.
+Refuses: to make a request wait, and to hide a loss: what could not be kept is counted in `dropped`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from laneway.ports import Receipt
+from laneway.stores.sqlite.behind import Behind
+from laneway.stores.sqlite.database import Database
+
+AT_ONCE = 16
+"""Receipts in one statement. While it runs the interpreter is free, so the loop never waits for more than these."""
+STEP_ROWS = 500
+FACTS = ("pool", "rule", "served", "declined")
+
+_INSERT = "INSERT OR IGNORE INTO receipts (id, tenant, at_s, pool, rule, served, declined, near, told) VALUES "
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FORGET_OLD = "DELETE FROM receipts WHERE n IN (SELECT n FROM receipts WHERE at_s <= ? ORDER BY at_s LIMIT ?)"
+_FORGET_CROWD = (
+    "DELETE FROM receipts WHERE n IN "
+    "(SELECT n FROM receipts WHERE n <= (SELECT max(n) FROM receipts) - ? ORDER BY n LIMIT ?)"
+)
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Receipt).decode
+
+
+class SqliteReceipts:
+    """`keep` is called on the loop that started the database."""
+
+    def __init__(self, database: Database, *, keep_days: float, keep_rows: int) -> None:
+        self._database = database
+        self._behind = Behind(database, _insert)
+        self._keep_s = keep_days * 86_400
+        self._keep_rows = keep_rows
+        database.add_chore(self.prune)
+
+    @property
+    def dropped(self) -> int:
+        return self._behind.dropped
+
+    def keep(self, receipt: Receipt) -> None:
+        self._behind.put(receipt)
+
+    async def get(self, tenant: str, receipt_id: str) -> Receipt | None:
+        found = await self._find(["tenant = ?", "id = ?"], [tenant, receipt_id], 1)
+        return found[0] if found else None
+
+    async def recent(
+        self, tenant: str | None, *, limit: int = 100, where: Mapping[str, str] | None = None
+    ) -> Sequence[Receipt]:
+        conditions, values = ["true"], list[object]()
+        if tenant is not None:
+            conditions.append("tenant = ?")
+            values.append(tenant)
+        for name, value in (where or {}).items():
+            conditions.append(f"{name} = ?" if name in FACTS else "false")
+            values += [value] if name in FACTS else []
+        return await self._find(conditions, values, limit)
+
+    async def influenced(self, tenant: str, example_id: int, *, limit: int = 100) -> Sequence[Receipt]:
+        return await self._find(["tenant = ?", "instr(near, ?)"], [tenant, f",{example_id},"], limit)
+
+    async def _find(self, conditions: list[str], values: list[object], limit: int) -> list[Receipt]:
+        await self._behind.drain()
+        sql = f"SELECT told FROM receipts WHERE {' AND '.join(conditions)} ORDER BY n DESC LIMIT ?"  # noqa: S608
+        return await self._database.read(lambda db: [_decode(told) for (told,) in db.execute(sql, (*values, limit))])
+
+    def prune(self, db: sqlite3.Connection, now_s: float) -> bool:
+        """A step of forgetting: what is too old, and what is too much."""
+        gone = db.execute(_FORGET_OLD, (now_s - self._keep_s, STEP_ROWS)).rowcount
+        gone = max(gone, db.execute(_FORGET_CROWD, (self._keep_rows, STEP_ROWS)).rowcount)
+        return gone >= STEP_ROWS
+
+
+def _insert(batch: Sequence[Receipt], db: sqlite3.Connection) -> None:
+    for start in range(0, len(batch), AT_ONCE):
+        values: list[object] = []
+        receipts = batch[start : start + AT_ONCE]
+        for receipt in receipts:
+            near = "".join([f",{neighbour[0]}" for neighbour in receipt.neighbours])
+            values += (receipt.id, receipt.tenant, receipt.at_s, receipt.pool, receipt.rule, receipt.served)
+            values += (receipt.declined or "", f"{near},", _encode(receipt).decode())
+        db.execute(_INSERT + ", ".join([_ROW] * len(receipts)), values)
