@@ -190,6 +190,26 @@ Out view(const Owner& owner, const std::vector<T>& values, std::initializer_list
   return Out(values.data(), sizes, nb::find(owner));
 }
 
+// Hands a vector over to an array, which frees it.
+template <typename T, typename Size>
+auto give(std::vector<T>&& values, std::initializer_list<Size> sizes) {
+  auto kept = std::make_unique<std::vector<T>>(std::move(values));
+  T* const data = kept->data();
+  const nb::capsule owner(kept.release(), [](void* at) noexcept { delete static_cast<std::vector<T>*>(at); });
+  return nb::ndarray<nb::numpy, T>(data, sizes, owner);
+}
+
+nb::tuple everything(const laneway::Rows& rows) {
+  laneway::Everything out;
+  {
+    const nb::gil_scoped_release others;
+    out = rows.everything();
+  }
+  const std::size_t count = out.ids.size();
+  return nb::make_tuple(give(std::move(out.ids), {count}), give(std::move(out.vectors), {count, rows.dims()}),
+                        give(std::move(out.tags), {count}), give(std::move(out.labels), {count, out.columns}));
+}
+
 nb::bytes save(const laneway::Rows& rows) {
   std::vector<std::uint8_t> out;
   {
@@ -294,6 +314,8 @@ NB_MODULE(_core, module) {
              laneway::Totals totals = rows.totals();
              return std::pair(std::move(totals.sums), std::move(totals.counts));
            })
+      .def("tags", &laneway::Rows::tags)
+      .def("everything", &everything)
       .def("save", &save)
       .def("load", &load, "data"_a);
 }

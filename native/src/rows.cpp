@@ -179,6 +179,11 @@ void Rows::count_labels(std::span<const float> labels, int sign) {
   }
 }
 
+void Rows::count_tag(std::uint16_t tag, bool more) {
+  if (tag >= tagged_.size()) tagged_.resize(tag + std::size_t{1});
+  more ? ++tagged_[tag] : --tagged_[tag];
+}
+
 std::size_t Rows::take_row() {
   if (dead_.empty()) return used_++;
   const std::size_t row = dead_.back();
@@ -190,9 +195,13 @@ std::size_t Rows::take_row() {
 void Rows::put(std::size_t row, const Batch& batch, std::size_t from) {
   const auto [slab, at] = place(row);
   const std::span<float> labels(slab.labels.data() + at * columns_, columns_);
-  if (slab.lives(at)) count_labels(labels, -1);
+  if (slab.lives(at)) {
+    count_labels(labels, -1);
+    count_tag(slab.tags[at], false);
+  }
   slab.ids[at] = batch.ids[from];
   slab.tags[at] = batch.tags.empty() ? std::uint16_t{0} : batch.tags[from];
+  count_tag(slab.tags[at], true);
   std::copy_n(batch.vectors.data() + from * dims_, dims_, slab.exact.data() + at * dims_);
   if (batch.labels.empty())
     std::ranges::fill(labels, kMissing);
@@ -238,6 +247,7 @@ std::size_t Rows::erase(std::span<const std::int64_t> ids) {
     if (known == places_.end()) continue;
     const auto [slab, at] = place(known->second);
     count_labels({slab.labels.data() + at * columns_, columns_}, -1);
+    count_tag(slab.tags[at], false);
     clear(known->second);
     dead_.push_back(known->second);
     places_.erase(known);
@@ -361,6 +371,32 @@ void Rows::search(std::span<const float> query, std::uint16_t tag, std::size_t c
 Totals Rows::totals() const {
   const std::shared_lock lock(mutex_);
   return totals_;
+}
+
+std::vector<std::size_t> Rows::tags() const {
+  const std::shared_lock lock(mutex_);
+  return tagged_;
+}
+
+Everything Rows::everything() const {
+  const std::shared_lock lock(mutex_);
+  Everything out;
+  const std::size_t count = places_.size();
+  out.columns = columns_;
+  out.ids.reserve(count);
+  out.tags.reserve(count);
+  out.vectors.reserve(count * dims_);
+  out.labels.reserve(count * columns_);
+  const auto add = [](auto& to, const auto* first, std::size_t size) { to.insert(to.end(), first, first + size); };
+  for (std::size_t row = 0; row < used_; ++row) {
+    const auto [slab, at] = place(row);
+    if (!slab.lives(at)) continue;
+    out.ids.push_back(slab.ids[at]);
+    out.tags.push_back(slab.tags[at]);
+    add(out.vectors, slab.exact.data() + at * dims_, dims_);
+    add(out.labels, slab.labels.data() + at * columns_, columns_);
+  }
+  return out;
 }
 
 }  // namespace laneway

@@ -123,6 +123,7 @@ void Rows::load(std::span<const std::uint8_t> bytes) {
   next_centre_ = fresh.next_centre_;
   places_.swap(fresh.places_);
   std::swap(totals_, fresh.totals_);
+  tagged_.swap(fresh.tagged_);
 }
 
 }  // namespace laneway

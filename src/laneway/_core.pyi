@@ -159,6 +159,14 @@ class Rows:
     def totals(self) -> tuple[list[float], list[int]]:
         """Sum and number of the labels in each column."""
 
+    def tags(self) -> list[int]:
+        """How many rows have each tag, the first number for none; as long as the greatest tag there ever was."""
+
+    def everything(
+        self,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+        """All rows: ids, vectors, tags and labels, in the order they lie."""
+
     def save(self) -> bytes:
         """Everything, as bytes that `load` takes on a table of the same `dims` and `tag_pull`."""
 

@@ -50,6 +50,7 @@ from laneway.store import Store, StoreError, open_store
 from laneway.stores.memory import MemoryKeys
 from laneway.upstream.signers import signers_of
 from laneway.upstream.switch import Switch
+from laneway.vectors import LocalShelves
 
 FIRST_LOOK_S = 0.7
 """How long the start waits for the first model lists; slower providers are listed when they have answered."""
@@ -97,6 +98,8 @@ class Gateway:
         self.alerts = Alerts(self.store.notices, self.upstream, reports=self.store.reports, looks=looks)
         self._services: tuple[Service, ...] = (self.alerts,)
         """In the order in which they start; they end in the opposite one."""
+        self.shelves = LocalShelves(self.store.examples)
+        self._services += (self.shelves,)
         self.started_s = time.monotonic()
         self._plain = routes.app()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,6 +132,7 @@ class Gateway:
             roster=roster,
             board=self.board,
             store=self.store,
+            shelves=self.shelves,
             upstream=self.upstream,
             metrics=self.metrics,
             reload=self._reload_asked,

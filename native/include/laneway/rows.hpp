@@ -40,6 +40,15 @@ struct Totals {
   std::vector<std::int64_t> counts;
 };
 
+// All rows, side by side in the order they lie.
+struct Everything {
+  std::vector<std::int64_t> ids;
+  std::vector<float> vectors;
+  std::vector<std::uint16_t> tags;
+  std::vector<float> labels;
+  std::size_t columns = 0;
+};
+
 class Rows {
  public:
   // `tag_pull` is the squared length of the tag's part of a vector, where the rest of the vector has length 1.
@@ -70,6 +79,11 @@ class Rows {
 
   Totals totals() const;
 
+  // How many rows have each tag; as long as the greatest tag there ever was.
+  std::vector<std::size_t> tags() const;
+
+  Everything everything() const;
+
   std::vector<std::uint8_t> save() const;
 
   // Throws std::invalid_argument if the bytes are not whole.
@@ -93,6 +107,7 @@ class Rows {
   void move(std::size_t from, std::size_t to);
   void compact();
   void count_labels(std::span<const float> labels, int sign);
+  void count_tag(std::uint16_t tag, bool more);
   std::span<const std::uint32_t> shortlist(std::span<const float> query, std::uint16_t tag, std::size_t count) const;
   void rank(std::span<const float> query, std::uint16_t tag, std::span<const std::uint32_t> rows,
             std::vector<std::uint64_t>& keys) const;
@@ -114,6 +129,7 @@ class Rows {
   std::size_t next_centre_ = 64;  // at so many rows the centre is computed anew
   std::unordered_map<std::int64_t, std::uint32_t> places_;
   Totals totals_;
+  std::vector<std::size_t> tagged_;
 };
 
 }  // namespace laneway

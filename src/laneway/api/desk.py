@@ -26,7 +26,7 @@ from laneway.failure import Failure, FailureError, Kind, fail
 from laneway.loaded import Loaded
 from laneway.metrics import Metrics
 from laneway.middleware.auth import Gate, is_loopback, presented
-from laneway.ports import Upstream
+from laneway.ports import Shelves, Upstream
 from laneway.roster import Roster
 from laneway.route import Key, Tenant
 from laneway.store import Store
@@ -54,6 +54,7 @@ class Desk(NamedTuple):
     roster: Roster
     board: Board
     store: Store
+    shelves: Shelves
     upstream: Upstream
     metrics: Metrics
     reload: Callable[[], Awaitable[Reloaded]]
