@@ -12,7 +12,7 @@ install := PYTHON="$(PYTHON)" $(if $(filter-out default undefined,$(origin CXX))
 # More words for the command at hand, for example: make run ARGS="--port 9000", make test ARGS="-k budget -x"
 ARGS ?=
 
-.PHONY: help run test test-ui test-native faults bench lint format lock wheel clean
+.PHONY: help run test test-ui test-native ui ui-check faults bench lint format lock wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,16 @@ test-ui: ## run the tests that need a browser, installing Debian's chromium wher
 	@$(install) test
 	@$(install) ui
 	@$(bin)/python -m pytest -m browser $(ARGS)
+
+ui: ## build the page from src/ui into the package (needs Node)
+	@$(install) page
+	@cd src/ui && npm run --silent build
+
+ui-check: ## say whether the built page is what its source gives
+	@$(install) page
+	@cd src/ui && npm run --silent build -- --outDir ../../build/page --emptyOutDir --logLevel warn
+	@diff -r build/page src/laneway/api/static >/dev/null || { echo "laneway: the built page differs from its source: make ui" >&2; exit 1; }
+	@echo "laneway: the built page is what its source gives"
 
 faults: ## play what providers do wrong through every front, and show a table of it
 	@$(install) test

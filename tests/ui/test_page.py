@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -41,10 +42,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails its test when a script on it failed."""
+    """A page that fails its test when a script on it failed, or its policy was broken."""
     page = browser.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text + str(said.location)) if "Content Security Policy" in said.text else None)
     yield page
     page.close()
     assert not errors
@@ -58,42 +60,78 @@ def gateway(tmp_path: Path) -> Iterator[Served]:
 
 def test_a_browser_at_the_root_is_shown_the_page(page: Page, gateway: Served) -> None:
     page.goto(gateway.url)
-    assert page.url == f"{gateway.url}/ui"
-    expect(page.locator("#providers")).to_contain_text("simulated")
-    expect(page.locator("#providers .awake")).to_have_text("awake")
-    expect(page.locator("#models")).to_contain_text("sim-large")
+    assert page.url == f"{gateway.url}/ui/"
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    expect(page.get_by_role("region", name="Hosts")).to_contain_text("simulated")
 
 
-def test_a_prompt_is_answered_word_by_word_and_says_where_it_came_from(page: Page, gateway: Served) -> None:
-    page.goto(f"{gateway.url}/ui")
-    page.select_option("#model", "sim-large")
-    page.fill("#prompt", "What is 17*23?")
-    page.get_by_role("button", name="Send").click()
-    expect(page.locator("#answer")).to_contain_text("391")
-    expect(page.locator("#from")).to_contain_text("simulated, sim-large")
+def test_a_gateway_without_keys_says_that_it_is_open(page: Page, gateway: Served) -> None:
+    page.goto(gateway.url)
+    expect(page.get_by_role("alert")).to_contain_text("Open on this machine")
 
 
-def test_a_failure_is_shown_in_words(page: Page, gateway: Served) -> None:
-    page.goto(f"{gateway.url}/ui")
-    page.evaluate("document.getElementById('model').add(new Option('sim-fail-503'))")
-    page.select_option("#model", "sim-fail-503")
-    page.get_by_role("button", name="Send").click()
-    expect(page.locator("#answer")).to_contain_text("The provider is overloaded")
-
-
-def test_a_gateway_with_keys_asks_for_one(page: Page, tmp_path: Path) -> None:
+def test_a_gateway_with_keys_asks_for_one_and_remembers_it_out_of_reach_of_scripts(page: Page, tmp_path: Path) -> None:
     with served(tmp_path, KEYED) as gateway:
-        page.goto(f"{gateway.url}/ui")
-        expect(page.locator("#models")).to_contain_text("No key was sent")
-        page.fill("#key", "page-key-0001")
-        page.press("#key", "Tab")
-        expect(page.locator("#models")).to_contain_text("sim-small")
+        page.goto(f"{gateway.url}/ui/usage")
+        page.get_by_label("Key").fill("page-key-0002")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_text("This key is not known here.")).to_be_visible()
+        page.get_by_label("Key").fill("page-key-0001")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Usage", exact=True)).to_be_visible()
+        assert (
+            page.evaluate("document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)").count(
+                "page-key"
+            )
+            == 0
+        )
+        page.reload()
+        expect(page.get_by_role("heading", name="Usage", exact=True)).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_label("Key")).to_be_visible()
 
 
 def test_nothing_on_the_page_comes_from_elsewhere(page: Page, gateway: Served) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{gateway.url}/ui")
-    expect(page.locator("#providers")).to_contain_text("simulated")
+    for name in ("", "usage", "settings"):
+        page.goto(f"{gateway.url}/ui/{name}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert asked
-    assert all(url.startswith(gateway.url) for url in asked)
+    assert all(url.startswith((gateway.url, "data:")) for url in asked)
+
+
+def test_the_first_paint_is_light(page: Page, gateway: Served) -> None:
+    """Everything that is fetched until the overview stands, as it comes over the wire."""
+    sizes: list[int] = []
+    page.on("response", lambda response: sizes.append(int(response.headers.get("content-length", "0"))))
+    page.goto(gateway.url)
+    expect(page.get_by_role("region", name="Hosts")).to_contain_text("simulated")
+    assert 10_000 < sum(sizes) < 300_000
+
+
+def test_the_hard_kill_asks_first_and_stops_paid_calls(page: Page, gateway: Served) -> None:
+    body = {"model": "sim-large", "messages": [{"role": "user", "content": "hello"}]}
+    page.goto(f"{gateway.url}/ui/settings")
+    page.get_by_role("button", name="Hard kill").click()
+    stop = page.get_by_role("button", name="Stop paid calls")
+    expect(stop).to_be_disabled()
+    page.get_by_label("Reason").fill("a test")
+    stop.click()
+    expect(page.get_by_role("alert").filter(has_text="Hard kill: no paid calls")).to_contain_text("a test")
+    assert httpx.post(f"{gateway.url}/v1/chat/completions", json=body).status_code in (402, 403)
+    page.get_by_role("button", name="Take it back").click()
+    expect(page.get_by_role("button", name="Hard kill")).to_be_visible()
+    assert httpx.post(f"{gateway.url}/v1/chat/completions", json=body).status_code == 200
+
+
+def test_a_key_is_shown_once_and_closes_the_open_gateway(page: Page, gateway: Served) -> None:
+    page.goto(f"{gateway.url}/ui/settings")
+    page.get_by_role("button", name="Make a key").click()
+    page.get_by_label("Note").fill("for tests")
+    page.get_by_role("button", name="Make it").click()
+    key = page.get_by_role("dialog").locator("pre").inner_text().strip()
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_text(key)).to_have_count(0)
+    assert httpx.get(f"{gateway.url}/v1/models").status_code == 401
+    assert httpx.get(f"{gateway.url}/v1/models", headers={"authorization": f"Bearer {key}"}).status_code == 200

@@ -1,0 +1,27 @@
+import "@mantine/core/styles.css";
+import "@mantine/notifications/styles.css";
+import "./page.css";
+
+import { MantineProvider } from "@mantine/core";
+import { Notifications } from "@mantine/notifications";
+import { createRoot } from "react-dom/client";
+import { Router } from "wouter";
+import { App } from "./App";
+import { SessionRoom } from "./session";
+import { theme } from "./theme";
+
+// Styles that the library writes while it runs need the nonce that this page was served with.
+const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
+// The dialogs' scroll lock reads it from here.
+(globalThis as { __webpack_nonce__?: string }).__webpack_nonce__ = nonce;
+
+createRoot(document.getElementById("root") as HTMLElement).render(
+  <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+    <Notifications position="bottom-right" />
+    <Router base="/ui">
+      <SessionRoom>
+        <App />
+      </SessionRoom>
+    </Router>
+  </MantineProvider>,
+);
