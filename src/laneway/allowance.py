@@ -18,8 +18,9 @@ from laneway.dialects import View
 from laneway.exchange import Exchange
 from laneway.policy.budgets import Account, Who
 from laneway.policy.price import MOST_CHARS, PICOS_PER_NANO, chars_within, cost_nanos, filled, nanos_to_usd
-from laneway.ports import Allowance, Hold, Ledger, Left, Share
-from laneway.route import Attempt, Dropped, Target
+from laneway.policy.terms import Terms, spent_in
+from laneway.ports import Allowance, Hold, Ledger, Left, Share, Short
+from laneway.route import Dropped, Target
 
 MARGIN_TOKENS = 16
 """What may come beside the counted part of a stream before it is ended."""
@@ -27,11 +28,11 @@ PIECE_TOKENS = 256
 """A hold is raised by at least so much of an answer."""
 
 
-class Ceiling(NamedTuple):
-    """The most one candidate may cost in each of the accounts; `target` is None for an app that is not ours."""
+class Asked(NamedTuple):
+    """What a request's ceilings are made from: its view, and the bound of its prompt in tokens."""
 
-    target: Target | None
-    amounts: tuple[int, ...]
+    view: View
+    prompt: int
 
 
 def who_of(exchange: Exchange) -> Who:
@@ -42,47 +43,65 @@ def who_of(exchange: Exchange) -> Who:
 class Purchase:
     """A request and its hold. Without accounts that bind it, everything is allowed."""
 
+    __slots__ = ("_asked", "_attempts", "_ceilings", "_clock", "_held", "_hold", "_ledger", "_request_id", "terms")
+
     def __init__(
-        self,
-        exchange: Exchange,
-        ledger: Ledger,
-        accounts: Sequence[Account],
-        ceilings: Sequence[Ceiling],
-        hold: Hold | None,
-        clock: Callable[[], float],
+        self, exchange: Exchange, ledger: Ledger, terms: Terms, asked: Asked | None, clock: Callable[[], float]
     ) -> None:
         # Not the Exchange itself, which holds this: a circle would wait for the garbage collector.
         self._request_id = exchange.request_id
         self._attempts = exchange.attempts
         self._ledger = ledger
-        self._accounts = accounts
-        self._ceilings = {each.target.name: each.amounts for each in ceilings if each.target is not None}
-        self._hold = hold
+        self.terms = terms
+        self._asked = asked
         self._clock = clock
-        self._held: dict[str, int] = {}
-        self._keep(hold)
+        self._hold: Hold | None = None
+        # What most requests never ask for is made when it is asked for.
+        self._held: dict[str, int] | None = None
+        self._ceilings: dict[str, tuple[int, ...]] | None = None
 
-    def _keep(self, hold: Hold | None) -> None:
-        if hold is not None:
-            self._hold = hold
-            self._held = {share.account: share.nanos for share in hold.shares}
+    async def hold(self, shares: Sequence[Share], now_s: float) -> Short | None:
+        """Sets money aside; what is left where there is too little."""
+        answer = await self._ledger.hold(self._request_id, shares, now_s)
+        if isinstance(answer, Short):
+            return answer
+        self._keep(answer)
+        return None
+
+    def _keep(self, hold: Hold) -> None:
+        self._hold = hold
+        self._held = None
+
+    def _held_in(self, account: Account) -> int:
+        if self._held is None:
+            shares = self._hold.shares if self._hold is not None else ()
+            self._held = {share.account: share.nanos for share in shares}
+        return self._held.get(account.name, 0)
+
+    def _amounts(self, target: Target) -> tuple[int, ...] | None:
+        if self._ceilings is None:
+            made = self.terms.ceilings(*self._asked) if self._asked is not None else ()
+            self._ceilings = {each.target.name: each.amounts for each in made if each.target is not None}
+        return self._ceilings.get(target.name)
 
     def left_nanos(self, target: Target) -> int | None:
         """What the hold still covers for a target beside the attempts that ended; None: nothing binds it."""
-        lefts = [self._held.get(each.name, 0) - self._spent(each) for each in self._accounts if each.binds(target)]
+        lefts = [self._held_in(each) - self._spent(each) for each in self.terms.accounts if each.binds(target)]
         return min(lefts, default=None)
 
     def funds(self, target: Target) -> bool:
         """Whether a budget binds the target, and none that does is 0."""
-        caps = [each.budget.cap_nanos for each in self._accounts if each.binds(target)]
+        caps = [each.budget.cap_nanos for each in self.terms.accounts if each.binds(target)]
         return min(caps, default=0) > 0
 
     async def admit(self, target: Target) -> Dropped | None:
         """Before a further attempt: makes sure that the hold covers it beside those already paid for."""
-        amounts = self._ceilings.get(target.name)
-        if amounts is None or not any(attempt.cost_nanos for attempt in self._attempts):
+        if not any(attempt.cost_nanos for attempt in self._attempts):
             return None
-        wanted = {each.name: nanos for each, nanos in zip(self._accounts, amounts, strict=True) if nanos}
+        amounts = self._amounts(target)
+        if amounts is None:
+            return None
+        wanted = {each.name: nanos for each, nanos in zip(self.terms.accounts, amounts, strict=True) if nanos}
         left = await self._raised(wanted)
         if left is None:
             return None
@@ -90,41 +109,53 @@ class Purchase:
 
     async def cover(self, target: Target, nanos: int) -> bool:
         """Makes sure that the hold covers an attempt under way that has come to cost so much."""
-        return await self._raised({each.name: nanos for each in self._accounts if each.binds(target)}) is None
+        return await self._raised({each.name: nanos for each in self.terms.accounts if each.binds(target)}) is None
 
     async def _raised(self, wanted: Mapping[str, int]) -> Left | None:
         """Raises the hold so that it covers these amounts on top of what was spent; else what was left too little."""
         shares: list[Share] = []
-        for account in self._accounts:
-            nanos = wanted.get(account.name, 0)
+        lacking: list[int] = []
+        for account in self.terms.accounts:
+            nanos, held = wanted.get(account.name, 0), self._held_in(account)
             total = nanos + self._spent(account)
-            if nanos and total > self._held.get(account.name, 0):
+            if nanos and total > held:
                 shares.append(Share(account.name, total, account.budget.cap_nanos))
+                lacking.append(total - held)
         if not shares:
             return None
         answer = await self._ledger.extend(self._request_id, shares, self._clock())
         if isinstance(answer, Hold):
             self._keep(answer)
             return None
-        for share, left in zip(shares, answer.lefts, strict=True):
-            if share.nanos - self._held.get(share.account, 0) > left.free_nanos:
+        for nanos, left in zip(lacking, answer.lefts, strict=True):
+            if nanos > left.free_nanos:
                 return left
         return answer.lefts[0]
 
+    async def renew(self, now_s: float, until_s: float) -> None:
+        """Lets a hold that would end by itself before `until_s` live anew: its request is still being served."""
+        hold = self._hold
+        if hold is not None and hold.expires_s < until_s:
+            answer = await self._ledger.extend(self._request_id, hold.shares, now_s)
+            # A raise that came between is newer.
+            if isinstance(answer, Hold) and self._hold is hold:
+                self._keep(answer)
+
     async def settle(self, now_s: float, metered_nanos: int | None = None) -> None:
         """Charges what all attempts cost; `metered_nanos` stands for them where another app answered."""
+        hold, self._hold = self._hold, None
         if metered_nanos is None:
-            spent = {account.name: self._spent(account) for account in self._accounts}
+            spent = self.terms.spent(self._attempts)
         else:
-            spent = {account.name: metered_nanos for account in self._accounts if account.binds(None)}
-        if any(spent.values()):
-            await self._ledger.settle(self._request_id, {name: nanos for name, nanos in spent.items() if nanos}, now_s)
-        elif self._hold is not None:
+            accounts = self.terms.accounts if metered_nanos else ()
+            spent = {account.name: metered_nanos for account in accounts if account.binds(None)}
+        if spent:
+            await self._ledger.settle(self._request_id, spent, now_s)
+        elif hold is not None:
             await self._ledger.release(self._request_id, now_s)
 
     def _spent(self, account: Account) -> int:
-        attempts = self._attempts
-        return sum(charge(account, attempt) for attempt in attempts if account.binds(attempt.target)) if attempts else 0
+        return spent_in(account, self._attempts)
 
 
 class Reach:
@@ -172,13 +203,6 @@ class Reach:
         """What the stream has used so far, as it is counted while it passes."""
         prompt_chars = self._view.text_chars
         return filled(running.usage, prompt_chars=prompt_chars, answer_chars=running.chars, whole=False)[0]
-
-
-def charge(account: Account, attempt: Attempt) -> int:
-    """What an attempt costs an account: its price, or what the budget says where it has none."""
-    if attempt.target.price is not None or account.budget.unpriced is None:
-        return attempt.cost_nanos
-    return cost_nanos(attempt.usage, account.budget.unpriced)
 
 
 def over(nanos: int, left: Left, when: str = "") -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, S
 from functools import partial
 from typing import Any
 
-from laneway.allowance import Ceiling, Purchase, over, who_of
+from laneway.allowance import Asked, Purchase, over, who_of
 from laneway.chat import Op
 from laneway.edge import App, CallerGoneError, Receive, Send, ingest, is_ours, refuse
 from laneway.exchange import Exchange, Scope
@@ -22,7 +22,8 @@ from laneway.failure import Failure, FailureError, Kind
 from laneway.meter import Meter
 from laneway.policy.budgets import Account, Budget, Budgets, Who, stopped, told_left, told_of
 from laneway.policy.price import bound_prompt, ceiling_nanos, cost_nanos, usd_to_nanos
-from laneway.ports import Hold, Kill, Ledger, Left, Share
+from laneway.policy.terms import Ceiling, Terms, first_short
+from laneway.ports import Kill, Ledger, Left, Short
 from laneway.route import Dropped, Price, Target
 from laneway.stores.memory import MemoryLedger
 
@@ -30,6 +31,7 @@ SETTLE_S = 10.0
 UNPRICED = "has no price, and this budget cannot be exceeded"
 RACES = 4
 """How often a plan is narrowed again because another request took the money in between."""
+_MOST_TERMS = 1024
 
 
 class BudgetMiddleware:
@@ -56,10 +58,11 @@ class BudgetMiddleware:
         self.prices = prices
         self.clock = clock
         self._ours = is_ours(app)
+        self._terms: dict[tuple[int, ...], Terms] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if exchange is None or exchange.holding or exchange.op is Op.COUNT:
+        if exchange is None or exchange.holding or exchange.front.op is Op.COUNT:
             await self.app(scope, receive, send)
             return
         daily = exchange.tenant.daily_nanos
@@ -70,7 +73,7 @@ class BudgetMiddleware:
             return
         exchange.holding = True
         try:
-            if exchange.candidates or self.prices is not None:
+            if exchange.view is None and (exchange.candidates or self.prices is not None):
                 receive = await ingest(exchange, receive)
             if kills:
                 self._stop(exchange, kills, who)
@@ -84,9 +87,10 @@ class BudgetMiddleware:
         try:
             await self.app(scope, receive, meter.send if meter is not None else send)
         finally:
+            spent: int | None = None
             # An app of ours that is metered all the same knows better what it used.
-            metered = meter is not None and not exchange.attempts
-            spent = self._metered(exchange, meter) if meter is not None and metered else None
+            if meter is not None and not exchange.attempts:
+                spent = self._metered(exchange, meter)
             await _shielded(purchase.settle(self.clock(), spent))
 
     # --- what may be called --------------------------------------------------------------------------------
@@ -109,78 +113,80 @@ class BudgetMiddleware:
 
     async def _begin(self, exchange: Exchange, accounts: Sequence[Account]) -> Purchase:
         """Sets the dearest affordable ceiling aside in every account; nothing when all that is left is free."""
-        now = self.clock()
-        ceilings, unpriced = self._ceilings(exchange, accounts)
-        exchange.dropped.extend(Dropped(target, UNPRICED) for target in unpriced)
-        fitting, hold, lefts = ceilings, None, dict[str, Left]()
+        now_s, view = self.clock(), exchange.view
+        if view is None or not exchange.candidates:
+            purchase = Purchase(exchange, self.ledger, Terms(accounts), None, self.clock)
+            await self._narrow(exchange, purchase, self._foreign(exchange, accounts), None, now_s)
+            return purchase
+        terms = self._terms_of(accounts, exchange.remaining())
+        asked = Asked(view, bound_prompt(view, len(exchange.body or b"")))
+        if terms.refused:
+            exchange.dropped.extend(Dropped(target, UNPRICED) for target in terms.refused)
+        purchase = exchange.allowance = Purchase(exchange, self.ledger, terms, asked, self.clock)
+        shares, short = terms.dearest(*asked), None
+        if shares is not None and (not shares or (short := await purchase.hold(shares, now_s)) is None):
+            return purchase
+        await self._narrow(exchange, purchase, terms.ceilings(*asked), short, now_s)
+        return purchase
+
+    def _terms_of(self, accounts: Sequence[Account], targets: tuple[Target, ...]) -> Terms:
+        key = (id(accounts), *map(id, targets))
+        found = self._terms.get(key)
+        if found is None:
+            if len(self._terms) >= _MOST_TERMS:
+                self._terms.clear()
+            # Both are kept in it, so that an id can never come to mean another one.
+            found = self._terms[key] = Terms(accounts, targets)
+        return found
+
+    async def _narrow(
+        self,
+        exchange: Exchange,
+        purchase: Purchase,
+        ceilings: Sequence[Ceiling],
+        short: Short | None,
+        now_s: float,
+    ) -> None:
+        """Holds for those candidates that still fit; `short` is how a hold for all of them was refused."""
+        terms, fitting, lefts = purchase.terms, ceilings, dict[str, Left]()
         for _ in range(RACES):
-            shares = _shares(accounts, fitting)
-            if not fitting or not shares:
+            if short is not None:
+                lefts |= {left.account: left for left in short.lefts}
+                fitting = _fitting(exchange, terms, fitting, lefts)
+            shares = terms.shares(fitting)
+            if not shares or (short := await purchase.hold(shares, now_s)) is None:
                 break
-            answer = await self.ledger.hold(exchange.request_id, shares, now)
-            if isinstance(answer, Hold):
-                hold = answer
-                break
-            lefts |= {left.account: left for left in answer.lefts}
-            fitting = _narrowed(exchange, accounts, fitting, lefts)
         else:
             fitting = []
         if not fitting:
-            raise FailureError(await self._over(exchange, accounts, ceilings, lefts, unpriced))
-        purchase = Purchase(exchange, self.ledger, accounts, ceilings, hold, self.clock)
-        if exchange.candidates:
-            exchange.allowance = purchase
-        return purchase
+            raise FailureError(await self._over(exchange, terms, ceilings, lefts))
 
-    def _ceilings(self, exchange: Exchange, accounts: Sequence[Account]) -> tuple[list[Ceiling], list[Target]]:
-        """The most that each candidate may cost, and the candidates of which nobody knows it."""
-        view = exchange.view
-        if view is not None and (exchange.candidates or self.prices is not None):
-            prompt = bound_prompt(view, len(exchange.body or b""))
-            if not exchange.candidates:
-                price = self._price_of(view.model)
-                if price is None:
-                    return [], []
-                nanos = ceiling_nanos(price, view, prompt)
-                return [Ceiling(None, tuple(nanos if account.binds(None) else 0 for account in accounts))], []
-            made: list[Ceiling] = []
-            unpriced: list[Target] = []
-            for target in exchange.remaining():
-                price = target.price
-                if price is not None:
-                    nanos = ceiling_nanos(price, view, prompt, window=target.window, output=target.output)
-                    made.append(Ceiling(target, tuple([nanos if each.binds(target) else 0 for each in accounts])))
-                elif any(each.binds(target) and each.budget.unpriced is None for each in accounts):
-                    unpriced.append(target)
-                else:
-                    made.append(Ceiling(target, tuple(_unpriced(each, target, exchange, prompt) for each in accounts)))
-            return made, unpriced
-        # What it will cost is decided further inside: something must be left, and what was spent is settled.
-        return [Ceiling(None, tuple(int(account.binds(None)) for account in accounts))], []
+    def _foreign(self, exchange: Exchange, accounts: Sequence[Account]) -> list[Ceiling]:
+        """The ceiling of an app that is not ours; none where nobody knows its price."""
+        view, nanos = exchange.view, 1
+        if view is not None and self.prices is not None:
+            price = self._price_of(view.model)
+            if price is None:
+                return []
+            nanos = ceiling_nanos(price, view, bound_prompt(view, len(exchange.body or b"")))
+        # Else its cost shows further inside: something must be left, and what was spent is settled.
+        return [Ceiling(None, tuple(nanos if account.binds(None) else 0 for account in accounts))]
 
     async def _over(
-        self,
-        exchange: Exchange,
-        accounts: Sequence[Account],
-        ceilings: Sequence[Ceiling],
-        lefts: Mapping[str, Left],
-        unpriced: Sequence[Target],
+        self, exchange: Exchange, terms: Terms, ceilings: Sequence[Ceiling], lefts: Mapping[str, Left]
     ) -> Failure:
         """Why nothing fits: the account in which the cheapest candidate has too little."""
-        now = self.clock()
+        now_s, accounts = self.clock(), terms.accounts
         cheapest = min((each.amounts for each in ceilings), key=max, default=None)
-        tight = accounts[0]
-        if cheapest is not None:
-            short = (
-                account
-                for account, nanos in zip(accounts, cheapest, strict=True)
-                if account.name in lefts and nanos > lefts[account.name].free_nanos
-            )
-            tight = next(short, tight)
-        left = lefts.get(tight.name) or await self.ledger.left(tight.name, tight.budget.cap_nanos, now)
+        left = first_short(accounts, cheapest, lefts) if cheapest is not None else None
+        tight = next(
+            (account for account in accounts if left is not None and account.name == left.account), accounts[0]
+        )
+        left = left or lefts.get(tight.name)
+        left = left or await self.ledger.left(tight.name, tight.budget.cap_nanos, now_s)
         name = tight.name.rpartition(":")[0]
-        message = f"The budget '{name}' does not allow this request: {told_left(tight, left, now)}."
-        names = [target.model for target in unpriced]
+        message = f"The budget '{name}' does not allow this request: {told_left(tight, left, now_s)}."
+        names = [target.model for target in terms.refused]
         if not ceilings and not names and exchange.view is not None:
             names = [exchange.view.model[:120]]
         if names:
@@ -196,47 +202,16 @@ class BudgetMiddleware:
         return cost_nanos(meter.usage(), price) if price is not None else 0
 
 
-def _unpriced(account: Account, target: Target, exchange: Exchange, prompt: int) -> int:
-    """What a target without a price is taken to cost in an account."""
-    price, view = account.budget.unpriced, exchange.view
-    if price is None or view is None or not account.binds(target):
-        return 0
-    return ceiling_nanos(price, view, prompt, window=target.window, output=target.output)
-
-
-def _shares(accounts: Sequence[Account], ceilings: Sequence[Ceiling]) -> list[Share]:
-    """The dearest of the ceilings in each account; accounts in which nothing costs anything are left alone."""
-    if len(ceilings) == 1:
-        return [
-            Share(account.name, nanos, account.budget.cap_nanos)
-            for account, nanos in zip(accounts, ceilings[0].amounts, strict=True)
-            if nanos
-        ]
-    return [
-        Share(account.name, dearest, account.budget.cap_nanos)
-        for index, account in enumerate(accounts)
-        if (dearest := max((each.amounts[index] for each in ceilings), default=0))
-    ]
-
-
-def _narrowed(
-    exchange: Exchange, accounts: Sequence[Account], ceilings: Sequence[Ceiling], lefts: Mapping[str, Left]
-) -> list[Ceiling]:
+def _fitting(exchange: Exchange, terms: Terms, ceilings: Sequence[Ceiling], lefts: Mapping[str, Left]) -> list[Ceiling]:
     """Those of the candidates that still fit; the others are dropped, each with its reason."""
     fitting: list[Ceiling] = []
     for each in ceilings:
-        short = next(
-            (
-                (nanos, lefts[account.name])
-                for account, nanos in zip(accounts, each.amounts, strict=True)
-                if account.name in lefts and nanos > lefts[account.name].free_nanos
-            ),
-            None,
-        )
-        if short is None:
+        left = first_short(terms.accounts, each.amounts, lefts)
+        if left is None:
             fitting.append(each)
         elif each.target is not None:
-            exchange.dropped.append(Dropped(each.target, over(*short)))
+            nanos = terms.amount(each, left.account)
+            exchange.dropped.append(Dropped(each.target, over(nanos, left)))
     return fitting
 
 
