@@ -20,6 +20,7 @@ from laneway.chains import Chains
 from laneway.channels import made_channels
 from laneway.chat import Card
 from laneway.config import ConfigError, Problem, joined, nearest, visible
+from laneway.gates import made_gates, with_legacy
 from laneway.jury import budgets_of, made_judges
 from laneway.places import Places, family_of, faults, price_faults
 from laneway.policy.names import Names, Prefix, spelling
@@ -58,6 +59,7 @@ class Layout:
         pools = made_pools(settings, self._named, self._wrong, scale)
         self.pools = {name: pool for name, pool in pools.items() if pool is not None}
         self.lanes = self._made_lanes(pools, scale)
+        self.gates = made_gates(settings, self._wrong)
         self.hosts = made_hosts(settings, self.providers, self.lanes, self._wrong, scale)
         self.denials = made_denials(settings, self._wrong)
         self.breaker = made_breaker(settings.breaker, scale)
@@ -171,7 +173,8 @@ class Layout:
             sound=lambda: not self._problems,
             scale=scale,
         )
-        return chains.lanes(self.settings.providers)
+        lanes = chains.lanes(self.settings.providers)
+        return with_legacy(lanes, self.settings, self.clocks, resolve=self._named, wrong=self._wrong)
 
     # --- tenants -------------------------------------------------------------------------------------------
 

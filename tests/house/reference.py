@@ -28,6 +28,8 @@ TABLES = (
     ("[pools.NAME]", settings.PoolTable),
     ("[lanes.NAME]", settings.LaneTable),
     ("[[lanes.NAME.targets]]", settings.TargetTable),
+    ("[lanes.NAME.promotion]", settings.PromotionTable),
+    ("[lanes.NAME.rollback]", settings.RollbackTable),
     ("[tenants.NAME]", settings.TenantTable),
     ("[budgets.NAME]", settings.BudgetTable),
     ("[denials.NAME]", settings.DenialTable),

@@ -26,16 +26,17 @@ FLOORS: tuple[Floor, ...] = (
     ),
     Floor(
         "addresses capacity caps catalog chains channels config environment exchange jury layout places policy pools "
-        "ports record settings",
+        "gates ports record settings",
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
+        "foresight shadowing staging "
         "adviser alerts allowance attempt board courier dials edge embed errand evaluate following host judge "
         "keeper lessons loaded meter metrics roster store stores teaching treasury upstream vectors",
         "what touches the world, one room for each part of it",
     ),
     Floor(
-        "forward middleware relay",
+        "forward middleware passage relay",
         "the stairs: one fact and at most one question each",
     ),
     Floor(

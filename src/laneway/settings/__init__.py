@@ -22,6 +22,8 @@ from laneway.settings.places import ModelTable as ModelTable
 from laneway.settings.places import ProviderTable as ProviderTable
 from laneway.settings.pools import PoolTable as PoolTable
 from laneway.settings.server import ServerTable as ServerTable
+from laneway.settings.stages import PromotionTable as PromotionTable
+from laneway.settings.stages import RollbackTable as RollbackTable
 from laneway.settings.units import Ability as Ability
 from laneway.settings.units import Count as Count
 from laneway.settings.units import PriceTable as PriceTable

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from laneway.settings.stages import Part, PromotionTable, RollbackTable, StageName
 from laneway.settings.units import Seconds, Timeouts
 
 
@@ -40,8 +41,18 @@ class LaneTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Model names that bring callers without a lane header into it."""
     run_only: bool = False
     """Refuses synchronous calls."""
-    stage: Literal["shadow", "active"] = "active"
-    """`shadow` answers with the decision and executes nothing."""
+    stage: StageName = "active"
+    """`observe` refuses requests; `shadow` decides and executes nothing: `legacy` answers, or else the decision;
+    `canary` serves a share. A stage set while the gateway runs holds until another stage or share stands here."""
+    share: Part = 0.1
+    """In stage `canary`: the part of the conversations (of single requests, where no trace is named) that is served."""
+    legacy: str = ""
+    """Who answers what is not served yet: `provider/id`, a model, or the url of a server that takes requests as they
+    came."""
+    promotion: PromotionTable | None = None
+    """What takes it a step further by itself; unset: nothing."""
+    rollback: RollbackTable | None = None
+    """What takes it back by itself; unset: nothing."""
     sticky: bool = False
     """Conversations stay with the target that served them."""
     badge: str = ""
