@@ -23,7 +23,7 @@ from laneway.settings import Settings
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_SECRET = ("api_key", "admin_key", "keys", "headers", "alerts.")
+_SECRET = ("api_key", "admin_key", "keys", "headers", "secret", "alerts.")
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
 _AT_LINE = re.compile(r"\(at line (\d+)")
 _HEADER = re.compile(r"\s*\[+([^\]]+)\]+")

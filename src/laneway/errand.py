@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -62,8 +62,8 @@ async def run(app: App, errand: Errand, *, clock: Callable[[], float] = time.mon
         exchange.view = _OPENAI.view(Op.CHAT, exchange.body)
     except FailureError as error:
         return Brought(request_id=exchange.request_id, failure=error.failure)
-    heard = _Ear()
-    await app(_scope(exchange), _wait, heard)
+    heard = Ear()
+    await app(scope_of(exchange, PATH, _unwatched), silence, heard)
     answer, failure = _read(exchange, heard)
     attempts = exchange.attempts
     return Brought(
@@ -77,11 +77,22 @@ async def run(app: App, errand: Errand, *, clock: Callable[[], float] = time.mon
     )
 
 
+async def run_all(app: App, errands: Sequence[Errand], *, at_once: int) -> list[Brought]:
+    """Each as `run` does, so many at a time; in their order, whatever became of the others."""
+    seats = asyncio.Semaphore(at_once)
+
+    async def seated(errand: Errand) -> Brought:
+        async with seats:
+            return await run(app, errand)
+
+    return await asyncio.gather(*map(seated, errands))
+
+
 def text_of(answer: Answer) -> str:
     return "".join(part.text for part in answer.parts if isinstance(part, Text))
 
 
-class _Ear:
+class Ear:
     """Hears a whole response."""
 
     def __init__(self) -> None:
@@ -95,32 +106,37 @@ class _Ear:
             self.body += message.get("body", b"")
 
 
-def _scope(exchange: Exchange) -> Scope:
+def scope_of(exchange: Exchange, path: str, watch: Callable[[Callable[[], None] | None], None]) -> Scope:
+    """The scope of a request that came over no socket; `watch` is how its sender tells that nobody waits any more."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "method": "POST",
         "scheme": "http",
-        "path": PATH,
-        "raw_path": PATH.encode(),
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
         "headers": list(exchange.headers.items()),
         "client": None,
         "server": None,
         SLOT: exchange,
-        # Whoever sent an errand waits for it.
-        WATCH: lambda _: None,
+        WATCH: watch,
     }
 
 
-async def _wait() -> Message:
+def _unwatched(_: Callable[[], None] | None) -> None:
+    """Whoever sent an errand waits for it."""
+
+
+async def silence() -> Message:
+    """The `receive` of a request whose body is on the Exchange already."""
     await asyncio.Event().wait()
     raise AssertionError("the body of an errand is read before it leaves")
 
 
-def _read(exchange: Exchange, heard: _Ear) -> tuple[Answer | None, Failure | None]:
+def _read(exchange: Exchange, heard: Ear) -> tuple[Answer | None, Failure | None]:
     if heard.status != 200:
         last = exchange.attempts[-1].failure if exchange.attempts else None
         unknown = Failure(kind=Kind.INTERNAL, message=f"The gateway answered {heard.status}.")

@@ -24,6 +24,7 @@ from laneway.ports import (
     Pins,
     Receipts,
     Reports,
+    Runs,
     Sessions,
     Shadows,
     Standings,
@@ -48,6 +49,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     reports: Reports
     notices: Notices
     book: Book
+    runs: Runs
     receipts: Receipts
     dials: Dials
     shadows: Shadows
@@ -104,6 +106,7 @@ def _memory(prefix: str) -> Store:
     from laneway.stores.examples import MemoryExamples
     from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryNotices, MemoryPins
     from laneway.stores.receipts import MemoryDials, MemoryReceipts
+    from laneway.stores.runs import MemoryRuns
     from laneway.stores.sessions import MemorySessions
     from laneway.stores.shadows import MemoryShadows, MemoryStandings
 
@@ -118,6 +121,7 @@ def _memory(prefix: str) -> Store:
         reports=journal,
         notices=MemoryNotices(),
         book=MemoryBook(),
+        runs=MemoryRuns(),
         receipts=MemoryReceipts(),
         dials=MemoryDials(audit),
         shadows=MemoryShadows(),
@@ -145,6 +149,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
     from laneway.stores.sqlite.notices import SqliteNotices
     from laneway.stores.sqlite.pins import SqlitePins
     from laneway.stores.sqlite.receipts import SqliteReceipts
+    from laneway.stores.sqlite.runs import SqliteRuns
     from laneway.stores.sqlite.sessions import SqliteSessions
     from laneway.stores.sqlite.shadows import SqliteShadows
     from laneway.stores.sqlite.standings import SqliteStandings
@@ -166,6 +171,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
         reports=journal,
         notices=SqliteNotices(database),
         book=SqliteBook(database),
+        runs=SqliteRuns(database),
         receipts=SqliteReceipts(database, keep_days=keep_days, keep_rows=keep_rows),
         dials=SqliteDials(database),
         shadows=SqliteShadows(database, keep_days=keep_days),

@@ -56,6 +56,8 @@ from laneway.ports.shadows import Shadows as Shadows
 from laneway.ports.standings import STAGED as STAGED
 from laneway.ports.standings import Standing as Standing
 from laneway.ports.standings import Standings as Standings
+from laneway.ports.runs import Run as Run
+from laneway.ports.runs import Runs as Runs
 from laneway.ports.upstream import Call as Call
 from laneway.ports.upstream import Clocks as Clocks
 from laneway.ports.upstream import Reply as Reply

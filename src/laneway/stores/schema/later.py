@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from laneway.stores.schema import running
 from laneway.stores.schema.registry import Steps
 
 if TYPE_CHECKING:
@@ -159,3 +160,6 @@ def create_receipts(db: Connection) -> None:
         "CREATE INDEX dials_by_edition ON dials (edition)",
     ):
         db.execute(statement)
+
+
+step(running.create_runs)
