@@ -1,7 +1,7 @@
 """One tenant's shelf: rows with names for their columns and tags, in an index that knows neither.
 
 Owns: which column is whose, which number a tag has, and keeping both in step with the rows.
-Refuses: reading rows, embedding, and knowing other tenants.
+Refuses: reading rows, embedding, and knowing other tenants. numpy is loaded by the first row.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
-
 from laneway import _core
 from laneway.embed import TAG_PULL
 from laneway.ports.examples import Found, Rows
 from laneway.vectors.weights import weighed
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from laneway.ports.examples import Example
@@ -89,6 +88,8 @@ class TenantShelf:
 
     def put(self, placed: Sequence[Placed], gone: Sequence[int] = ()) -> None:
         """Adds or replaces rows, and removes others."""
+        import numpy as np
+
         if gone:
             self.index.delete(np.array(gone, np.int64))
         if placed:
@@ -96,6 +97,8 @@ class TenantShelf:
         self._recount()
 
     def _insert(self, placed: Sequence[Placed]) -> None:
+        import numpy as np
+
         scores = [weighed(one.example.labels, self._trust) for one in placed]
         names = dict.fromkeys(name for row in scores for name in row if name not in self._named)
         if names:
