@@ -14,6 +14,7 @@ from typing import Any, Self, TypeAlias
 from laneway.dialects import Written
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind, fail
+from laneway.record import reason_of
 from laneway.route import Target
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -26,6 +27,9 @@ BODY_LIMIT_S = 60.0
 
 WATCH = "laneway.watch"
 """Scope key of a cheaper way to learn that the caller left: a function that takes a callback (None: stop)."""
+ENDING = "laneway.ending"
+"""Scope key under which an answer without an end of its own leaves the function that ends it, for a server that
+stops."""
 LEFT = Failure(kind=Kind.CALLER_GONE, message="The caller left before the answer was complete.")
 _MOST_DIGITS = 18
 
@@ -254,11 +258,17 @@ def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None
             _marks.clear()
         # The objects are kept with their headers, so that an id can never come to mean another one.
         found = _marks[key] = ((target, lane), _fixed_marks(exchange, target))
-    return [
+    headers = [
         *found[1],
         (b"x-laneway-request-id", exchange.request_id.encode()),
         (b"x-laneway-attempts", str(made(exchange) if calls is None else calls).encode()),
     ]
+    attempts = exchange.attempts
+    if target is not None and (exchange.skipped or (attempts and attempts[0].failure is not None)):
+        reason = reason_of(exchange.decision, exchange.skipped, attempts)
+        if reason is not None:
+            headers.append((b"x-laneway-fallback", reason.encode()))
+    return headers
 
 
 def made(exchange: Exchange) -> int:

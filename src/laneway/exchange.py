@@ -44,9 +44,17 @@ class _Ids:
     def next(self) -> str:
         return f"{self._prefix}{next(self._numbers):08x}"
 
+    def made(self, request_id: str) -> bool:
+        return request_id.startswith(self._prefix)
+
 
 _ids = _Ids()
 os.register_at_fork(after_in_child=_ids.renew)
+
+
+def is_own(request_id: str) -> bool:
+    """Whether this process made the id."""
+    return _ids.made(request_id)
 
 
 def front_of(scope: Scope) -> Front | None:

@@ -26,9 +26,11 @@ from laneway.board import Board
 from laneway.chat import Card
 from laneway.config import ConfigError
 from laneway.edge import App, Receive, Send
+from laneway.events import Hub
 from laneway.exchange import Scope, front_of
 from laneway.following import Following
 from laneway.forward import Forward, Sign
+from laneway.hearsay import Hearsay
 from laneway.keeper import Keeper
 from laneway.layout import Layout
 from laneway.loaded import Loaded, load
@@ -46,6 +48,7 @@ from laneway.ports import Upstream
 from laneway.roster import Roster
 from laneway.route import Key
 from laneway.settings import ServerTable
+from laneway.spans import spans_of
 from laneway.store import Store, StoreError, open_store
 from laneway.stores.memory import MemoryKeys
 from laneway.upstream.signers import signers_of
@@ -96,7 +99,11 @@ class Gateway:
         ledger = self.store.ledger
         looks = [look_at_breakers(self.board), look_at_kills(ledger), look_at_spending(ledger, self._budgets)]
         self.alerts = Alerts(self.store.notices, self.upstream, reports=self.store.reports, looks=looks)
-        self._services: tuple[Service, ...] = (self.alerts,)
+        prefix, telemetry = server.record_prefix, loaded.layout.settings.telemetry
+        self.hub = Hub(prefix=prefix)
+        self.spans = spans_of(telemetry, variables, prefix=prefix, version=__version__)
+        heard = Hearsay(self.hub, self.store.journal)
+        self._services: tuple[Service, ...] = (self.alerts, heard, *filter(None, (self.spans,)))
         """In the order in which they start; they end in the opposite one."""
         self.shelves = LocalShelves(self.store.examples)
         self._services += (self.shelves,)
@@ -115,6 +122,7 @@ class Gateway:
         layout = loaded.layout
         self.board.configure(layout.hosts, layout.breaker, layout.denials)
         self.alerts.use(layout.channels)
+        self.hub.lanes = layout.lanes
         roster = Roster(layout, self.upstream, scale=loaded.scale, heard=self._heard)
         if before is not None:
             roster.inherit(before)
@@ -135,6 +143,7 @@ class Gateway:
             shelves=self.shelves,
             upstream=self.upstream,
             metrics=self.metrics,
+            hub=self.hub,
             reload=self._reload_asked,
             keys_changed=self._keys_changed,
             book_changed=self._look_again,
@@ -160,7 +169,9 @@ class Gateway:
         )
         app = AuthMiddleware(app, gate=gate)
         journal = Overheard(self.store.journal, self.alerts)
-        return ObserveMiddleware(app, journal=journal, metrics=self.metrics, version=layout.version)
+        return ObserveMiddleware(
+            app, journal=journal, metrics=self.metrics, hub=self.hub, spans=self.spans, version=layout.version
+        )
 
     def _gate(self, layout: Layout) -> Gate:
         server = layout.settings.server

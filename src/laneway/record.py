@@ -6,14 +6,14 @@ Refuses: prompts, answers, keys, and a provider's raw words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from laneway.chat import Usage
 from laneway.policy.price import nanos_to_usd
 from laneway.policy.usage import dearest_nanos
-from laneway.route import Outcome
+from laneway.route import Attempt, Decision, Outcome, Skipped
 
 PREFIX = "awooop"
 _NOTHING = Usage()
@@ -91,12 +91,16 @@ def row_of(outcome: Outcome, prefix: str, dearest: int | None) -> Mapping[str, o
 
 def fallback_reason(outcome: Outcome) -> str | None:
     """Why the first choice did not serve: it was not called, or it failed."""
-    ranked = outcome.decision.ranked if outcome.decision is not None else ()
-    first = ranked[0].name if ranked else None
-    for skipped in outcome.skipped:
-        if first is None or skipped.target.name == first:
-            return skipped.kind
-    return next((each.failure.kind.value for each in outcome.attempts if each.failure is not None), None)
+    return reason_of(outcome.decision, outcome.skipped, outcome.attempts)
+
+
+def reason_of(decision: Decision | None, skipped: Sequence[Skipped], attempts: Sequence[Attempt]) -> str | None:
+    """The same while the request is under way."""
+    first = decision.ranked[0].name if decision is not None and decision.ranked else None
+    for each in skipped:
+        if first is None or each.target.name == first:
+            return each.kind
+    return next((each.failure.kind.value for each in attempts if each.failure is not None), None)
 
 
 def added(one: Usage, other: Usage) -> Usage:

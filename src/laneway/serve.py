@@ -26,7 +26,7 @@ from uvicorn.supervisors import Multiprocess
 
 from laneway import __version__
 from laneway.config import ConfigError
-from laneway.edge import WATCH
+from laneway.edge import ENDING, WATCH
 from laneway.gateway import Gateway, build
 from laneway.listening import BACKLOG, Listening
 from laneway.loaded import Loaded
@@ -111,6 +111,13 @@ class FrontProtocol(HttpToolsProtocol):
         if self._in_body and not self.transport.is_closing():
             # Answered early. Closing now would take the answer away from a caller who is still sending.
             self._start_clock(SURPLUS_S)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        scope: Any = self.scope
+        ending = scope.get(ENDING) if scope is not None else None
+        if ending is not None:
+            ending()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True

@@ -31,8 +31,9 @@ FLOORS: tuple[Floor, ...] = (
     ),
     Floor(
         "foresight shadowing staging "
-        "adviser alerts allowance attempt board courier dials edge embed errand evaluate following host judge "
-        "keeper lessons loaded meter metrics roster store stores teaching treasury upstream vectors",
+        "adviser alerts allowance attempt board courier dials edge embed errand evaluate events following "
+        "hearsay host inline judge keeper lessons loaded meter metrics roster spans store stores teaching treasury upstream "
+        "vectors witness",
         "what touches the world, one room for each part of it",
     ),
     Floor(
@@ -77,6 +78,7 @@ OWNED: dict[str, Only] = {
     "httpx": Only(frozenset({"upstream"}), "one room speaks HTTP to providers, and start-up stays light"),
     "sqlite3": Only(frozenset({"stores"}), "one room knows that rows rest in SQLite"),
     "sqlite_utils": Only(frozenset({"stores"}), "one room knows that rows rest in SQLite"),
+    "opentelemetry": Only(frozenset({"spans"}), "spans are made in one room, of what is over"),
     "uvicorn": Only(frozenset({"cli", "serve"}), "Laneway is an ASGI app under any server"),
     "uvloop": Only(frozenset({"cli", "serve"}), "the loop is the server's choice"),
 }
@@ -117,6 +119,7 @@ HEAVY: dict[str, str] = {
     "faiss": "loads a native library of tens of megabytes",
     "httpx": "costs a third of the whole start-up",
     "numpy": "costs a tenth of a second",
+    "opentelemetry": "comes with an extra, and is wanted by who asks for spans",
     "sqlite3": "is not wanted by who mounts one middleware",
 }
 

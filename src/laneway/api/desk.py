@@ -22,6 +22,7 @@ from laneway.api import cookie
 from laneway.board import Board
 from laneway.dialects import Dialect, Written, dialect
 from laneway.edge import LEFT
+from laneway.events import Hub
 from laneway.failure import Failure, FailureError, Kind, fail
 from laneway.loaded import Loaded
 from laneway.metrics import Metrics
@@ -57,6 +58,7 @@ class Desk(NamedTuple):
     shelves: Shelves
     upstream: Upstream
     metrics: Metrics
+    hub: Hub
     reload: Callable[[], Awaitable[Reloaded]]
     keys_changed: Callable[[], Awaitable[None]]
     book_changed: Callable[[], Awaitable[None]]

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from laneway.api import admin, alerts, budgets, health, hosts, models, page, records, session, usage
+from laneway.api import admin, alerts, budgets, events, health, hosts, models, page, records, session, usage
 from laneway.api.desk import refused
 from laneway.dialects import FRONTS
 from laneway.failure import Failure, Kind
@@ -28,6 +28,7 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/v1/models", ("GET",), models.models),
     ("/v1/models/{id:path}", ("GET",), models.model),
     ("/v1/usage", ("GET",), usage.own),
+    ("/v1/events", ("GET",), events.own),
     ("/api/tags", ("GET",), models.tags),
     ("/api/ps", ("GET",), models.ps),
     ("/api/show", ("POST",), models.show),
@@ -43,6 +44,7 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/admin/v1/maintenance", ("GET",), hosts.maintenance),
     ("/admin/v1/maintenance", ("PUT",), hosts.maintain),
     ("/admin/v1/audit", ("GET",), hosts.audit),
+    ("/admin/v1/events", ("GET",), events.everybody),
     ("/admin/v1/records", ("GET",), records.records),
     ("/admin/v1/records/export", ("GET",), records.export),
     ("/admin/v1/usage", ("GET",), usage.everybody),

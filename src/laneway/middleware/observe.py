@@ -1,8 +1,9 @@
 """Observe: the outermost room. Whatever happened inside, one record leaves.
 
-Owns: the version a request is served under, the last net under a stack that is all ours (an unexpected error becomes
-a 500 in the caller's dialect), and handing the Outcome to the journal and the metrics. It looks at what passes only
-where the app inside is not ours, which tells nobody how it answered; errors of such an app are its own, and pass.
+Owns: the version a request is served under, who follows it (events, spans), the last net under a stack that is all ours
+(an unexpected error becomes a 500 in the caller's dialect), and handing the Outcome to the journal and the metrics. It
+looks at what passes only where the app inside is not ours, which tells nobody how it answered, or where a caller asked
+for events in the stream; errors of an app that is not ours are its own, and pass.
 Refuses: logging prompts, keys or provider texts; one line is logged for each failure, none for a success.
 """
 
@@ -10,14 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 from laneway.edge import App, Receive, Send, is_ours, noting, refuse
+from laneway.events import Hub
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Blame, Failure, Kind
+from laneway.inline import HEADER
 from laneway.metrics import Metrics
 from laneway.ports import Journal
 from laneway.route import Outcome
 from laneway.stores.memory import MemoryJournal
+from laneway.witness import Watching
+
+if TYPE_CHECKING:
+    from laneway.spans import Spans
 
 log = logging.getLogger("laneway")
 
@@ -26,12 +34,21 @@ class ObserveMiddleware:
     """Records every request of ours. Mounted alone it keeps the last thousand in memory."""
 
     def __init__(
-        self, app: App, *, journal: Journal | None = None, metrics: Metrics | None = None, version: str = ""
+        self,
+        app: App,
+        *,
+        journal: Journal | None = None,
+        metrics: Metrics | None = None,
+        hub: Hub | None = None,
+        spans: Spans | None = None,
+        version: str = "",
     ) -> None:
         self.app = app
         self._ours = is_ours(app)
         self.journal: Journal = journal if journal is not None else MemoryJournal()
         self.metrics = metrics if metrics is not None else Metrics()
+        self.hub = hub if hub is not None else Hub()
+        self.spans = spans
         self.version = version or "unversioned"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,8 +60,14 @@ class ObserveMiddleware:
         metrics = self.metrics
         metrics.in_flight += 1
         logged = False
+        headers, witness = exchange.headers, None
+        if self.hub.active or self.spans is not None or HEADER in headers or b"traceparent" in headers:
+            witness = exchange.witness = Watching(exchange, self.hub, self.spans)
+            send = witness.listening(send)
         try:
             await self.app(scope, receive, send if self._ours else noting(exchange, send))
+            if witness is not None:
+                await witness.finish()
         except asyncio.CancelledError:
             # The server stops, and waits no longer for this one.
             if self._ours and not exchange.status:
@@ -68,6 +91,10 @@ class ObserveMiddleware:
             outcome = exchange.outcome()
             metrics.add(outcome)
             self.journal.record(outcome)
+            if witness is not None:
+                # It holds the Exchange: a circle would wait for the garbage collector.
+                exchange.witness = None
+                witness.ended(outcome)
             if not logged and (outcome.failure is not None or outcome.status >= 400):
                 _log(outcome)
 

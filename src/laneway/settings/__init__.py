@@ -24,6 +24,7 @@ from laneway.settings.pools import PoolTable as PoolTable
 from laneway.settings.server import ServerTable as ServerTable
 from laneway.settings.stages import PromotionTable as PromotionTable
 from laneway.settings.stages import RollbackTable as RollbackTable
+from laneway.settings.telemetry import TelemetryTable as TelemetryTable
 from laneway.settings.units import Ability as Ability
 from laneway.settings.units import Count as Count
 from laneway.settings.units import PriceTable as PriceTable
@@ -56,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a model at a provider is left alone after timeouts."""
     alerts: dict[str, AlertTable] = {}
     """Where people are told what happened."""
+    telemetry: TelemetryTable = TelemetryTable()
+    """Spans of requests."""
     judges: dict[str, JudgeTable] = {}
     """Models that score a sample of the answers that pools gave."""
     learning: LearningTable = LearningTable()
