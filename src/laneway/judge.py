@@ -29,7 +29,7 @@ from laneway.policy.usage import day_of
 from laneway.ports import Audit, Audited, Examples
 from laneway.ports.examples import PLAIN, Example, Filter, Label, Setting
 from laneway.route import Member, Pool, Target, Tenant
-from laneway.teaching import subject_of
+from laneway.teaching import add_labels, decided, subject_of
 
 T = TypeVar("T")
 
@@ -280,12 +280,12 @@ class Judges:
             tag=case.tag,
             setting=case.setting,
             labels=labels,
-            task_id=f"decision:{case.decision}",
+            task_id=decided(case.decision),
             batch=batch,
             taught_by=judge.source,
             at_s=now_s,
         )
-        await self._examples.add(tenant, [example])
+        await add_labels(self._examples, tenant, example)
         for label in labels:
             place = (tenant, label.candidate)
             if place in self._labels:

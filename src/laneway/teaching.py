@@ -10,12 +10,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from laneway.chat import ChatRequest
 from laneway.failure import FailureError, Kind, fail
-from laneway.policy.teaching import Roll, read_labels, read_name, read_score, read_source, read_text
+from laneway.policy.teaching import Rolls, read_labels, read_name, read_score, read_source, read_text
 from laneway.policy.trust import FEEDBACK
 from laneway.ports import Audit, Audited, Examples, Receipt
 from laneway.ports.examples import EVERY, HUMAN, PLAIN, Example, Filter, Label, Setting
@@ -28,7 +29,7 @@ TEACH, IMPORT, CHANGE, DELETE, UNDO, SAID = (
 )
 
 
-class Lesson(NamedTuple):
+class Draft(NamedTuple):
     """An example as it was taught, with the place in the caller's words for what is wrong with it."""
 
     text: str
@@ -37,7 +38,12 @@ class Lesson(NamedTuple):
     scores: Mapping[str, float]
     source: str = HUMAN
     task_id: str = ""
+    pool: str | None = None
     place: str = ""
+
+
+Sight: TypeAlias = Callable[[ChatRequest, str | None], tuple[str, str, Setting]]
+"""What a rule sees of a request, where its tag is said or not: the prompt, the tag, the setting."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +82,7 @@ class Teacher:
         examples: Examples,
         audit: Audit,
         tenant: str,
-        roll: Roll,
+        rolls: Rolls,
         *,
         actor: str,
         clock: Callable[[], float] = time.time,
@@ -84,33 +90,37 @@ class Teacher:
         self.examples = examples
         self.audit = audit
         self.tenant = tenant
-        self.roll = roll
+        self.rolls = rolls
         self.actor = actor
         self.clock = clock
 
     # --- adding --------------------------------------------------------------------------------------------
 
-    def read(self, lessons: Sequence[Lesson], batch: str = "") -> list[Example]:
+    def read(self, drafts: Sequence[Draft], batch: str = "") -> list[Example]:
         """What would be stored. Raises FailureError for the first that cannot be."""
         now_s = self.clock()
         return [
             Example(
-                text=read_text(lesson.text, f"{lesson.place}prompt"),
-                tag=read_name(lesson.tag, f"{lesson.place}tag"),
-                setting=lesson.setting,
-                labels=read_labels(lesson.scores, self.roll, read_source(lesson.source, lesson.place), lesson.place),
-                task_id=read_name(lesson.task_id, f"{lesson.place}task_id"),
+                text=read_text(draft.text, f"{draft.place}prompt"),
+                tag=read_name(draft.tag, f"{draft.place}tag"),
+                setting=draft.setting,
+                labels=self._labels(draft),
+                task_id=read_name(draft.task_id, f"{draft.place}task_id"),
                 batch=batch,
                 taught_by=self.actor,
                 at_s=now_s,
             )
-            for lesson in lessons
+            for draft in drafts
         ]
 
-    async def teach(self, lessons: Sequence[Lesson], batch: str | None = None) -> tuple[str, Sequence[Example]]:
+    def _labels(self, draft: Draft) -> tuple[Label, ...]:
+        roll = self.rolls.of(draft.pool, draft.place)
+        return read_labels(draft.scores, roll, read_source(draft.source, draft.place), draft.place)
+
+    async def teach(self, drafts: Sequence[Draft], batch: str | None = None) -> tuple[str, Sequence[Example]]:
         """All of them, or none. A batch that is named goes on growing; it can be undone whole."""
         name = batch or new_batch()
-        stored = await self.examples.add(self.tenant, self.read(lessons, name))
+        stored = await self.examples.add(self.tenant, self.read(drafts, name))
         await self._note(TEACH, batch=name, examples=len(stored), sources=", ".join(sorted(_sources(stored))))
         return name, stored
 
@@ -171,7 +181,7 @@ class Teacher:
         """A candidate by its label on the example, for it may be none of today's, or by any of today's names."""
         if any(label.candidate == name for label in example.labels):
             return name
-        return self.roll.candidate(name, where)
+        return self.rolls.all.candidate(name, where)
 
     async def delete(self, ids: Sequence[int]) -> int:
         deleted = await self.examples.delete(self.tenant, ids)
@@ -205,48 +215,61 @@ class Teacher:
 
     # --- what callers say of answers -----------------------------------------------------------------------
 
-    async def hear(self, receipt: Receipt, score: float, model: str | None, comment: str, who: str) -> Example:
-        """A caller's word on a decision. Said again by the same caller, it replaces what was said before."""
+    async def hear(self, receipt: Receipt, score: float, model: str | None, comment: str) -> tuple[Example, Label]:
+        """A caller's word on a decision. Said again, it replaces what was said before."""
         if receipt.text is None:
             message = f"The pool '{receipt.pool}' keeps no prompts; with keep_prompts = true its answers can be scored."
             raise fail(Kind.CONFLICT, message)
-        candidate = self._stood(receipt, model)
-        task_id = f"feedback:{receipt.id}:{who}"[:128]
-        label = Label(candidate, read_score(score, "score"), FEEDBACK)
-        example = Example(
+        label = Label(self._stood(receipt, model), read_score(score, "score"), FEEDBACK)
+        about = Example(
             text=read_text(receipt.text, "decision"),
             tag=receipt.tag,
             setting=receipt.setting,
             labels=(label,),
-            task_id=task_id,
+            task_id=decided(receipt.id),
             batch=FEEDBACK,
             taught_by=self.actor,
             at_s=self.clock(),
         )
-        before = await self.examples.list(self.tenant, where=Filter(task_id=task_id), limit=1)
-        if before:
-            kept = tuple(each for each in before[0].labels if each.candidate != candidate)
-            stored = msgspec.structs.replace(before[0], labels=(*kept, label), at_s=example.at_s)
-            if stored.labels != before[0].labels:
-                await self.examples.change(self.tenant, stored)
-        else:
-            (stored,) = await self.examples.add(self.tenant, [example])
-        await self._note(SAID, decision=receipt.id, candidate=candidate, score=label.score, comment=comment or None)
-        return stored
+        stored = await add_labels(self.examples, self.tenant, about)
+        await self._note(
+            SAID, decision=receipt.id, candidate=label.candidate, score=label.score, comment=comment or None
+        )
+        return stored, label
 
     def _stood(self, receipt: Receipt, model: str | None) -> str:
         """The candidate's label: the one that is named, else whoever was ranked first."""
         if model is not None:
-            return self.roll.candidate(model, "model")
+            return self.rolls.all.candidate(model, "model")
         for stood in receipt.standings:
             if stood.target == receipt.served:
                 return stood.candidate
-        return self.roll.candidate(receipt.served, "model")
+        return self.rolls.all.candidate(receipt.served, "model")
 
     async def _note(self, action: str, **detail: str | float | bool | None) -> None:
         await self.audit.note(
             Audited(at_s=self.clock(), actor=self.actor, action=action, subject=subject_of(self.tenant), detail=detail)
         )
+
+
+async def add_labels(examples: Examples, tenant: str, about: Example) -> Example:
+    """Stores labels of one decision beside those it has already, so that trust can weigh its sources; the same source's
+    are replaced."""
+    before = await examples.list(tenant, where=Filter(task_id=about.task_id), limit=1)
+    if not before:
+        (stored,) = await examples.add(tenant, [about])
+        return stored
+    (found,) = before
+    labels = {(label.candidate, label.source): label for label in (*found.labels, *about.labels)}
+    merged = msgspec.structs.replace(found, labels=tuple(labels.values()))
+    if merged.labels != found.labels and not await examples.change(tenant, merged):
+        (merged,) = await examples.add(tenant, [about])  # deleted meanwhile
+    return merged
+
+
+def decided(request_id: str) -> str:
+    """The task id of what was taught about one decision."""
+    return f"decision:{request_id}"
 
 
 async def every(examples: Examples, tenant: str, where: Filter = EVERY) -> AsyncIterator[Sequence[Example]]:

@@ -38,10 +38,12 @@ from laneway.chat import (
 )
 from laneway.dialects import dialect
 from laneway.failure import Failure, FailureError, Kind
+from laneway.policy.judging import pair_request, score_request
 from laneway.policy.price import cost_nanos
 from laneway.ports import Call, Clocks, Reply
 from laneway.upstream import simulated
 from laneway.upstream.simulated import MODELS, Simulated, behaviour, difficulty, skill
+from laneway.upstream.simulated.questions import question, reply_text
 from tests.harness.loop import run
 
 PROVIDERS = ("openai", "anthropic", "ollama", "converse")
@@ -626,3 +628,24 @@ def test_names_that_callers_make_up_do_not_pile_up() -> None:
         assert len(upstream.asked) <= 4096
 
     run(main())
+
+
+def test_the_judge_grades_what_it_is_shown() -> None:
+    """It knows what was right, tells a guess from knowledge, and grades two answers in the order they stand in."""
+    prompt, open_question = (
+        "What is 17*23?",
+        "Explain why concurrent caches need careful design in distributed systems.",
+    )
+
+    def graded(request: ChatRequest) -> str:
+        return text_of(whole("openai", "sim-judge", request))
+
+    known = question(prompt)
+    assert known is not None
+    assert graded(score_request(prompt, reply_text(prompt, "sim-large", skill("sim-large")))) == "10"
+    assert graded(pair_request(prompt, known.wrong, known.right)) == "0 10"
+    assert graded(pair_request(prompt, known.right, known.wrong)) == "10 0"
+    guess, knowledge = (reply_text(open_question, "m", level) for level in (0.0, 1.0))
+    assert graded(pair_request(open_question, guess, knowledge)) == "3 9"
+    assert graded(score_request(open_question, "No.")) == "0"
+    assert graded(asks()) == "There is nothing to grade."

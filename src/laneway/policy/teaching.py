@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from laneway.failure import FailureError, Kind, fail
 from laneway.policy.names import spelling
+from laneway.policy.permit import permitted
 from laneway.policy.trust import plain
 from laneway.ports.examples import Example, Label
+from laneway.route import Member, Pool, Tenant
 
 MOST_CHARS = 200_000
 """Of a prompt both ends are compared; what is kept of it is bounded all the same."""
@@ -25,21 +28,60 @@ STRONG = 0.5
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9._:-]{0,63}")
 
 
+Resolve = Callable[[str], str | None]
+"""The target, `provider/id`, that a model's name means to the gateway; None where it means none."""
+
+
 class Roll:
     """Candidates by whatever they are called: the label itself, `provider/id` without a version, a model's aliases."""
 
-    def __init__(self, spellings: Mapping[str, str]) -> None:
-        """From any name to the candidate's own."""
+    def __init__(self, spellings: Mapping[str, str], resolve: Resolve = lambda _: None) -> None:
+        """`spellings` leads from a name to the candidate's label."""
         self.candidates = tuple(dict.fromkeys(spellings.values()))
+        self._resolve = resolve
         self._folded = {spelling(name): candidate for name, candidate in spellings.items()}
         self._folded.update({spelling(candidate): candidate for candidate in self.candidates})
 
     def candidate(self, name: str, place: str) -> str:
-        found = self._folded.get(spelling(name))
+        """The label of the candidate that goes by this name. Raises FailureError with the list of those there are."""
+        found = self._folded.get(spelling(name)) or self._folded.get(spelling(self._resolve(name) or ""))
         if found is None:
             known = ", ".join(self.candidates) or "none: no pool is configured"
             raise _wrong(place, f"there is no candidate '{name[:MOST_NAME]}'. Candidates: {known}.")
         return found
+
+
+class Rolls:
+    """The candidates of each pool, and of all together, as far as a tenant may use them."""
+
+    def __init__(self, pools: Iterable[Pool], tenant: Tenant, resolve: Resolve = lambda _: None) -> None:
+        self.members: dict[str, tuple[Member, ...]] = {}
+        self._rolls: dict[str, Roll] = {}
+        for pool in pools:
+            members = tuple(member for member in pool.members if permitted(tenant, member.targets))
+            if members:
+                self.members[pool.name] = members
+                self._rolls[pool.name] = Roll(_spellings(members), resolve)
+        self.all = Roll(_spellings(chain.from_iterable(self.members.values())), resolve)
+
+    def of(self, pool: str | None, place: str = "") -> Roll:
+        if pool is None:
+            return self.all
+        if pool not in self._rolls:
+            known = ", ".join(self._rolls) or "none is configured"
+            raise _wrong(f"{place}pool", f"there is no pool '{pool[:MOST_NAME]}'. Pools: {known}.")
+        return self._rolls[pool]
+
+    def member(self, label: str) -> Member | None:
+        return next((who for members in self.members.values() for who in members if who.label == label), None)
+
+
+def _spellings(members: Iterable[Member]) -> dict[str, str]:
+    return {
+        name: member.label
+        for member in members
+        for name in (member.name, member.targets[0].model, member.targets[0].name)
+    }
 
 
 def read_labels(scores: Mapping[str, float], roll: Roll, source: str, place: str = "") -> tuple[Label, ...]:

@@ -8,6 +8,7 @@ callers read the request and write the answer. The name of a model says what it 
     sim-echo                         says again what the last user turn said
     sim-tools                        calls the first tool offered; two at once if the prompt says "two" or "both"
     sim-json  sim-think              JSON unasked; thinking unasked
+    sim-judge                        grades the answers it is shown, from 0 to 10
     sim-refuse                       answers that it will not, and finishes as refused
     -slow-50ms  -long-400            waits before each delta; has 400 deltas
     -fail-429  -fail-503-once        fails with that status, always or the first time; -fail-429-after-2: Retry-After

@@ -40,6 +40,7 @@ from laneway.chat import (
     Used,
     last_user_text,
 )
+from laneway.upstream.simulated.judging import judge_text
 from laneway.upstream.simulated.models import Behaviour
 from laneway.upstream.simulated.questions import pick, question, reply_text
 from laneway.upstream.simulated.shapes import Shaper
@@ -122,6 +123,8 @@ def _text(request: ChatRequest, does: Behaviour, name: str, prompt: str) -> str:
         return "I cannot help with that."
     if "echo" in does.talents:
         return prompt
+    if "judge" in does.talents:
+        return judge_text(prompt)
     results = _results(request)
     said = f"The tool says: {results}" if results is not None else reply_text(prompt, name, does.model.skill)
     if request.format is None and "json" not in does.talents:

@@ -47,6 +47,7 @@ MODELS: Mapping[str, Model] = {
         _chat("sim-tools", 0.75, (60, 240), 120, "calls the tools it is offered"),
         _chat("sim-json", 0.75, (60, 240), 120, "answers in JSON, asked or not"),
         _chat("sim-think", 0.75, (60, 240), 60, "thinks aloud before it answers"),
+        _chat("sim-judge", 0.93, (20, 80), 240, "grades the answers it is shown"),
         Model(
             name="sim-embed",
             skill=0.75,
@@ -78,7 +79,7 @@ class Behaviour(Struct, frozen=True, kw_only=True):
 # Words of two kinds: what a model does with a request, and how it fails. Only one failure makes sense in a name.
 _WORD = re.compile(
     r"-(?:(?P<size>small|medium|large)"
-    r"|(?P<talent>embed|echo|tools|json|think|refuse)"
+    r"|(?P<talent>embed|echo|tools|json|think|judge|refuse)"
     r"|fail-(?P<status>[45]\d\d)(?P<once>-once)?(?:-after-(?P<after>\d{1,3}))?"
     r"|(?P<fault>down|reset|blocked|html|hang-headers|hang-first|error-in-stream|context-too-long)"
     r"|(?P<where>cut|stall)-after-(?P<delta>\d{1,5})"

@@ -171,6 +171,11 @@ def reply_text(prompt: str, name: str, skill: float) -> str:
     return " ".join((_KNOWING[first].format(topic=topic), _GOING_ON[second], _GOING_ON[third]))
 
 
+def guesses(said: str) -> bool:
+    """Whether a model that did not know said this."""
+    return any(said.startswith(form.partition("{")[0]) and form.partition("}")[2] in said for form in _GUESSING)
+
+
 def _topic(prompt: str) -> str:
     """The longest word of a prompt that says something."""
     words = [word.lower() for word in _WORD.findall(prompt[:_READ_CHARS])]
