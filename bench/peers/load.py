@@ -1,7 +1,7 @@
-"""The load in a race: N connections that each send the next request when the last answer is whole.
+"""The load in a race: N connections that each send the next request when the last answer is whole, for some seconds.
 
-`python -m bench.peers.load PORT CONNECTIONS REQUESTS KIND` with KIND "whole" or "stream"; prints one JSON object.
-Every body is checked, not only the status: an answer that is not the provider's counts as wrong.
+`python -m bench.peers.load PORT CONNECTIONS SECONDS KIND [HEADERS]` with KIND "whole" or "stream" and headers as JSON;
+prints one JSON object. Every body is looked at, not only the status: an answer without the provider's words is wrong.
 """
 
 from __future__ import annotations
@@ -10,53 +10,50 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Mapping
 from typing import cast
 
+import httptools
 import uvloop
 
-from bench.peers.upstream import CHUNK, LAST, WHOLE
+from bench.peers.contestants import KEY, body
 
 PROMPT = "Summarise the following report in three sentences. " * 8
+WORDS = b"word " * 74
 
 
-def request(stream: bool) -> bytes:
-    body = json.dumps(
-        {
-            "model": "race-model",
-            "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": PROMPT}],
-            "max_tokens": 200,
-            **({"stream": True, "stream_options": {"include_usage": True}} if stream else {}),
-        },
-        separators=(",", ":"),
-    ).encode()
+def request(stream: bool, headers: Mapping[str, str]) -> bytes:
+    asked = body(stream, PROMPT)
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-        f"user-agent: race\r\nauthorization: Bearer race-key-0001\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"user-agent: race\r\nauthorization: Bearer {KEY}\r\n{more}content-length: {len(asked)}\r\n\r\n"
     )
-    return head.encode() + body
+    return head.encode() + asked
 
 
 class Tally:
-    """Shared by all connections."""
+    """Shared by all connections. What is under way when the time is over is neither counted nor wrong."""
 
-    def __init__(self, requests: int) -> None:
-        self.to_send = requests
-        self.to_come = requests
+    def __init__(self, seconds: float) -> None:
+        self.until = time.perf_counter() + seconds
         self.wrong = 0
         self.latencies: list[float] = []
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Caller(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, tally: Tally, stream: bool) -> None:
+    def __init__(self, tally: Tally, stream: bool, sent: bytes, chunks: int) -> None:
         self.tally = tally
         self.stream = stream
-        self.request = request(stream)
-        self.buffer = bytearray()
+        self.request = sent
+        self.chunks = chunks
+        self.answer = bytearray()
         self.began = 0.0
+        self.idle = True
         self.transport: asyncio.WriteTransport | None = None
+        self.parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.WriteTransport, transport)
@@ -64,64 +61,60 @@ class Caller(asyncio.Protocol):
 
     def next(self) -> None:
         assert self.transport is not None
-        if self.tally.to_send <= 0:
-            self.transport.close()
-            return
-        self.tally.to_send -= 1
         self.began = time.perf_counter()
-        self.transport.write(self.request)
+        self.idle = self.began >= self.tally.until
+        if not self.idle:
+            self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        if self.stream:
-            if self.buffer.endswith(b"0\r\n\r\n"):
-                self.arrived(self.buffer.count(CHUNK.strip()) > 0 and LAST.strip()[-14:] in self.buffer)
-            return
-        end = self.buffer.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = bytes(self.buffer[:end]).lower()
-        at = head.find(b"content-length:")
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
-        if len(self.buffer) >= end + 4 + length:
-            self.arrived(self.buffer[end + 4 :] == WHOLE)
+        self.parser.feed_data(data)
 
-    def arrived(self, right: bool) -> None:
-        tally = self.tally
-        tally.latencies.append(time.perf_counter() - self.began)
-        tally.wrong += not (right and self.buffer.startswith(b"HTTP/1.1 200"))
-        self.buffer.clear()
-        tally.to_come -= 1
-        if tally.to_come == 0 and not tally.done.done():
-            tally.done.set_result(None)
+    def on_message_begin(self) -> None:
+        self.answer.clear()
+
+    def on_body(self, data: bytes) -> None:
+        self.answer += data
+
+    def on_message_complete(self) -> None:
+        now = time.perf_counter()
+        status = self.parser.get_status_code()
+        if now < self.tally.until:
+            self.tally.latencies.append(now - self.began)
+            self.tally.wrong += not (status == 200 and self.right())
         self.next()
 
+    def right(self) -> bool:
+        if not self.stream:
+            return WORDS in self.answer
+        # Gateways write JSON anew, with or without a space behind the colon.
+        said = self.answer.count(b'"content":"word "') + self.answer.count(b'"content": "word "')
+        return said == self.chunks and b"[DONE]" in self.answer
+
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.buffer or (self.tally.to_come > 0 and self.tally.to_send > 0 and not self.tally.done.done()):
-            self.tally.done.set_exception(ConnectionError("a connection was lost in the middle of the race"))
+        if not self.idle and time.perf_counter() < self.tally.until:
+            self.tally.wrong += 1
 
 
-async def main(port: int, connections: int, requests: int, kind: str) -> None:
+async def main(port: int, connections: int, seconds: float, kind: str, headers: Mapping[str, str], chunks: int) -> None:
     loop = asyncio.get_running_loop()
-    tally = Tally(requests)
+    tally = Tally(seconds)
+    sent = request(kind == "stream", headers)
     began = time.perf_counter()
     for _ in range(connections):
-        await loop.create_connection(lambda: Caller(tally, kind == "stream"), "127.0.0.1", port)
-    await asyncio.wait_for(tally.done, 120)
+        await loop.create_connection(lambda: Caller(tally, kind == "stream", sent, chunks), "127.0.0.1", port)
+    await asyncio.sleep(max(tally.until - time.perf_counter(), 0))
     took = time.perf_counter() - began
-    ordered = sorted(tally.latencies)
-    print(
-        json.dumps(
-            {
-                "requests": len(ordered),
-                "wrong": tally.wrong,
-                "seconds": took,
-                "p50_ms": ordered[len(ordered) // 2] * 1000,
-                "p99_ms": ordered[int(len(ordered) * 0.99)] * 1000,
-            }
-        )
-    )
+    ordered = sorted(tally.latencies) or [float("nan")]
+    told = {
+        "requests": len(tally.latencies),
+        "wrong": tally.wrong,
+        "seconds": took,
+        "p50_ms": ordered[len(ordered) // 2] * 1000,
+        "p99_ms": ordered[int(len(ordered) * 0.99)] * 1000,
+    }
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
+    port, connections, seconds, kind, headers, chunks = sys.argv[1:7]
+    uvloop.run(main(int(port), int(connections), float(seconds), kind, json.loads(headers), int(chunks)))

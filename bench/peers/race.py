@@ -1,66 +1,32 @@
 """The race: contestants serve the same load in turn, several rounds interleaved, and are compared by ratio.
 
-`python -m bench.peers.race [--rounds N] [--requests N] [--connections N]`. Servers run on the first processor, load
-and provider on the last, where there is more than one. CPU is the servers' own (user and system), read from the
-kernel, so that the figures hold on a noisy machine; quote the ratios.
+`python -m bench.peers.race [--only NAME,...] [--rounds N] [--seconds S] [--connections 1,16,64,256] [--out FOLDER]`.
+Servers run on the first processor, load and provider on the last, where there is more than one. CPU is the servers'
+own (user and system, with all their processes), read from the kernel, so that the figures hold on a noisy machine;
+quote the ratios. `--out` writes the figures as JSON, a table and a picture.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+
+from bench.peers.contestants import CONTESTANTS, YARDSTICK, Contestant, Place
+from bench.peers.figures import Lap, Race, say
+from bench.peers.picture import write
 
 TICKS = os.sysconf("SC_CLK_TCK")
 CPUS = sorted(os.sched_getaffinity(0))
-CONFIG = """
-[server]
-store = "sqlite:///{folder}/race.db"
-[providers.race]
-url = "http://127.0.0.1:{port}/v1"
-api_key = "upstream-key"
-lists = false
-[models."race-model"]
-provider = "race"
-price = {{ input = "1", output = "2" }}
-[tenants.racers]
-keys = ["race-key-0001"]
-"""
-
-
-class Contestant(NamedTuple):
-    name: str
-    command: Callable[[int, int, str], list[str]]
-
-
-class Lap(NamedTuple):
-    rate: float
-    cpu_us: float
-    p50_ms: float
-    p99_ms: float
-    wrong: int
-
-
-def _bare(port: int, upstream: int, _folder: str) -> list[str]:
-    return [sys.executable, "-m", "bench.peers.bare", str(port), str(upstream)]
-
-
-def _laneway(port: int, upstream: int, folder: str) -> list[str]:
-    path = Path(folder) / "race.toml"
-    path.write_text(CONFIG.format(folder=folder, port=upstream))
-    return [sys.executable, "-m", "laneway", "serve", "--config", str(path), "--port", str(port)]
-
-
-CONTESTANTS = (Contestant("bare ASGI forwarder", _bare), Contestant("laneway, full stack", _laneway))
+START_S = 150.0
 
 
 def free_port() -> int:
@@ -71,12 +37,18 @@ def free_port() -> int:
 
 def start(command: list[str], cpu: int, port: int) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        command,
+        ["taskset", "-c", str(cpu), *command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env={
+            **os.environ,
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+            "NODE_ENV": "production",
+        },
     )
-    os.sched_setaffinity(process.pid, {cpu})  # threads that it starts later stay there too
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -84,86 +56,142 @@ def start(command: list[str], cpu: int, port: int) -> subprocess.Popen[bytes]:
         if process.poll() is not None:
             break
         time.sleep(0.05)
-    process.kill()
-    raise SystemExit(f"did not start: {' '.join(command)}")
+    end(process)
+    raise RuntimeError(f"did not start: {' '.join(command)}")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """With all its processes, which it alone started."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(timeout=15)
+        except ProcessLookupError:
+            break
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def family(pid: int) -> list[int]:
+    found, parents = [pid], {}
+    for each in Path("/proc").iterdir():
+        if each.name.isdigit():
+            try:
+                parents[int(each.name)] = int((each / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    for member in found:
+        found += [child for child, parent in parents.items() if parent == member]
+    return found
 
 
 def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    total = 0.0
+    for member in family(pid):
+        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / TICKS
+    return total
 
 
-def lap(process: subprocess.Popen[bytes], port: int, connections: int, requests: int, kind: str) -> Lap:
-    before = cpu_s(process.pid)
-    load = subprocess.Popen(
-        [sys.executable, "-m", "bench.peers.load", str(port), str(connections), str(requests), kind],
-        stdout=subprocess.PIPE,
-    )
-    os.sched_setaffinity(load.pid, {CPUS[-1]})
-    said, _ = load.communicate(timeout=180)
-    if load.returncode:
-        raise SystemExit(f"the load failed against port {port}")
-    told = json.loads(said)
-    used = cpu_s(process.pid) - before
-    return Lap(requests / told["seconds"], used / requests * 1e6, told["p50_ms"], told["p99_ms"], told["wrong"])
+def resident_mib(pid: int) -> float:
+    pages = sum(int(Path(f"/proc/{member}/statm").read_text().split()[1]) for member in family(pid))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def race(kind: str, connections: int, requests: int, rounds: int, chunks: int) -> None:
-    provider_port = free_port()
-    provider = start(
-        [sys.executable, "-m", "bench.peers.upstream", str(provider_port), str(chunks)], CPUS[-1], provider_port
-    )
-    running: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
-    laps: dict[str, list[Lap]] = {contestant.name: [] for contestant in CONTESTANTS}
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            for contestant in CONTESTANTS:
-                port = free_port()
-                running[contestant.name] = (
-                    start(contestant.command(port, provider_port, folder), CPUS[0], port),
-                    port,
-                )
-            for number in range(rounds + 1):
-                for name, (process, port) in running.items():
-                    done = lap(process, port, connections, requests, kind)
-                    if number:  # the first round warms up
-                        laps[name].append(done)
-        finally:
-            for process, _ in running.values():
-                process.terminate()
-            provider.kill()
-            for process, _ in running.values():
-                process.wait(timeout=30)
-            provider.wait()
-    _print(kind, connections, requests, chunks, laps)
+def load(
+    port: int, connections: int, seconds: float, kind: str, headers: dict[str, str], chunks: int
+) -> dict[str, float]:
+    words = [str(port), str(connections), str(seconds), kind, json.dumps(headers), str(chunks)]
+    process = subprocess.Popen([sys.executable, "-m", "bench.peers.load", *words], stdout=subprocess.PIPE)
+    os.sched_setaffinity(process.pid, {CPUS[-1]})
+    said, _ = process.communicate(timeout=seconds + 60)
+    if process.returncode:
+        raise RuntimeError(f"the load failed against port {port}")
+    told: dict[str, float] = json.loads(said)
+    return told
 
 
-def _print(kind: str, connections: int, requests: int, chunks: int, laps: dict[str, list[Lap]]) -> None:
-    what = "whole answers" if kind == "whole" else f"streams of {chunks} chunks"
-    print(
-        f"\n{what}, {connections} connections, {requests} requests a lap, medians of {len(laps[CONTESTANTS[0].name])}"
-    )
-    print(f"{'':<22} {'req/s':>8} {'CPU us':>8} {'p50 ms':>8} {'p99 ms':>8} {'wrong':>6}   CPU against bare (min-max)")
-    yardstick = laps[CONTESTANTS[0].name]
-    for name, all_laps in laps.items():
-        ratios = [mine.cpu_us / theirs.cpu_us for mine, theirs in zip(all_laps, yardstick, strict=True)]
-        middle = statistics.median
-        print(
-            f"{name:<22} {middle(one.rate for one in all_laps):>8.0f} {middle(one.cpu_us for one in all_laps):>8.1f}"
-            f" {middle(one.p50_ms for one in all_laps):>8.2f} {middle(one.p99_ms for one in all_laps):>8.2f}"
-            f" {sum(one.wrong for one in all_laps):>6}   {middle(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+class Course:
+    """One upstream and everybody who races before it."""
+
+    def __init__(self, contestants: list[Contestant], chunks: int, folder: Path) -> None:
+        self.chunks = chunks
+        self.port = free_port()
+        self.upstream = start(
+            [sys.executable, "-m", "bench.peers.upstream", str(self.port), str(chunks)], CPUS[-1], self.port
         )
+        self.running: dict[str, tuple[subprocess.Popen[bytes], Place, Contestant]] = {}
+        for contestant in contestants:
+            place = Place(free_port(), self.port, folder)
+            try:
+                self.running[contestant.name] = start(contestant.command(place), CPUS[0], place.port), place, contestant
+            except (RuntimeError, OSError) as error:
+                print(f"{contestant.name} does not race: {error}", file=sys.stderr)
+
+    def lap(self, name: str, connections: int, seconds: float, kind: str) -> Lap:
+        process, place, contestant = self.running[name]
+        before = cpu_s(process.pid)
+        told = load(place.port, connections, seconds, kind, dict(contestant.headers(place)), self.chunks)
+        used = cpu_s(process.pid) - before
+        served = max(told["requests"], 1)
+        return Lap(
+            rate=told["requests"] / told["seconds"],
+            cpu_us=used / served * 1e6,
+            p50_ms=told["p50_ms"],
+            p99_ms=told["p99_ms"],
+            wrong=int(told["wrong"]),
+            resident_mib=resident_mib(process.pid),
+        )
+
+    def direct(self, connections: int, seconds: float, kind: str) -> float:
+        """The median latency with nobody in between."""
+        return load(self.port, connections, seconds, kind, {}, self.chunks)["p50_ms"]
+
+    def close(self) -> None:
+        for process, _, _ in self.running.values():
+            end(process)
+        end(self.upstream)
+
+
+def run(contestants: list[Contestant], asked: argparse.Namespace) -> list[Race]:
+    races: list[Race] = []
+    with tempfile.TemporaryDirectory() as folder:
+        course = Course(contestants, asked.chunks, Path(folder))
+        try:
+            for name in course.running:
+                for kind in asked.kinds:
+                    course.lap(name, 8, 1.0, kind)
+            for kind in asked.kinds:
+                for connections in asked.connections:
+                    race = Race(kind, connections, asked.chunks, {name: [] for name in course.running}, math.nan)
+                    for _ in range(asked.rounds):
+                        for name in course.running:
+                            race.laps[name].append(course.lap(name, connections, asked.seconds, kind))
+                    races.append(race._replace(direct_p50_ms=course.direct(connections, asked.seconds, kind)))
+                    say(races[-1])
+        finally:
+            course.close()
+    return races
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Race the whole stack against a bare ASGI forwarder.")
+    parser = argparse.ArgumentParser(description="Race Laneway against a bare ASGI forwarder and other gateways.")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=10_000)
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=2.0, help="how long a lap takes")
+    parser.add_argument("--connections", type=lambda text: [int(one) for one in text.split(",")], default=[64])
+    parser.add_argument("--kinds", type=lambda text: text.split(","), default=["whole", "stream"])
     parser.add_argument("--chunks", type=int, default=100)
+    parser.add_argument("--only", type=lambda text: text.split(","), help="parts of the names of those who race")
+    parser.add_argument("--out", type=Path, help="a folder for race.json, race.md and race.svg")
     asked = parser.parse_args()
-    race("whole", asked.connections, asked.requests, asked.rounds, asked.chunks)
-    race("stream", asked.connections, max(asked.requests // 20, asked.connections), asked.rounds, asked.chunks)
+    racing = [
+        each
+        for each in CONTESTANTS
+        if each.is_there() and (not asked.only or each.name == YARDSTICK or any(one in each.name for one in asked.only))
+    ]
+    races = run(racing, asked)
+    if asked.out is not None:
+        write(races, asked.out)
 
 
 if __name__ == "__main__":
