@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from laneway.middleware.observe import ObserveMiddleware as ObserveMiddleware
     from laneway.middleware.router import RouterMiddleware as RouterMiddleware
     from laneway.middleware.shadow import ShadowMiddleware as ShadowMiddleware
+    from laneway.middleware.stage import StageMiddleware as StageMiddleware
     from laneway.middleware.sticky import StickyMiddleware as StickyMiddleware
     from laneway.policy.names import Names as Names
     from laneway.route import Decision as Decision
@@ -61,6 +62,7 @@ PUBLIC = {
     "Provider": "laneway.route",
     "RouterMiddleware": "laneway.middleware.router",
     "ShadowMiddleware": "laneway.middleware.shadow",
+    "StageMiddleware": "laneway.middleware.stage",
     "StickyMiddleware": "laneway.middleware.sticky",
     "Target": "laneway.route",
     "Tenant": "laneway.route",

@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 from laneway.chat import ChatRequest, EmbedRequest, Op
 from laneway.dialects import FRONTS, Asked, Dialect, Front, View, dialect
 from laneway.failure import Failure
-from laneway.ports import Allowance, Pin, Receipt, Witness
-from laneway.route import Attempt, Decision, Dropped, Lane, Outcome, Pool, Skipped, Target, Tenant
+from laneway.ports import Allowance, Choice, Pin, Receipt, Witness
+from laneway.route import Attempt, Decision, Dropped, Lane, Outcome, Pool, Skipped, Stage, Target, Tenant
 
 Scope: TypeAlias = MutableMapping[str, Any]
 
@@ -81,6 +81,7 @@ class Exchange:
         "decision",
         "dialect",
         "dropped",
+        "dry",
         "failure",
         "front",
         "gone",
@@ -89,6 +90,7 @@ class Exchange:
         "intent",
         "key_id",
         "lane",
+        "legacy",
         "pin",
         "pinned",
         "pool",
@@ -97,6 +99,7 @@ class Exchange:
         "request",
         "request_id",
         "skipped",
+        "stage",
         "started_at_s",
         "started_s",
         "status",
@@ -128,6 +131,9 @@ class Exchange:
         self.candidates: tuple[Target, ...] | None = None  # lane
         self.pool: Pool | None = None  # lane
         self.bias: float | None = None  # lane: where the request wants the dial of its pool
+        self.dry = False  # stage, or who asks for a decision: it is made, told and not executed
+        self.legacy: Choice | None = None  # the same: where the legacy path has sent it
+        self.stage: Stage | None = None  # stage
         self.holding = False  # budget
         self.allowance: Allowance | None = None  # budget
         self.pinned: str | None = None  # sticky: the trace it answers for
@@ -153,6 +159,15 @@ class Exchange:
             return None
         made = cls(front, dict(scope["headers"]))
         scope[SLOT] = made
+        return made
+
+    def twin(self) -> Exchange:
+        """The same request as far as it is known, for somebody who follows it another way from here."""
+        made = object.__new__(Exchange)
+        for name in Exchange.__slots__:
+            setattr(made, name, getattr(self, name))
+        made.dropped, made.skipped, made.attempts = list(self.dropped), list(self.skipped), list(self.attempts)
+        made.witness = None
         return made
 
     @property

@@ -42,6 +42,7 @@ from laneway.middleware.lane import LaneMiddleware
 from laneway.middleware.observe import ObserveMiddleware
 from laneway.middleware.router import RouterMiddleware
 from laneway.middleware.shadow import ShadowMiddleware
+from laneway.middleware.stage import StageMiddleware
 from laneway.middleware.sticky import StickyMiddleware
 from laneway.policy.budgets import Budget
 from laneway.ports import Upstream
@@ -49,6 +50,7 @@ from laneway.roster import Roster
 from laneway.route import Key
 from laneway.settings import ServerTable
 from laneway.spans import spans_of
+from laneway.staging import Staging
 from laneway.store import Store, StoreError, open_store
 from laneway.stores.memory import MemoryKeys
 from laneway.upstream.signers import signers_of
@@ -96,8 +98,10 @@ class Gateway:
         self.metrics = Metrics()
         self.board = Board()
         self._following = Following(self.store)
+        self.staging = Staging(self.store.standings, self.store.shadows, loaded.layout)
         ledger = self.store.ledger
         looks = [look_at_breakers(self.board), look_at_kills(ledger), look_at_spending(ledger, self._budgets)]
+        looks.append(self.staging.look)
         self.alerts = Alerts(self.store.notices, self.upstream, reports=self.store.reports, looks=looks)
         prefix, telemetry = server.record_prefix, loaded.layout.settings.telemetry
         self.hub = Hub(prefix=prefix)
@@ -107,6 +111,7 @@ class Gateway:
         """In the order in which they start; they end in the opposite one."""
         self.shelves = LocalShelves(self.store.examples)
         self._services += (self.shelves,)
+        self._services += (self.staging,)
         self.started_s = time.monotonic()
         self._plain = routes.app()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,6 +127,7 @@ class Gateway:
         layout = loaded.layout
         self.board.configure(layout.hosts, layout.breaker, layout.denials)
         self.alerts.use(layout.channels)
+        self.staging.use(layout)
         self.hub.lanes = layout.lanes
         roster = Roster(layout, self.upstream, scale=loaded.scale, heard=self._heard)
         if before is not None:
@@ -143,6 +149,7 @@ class Gateway:
             shelves=self.shelves,
             upstream=self.upstream,
             metrics=self.metrics,
+            staging=self.staging,
             hub=self.hub,
             reload=self._reload_asked,
             keys_changed=self._keys_changed,
@@ -156,10 +163,13 @@ class Gateway:
         server, ledger = layout.settings.server, self.store.ledger
         app: App = Forward(self.upstream, signers=signers, agent=f"laneway/{__version__}", killed=ledger.killed)
         app = FallbackMiddleware(app, board=self.board)
-        app = ShadowMiddleware(app)
+        app = ShadowMiddleware(app, board=self.board)
         app = RouterMiddleware(app)
         app = StickyMiddleware(app, pins=self.store.pins)
         app = BudgetMiddleware(app, ledger=ledger, budgets=(*layout.budgets, *self._following.booked))
+        app = StageMiddleware(
+            app, stages=self.staging.of, shadows=self.store.shadows, upstream=self.upstream, killed=ledger.killed
+        )
         app = LaneMiddleware(
             app,
             directory=layout,
@@ -255,6 +265,7 @@ class Gateway:
 
     async def start(self) -> None:
         await self.store.start()
+        await self.staging.load()
         if await self._following.look(self.desk.loaded.layout):
             self._swap(self.desk.loaded, self.desk.roster)
         self._start_refresh()

@@ -64,10 +64,14 @@ class Staging:
         self._edition = 0
         self._known: dict[str, Standing] = {}
         self._running: asyncio.Task[None] | None = None
+        self._layout: Layout | None = None
+        self._is_new = False
         self.use(layout)
 
     def use(self, layout: Layout) -> None:
-        """Puts a configuration in force, beside what is known of the store."""
+        """Puts a configuration in force, beside what is known of the store; what it says anew is written down soon."""
+        self._is_new = self._is_new or layout is not self._layout
+        self._layout = layout
         self._lanes = layout.lanes
         self._gates = layout.gates
         self._settle()
@@ -95,6 +99,7 @@ class Staging:
 
     async def load(self) -> None:
         """At the start and after a reload: what the file says anew holds from now on, and is written down."""
+        self._is_new = False
         await self._read()
         for name, lane in self._lanes.items():
             known = self._known.get(name)
@@ -261,6 +266,8 @@ class Staging:
         while True:
             await asyncio.sleep(self._every_s)
             try:
+                if self._is_new:
+                    await self.load()
                 await self.follow()
                 await self.judge()
             except FailureError as error:

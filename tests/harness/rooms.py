@@ -22,18 +22,21 @@ from laneway.middleware.lane import LaneMiddleware
 from laneway.middleware.observe import ObserveMiddleware
 from laneway.middleware.router import RouterMiddleware
 from laneway.middleware.shadow import ShadowMiddleware
+from laneway.middleware.stage import StageMiddleware
 from laneway.middleware.sticky import StickyMiddleware
 from laneway.ports import Upstream
 from laneway.route import Lane, Outcome, Price, Provider, Target, Tenant
 from laneway.stores.memory import MemoryJournal, MemoryKeys, MemoryLedger, MemoryPins
+from laneway.stores.shadows import MemoryShadows
 from tests.fakes.replies import events, frames, whole
 
-ORDER = ("observe", "auth", "lane", "budget", "sticky", "router", "shadow", "fallback")
+ORDER = ("observe", "auth", "lane", "stage", "budget", "sticky", "router", "shadow", "fallback")
 """From outside in, as DESIGN has it; Forward or another's app stands innermost."""
 CLASSES: Mapping[str, Callable[..., App]] = {
     "observe": ObserveMiddleware,
     "auth": AuthMiddleware,
     "lane": LaneMiddleware,
+    "stage": StageMiddleware,
     "budget": BudgetMiddleware,
     "sticky": StickyMiddleware,
     "router": RouterMiddleware,
@@ -73,6 +76,7 @@ class World:
         self.keys = MemoryKeys.of({KEY: "team-a"})
         self.ledger = MemoryLedger()
         self.pins = MemoryPins()
+        self.shadows = MemoryShadows()
         self.journal = Listed()
 
     def knobs(self, room: str) -> dict[str, Any]:
@@ -81,6 +85,7 @@ class World:
             "observe": {"journal": self.journal},
             "auth": {"keys": self.keys, "tenants": {"team-a": self.tenant}},
             "lane": {"lanes": [self.lane]},
+            "stage": {"shadows": self.shadows},
             "budget": {"ledger": self.ledger, "cap_nanos": CAP_NANOS, "clock": lambda: NOW_S},
             "sticky": {"pins": self.pins, "everywhere": True, "clock": lambda: NOW_S},
             "router": {"targets": self.targets},
@@ -108,7 +113,7 @@ class World:
 
 
 def subsets() -> Iterator[tuple[str, ...]]:
-    """Every choice of rooms, in order: 256 of them."""
+    """Every choice of rooms, in order: 512 of them."""
     for chosen in itertools.product((False, True), repeat=len(ORDER)):
         yield tuple(room for room, is_in in zip(ORDER, chosen, strict=True) if is_in)
 

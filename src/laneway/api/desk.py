@@ -30,6 +30,7 @@ from laneway.middleware.auth import Gate, is_loopback, presented
 from laneway.ports import Shelves, Upstream
 from laneway.roster import Roster
 from laneway.route import Key, Tenant
+from laneway.staging import Staging
 from laneway.store import Store
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -58,6 +59,7 @@ class Desk(NamedTuple):
     shelves: Shelves
     upstream: Upstream
     metrics: Metrics
+    staging: Staging
     hub: Hub
     reload: Callable[[], Awaitable[Reloaded]]
     keys_changed: Callable[[], Awaitable[None]]
