@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from laneway import __version__
-from laneway.commands import budgets, check, keys, records, status, usage
+from laneway.commands import budgets, check, keys, records, runs, status, usage
 from laneway.commands.terminal import add_config, complain, with_store
 from laneway.config import ConfigError
 from laneway.evaluate import command as evaluation
@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     usage.add(commands)
     records.add(commands)
     budgets.add(commands)
+    runs.add(commands)
     return parser
 
 

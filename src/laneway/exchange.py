@@ -98,6 +98,7 @@ class Exchange:
         "receipt",
         "request",
         "request_id",
+        "run",
         "skipped",
         "stage",
         "started_at_s",
@@ -118,6 +119,7 @@ class Exchange:
         self.started_s = time.monotonic()
         self.started_at_s = time.time()
         self.version = ""  # observe
+        self.run: str | None = None  # runs: the run that it is executed for
         self.witness: Witness | None = None  # observe, where somebody follows the request
         self.tenant: Tenant = NOBODY  # auth
         self.key_id: str | None = None  # auth

@@ -48,6 +48,7 @@ from laneway.policy.budgets import Budget
 from laneway.ports import Upstream
 from laneway.roster import Roster
 from laneway.route import Key
+from laneway.runs import Ways, Worker, porch
 from laneway.settings import ServerTable
 from laneway.spans import spans_of
 from laneway.staging import Staging
@@ -107,7 +108,8 @@ class Gateway:
         self.hub = Hub(prefix=prefix)
         self.spans = spans_of(telemetry, variables, prefix=prefix, version=__version__)
         heard = Hearsay(self.hub, self.store.journal)
-        self._services: tuple[Service, ...] = (self.alerts, heard, *filter(None, (self.spans,)))
+        self.runs = Worker(self.store.runs, self.upstream)
+        self._services: tuple[Service, ...] = (self.alerts, heard, *filter(None, (self.spans,)), self.runs)
         """In the order in which they start; they end in the opposite one."""
         self.shelves = LocalShelves(self.store.examples)
         self._services += (self.shelves,)
@@ -139,6 +141,8 @@ class Gateway:
         origins = layout.settings.server.cors
         if origins:
             stack, plain = _shared(stack, origins), _shared(plain, origins)
+        headed = layout.settings.server.header_prefixes
+        self.runs.use(Ways(layout.settings.runs, stack, porch(layout), gate.tenant, headed))
         desk = Desk(
             loaded=loaded,
             gate=gate,
@@ -151,6 +155,7 @@ class Gateway:
             metrics=self.metrics,
             staging=self.staging,
             hub=self.hub,
+            runs=self.runs,
             reload=self._reload_asked,
             keys_changed=self._keys_changed,
             book_changed=self._look_again,

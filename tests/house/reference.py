@@ -35,6 +35,7 @@ TABLES = (
     ("[denials.NAME]", settings.DenialTable),
     ("[breaker]", settings.BreakerTable),
     ("[alerts.NAME]", settings.AlertTable),
+    ("[runs]", settings.RunsTable),
     ("[telemetry]", settings.TelemetryTable),
     ("[judges.NAME]", settings.JudgeTable),
     ("[learning]", settings.LearningTable),

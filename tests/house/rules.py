@@ -32,7 +32,7 @@ FLOORS: tuple[Floor, ...] = (
     Floor(
         "foresight shadowing staging "
         "adviser alerts allowance attempt board courier dials edge embed errand evaluate events following "
-        "hearsay host inline judge keeper lessons loaded meter metrics roster spans store stores teaching treasury upstream "
+        "hearsay host inline judge keeper lessons loaded messenger meter metrics roster spans store stores teaching treasury upstream "
         "vectors witness",
         "what touches the world, one room for each part of it",
     ),

@@ -186,7 +186,7 @@ def test_a_prompt_and_messages_are_a_small_conversation() -> None:
         ("openai", "/v1/chat/completions"),
         ("anthropic", "/v1/messages"),
         ("ollama", "/api/chat"),
-        ("/api/embed", "/api/embed"),
+        ("/api/generate", "/api/generate"),
     ],
 )
 def test_any_front_s_body_is_taken_as_it_is_and_answered_whole(front: str, path: str) -> None:
@@ -195,6 +195,10 @@ def test_any_front_s_body_is_taken_as_it_is_and_answered_whole(front: str, path:
     assert asked["path"] == path
     assert asked["body"] == {"odd": [1.5, {"b": 1, "a": "\u2028"}], "stream": False, "model": "m"}
     assert order({"request": {}, "front": front, "model": "n"})["body"] == {"model": "n", "stream": False}
+
+
+def test_what_has_no_stream_is_told_nothing_of_it() -> None:
+    assert order({"request": {"input": "a"}, "front": "/api/embed"})["body"] == {"input": "a", "model": "auto"}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from laneway.middleware.auth import Gate, is_loopback, presented
 from laneway.ports import Shelves, Upstream
 from laneway.roster import Roster
 from laneway.route import Key, Tenant
+from laneway.runs import Worker
 from laneway.staging import Staging
 from laneway.store import Store
 
@@ -61,6 +62,7 @@ class Desk(NamedTuple):
     metrics: Metrics
     staging: Staging
     hub: Hub
+    runs: Worker
     reload: Callable[[], Awaitable[Reloaded]]
     keys_changed: Callable[[], Awaitable[None]]
     book_changed: Callable[[], Awaitable[None]]
@@ -104,7 +106,7 @@ def json(value: Any, status: int = 200) -> Response:
     return Response(encode(value), status_code=status, media_type="application/json")
 
 
-async def body_of(request: Request) -> bytes:
+async def body_of(request: Request, most: int = MOST_BODY) -> bytes:
     """A small body, within bounds. Raises FailureError."""
     pieces: list[bytes] = []
     size = 0
@@ -114,8 +116,8 @@ async def body_of(request: Request) -> bytes:
         async with asyncio.timeout(limit_s):
             async for piece in request.stream():
                 size += len(piece)
-                if size > MOST_BODY:
-                    raise fail(Kind.TOO_LARGE, f"A body for this path has at most {MOST_BODY} bytes.")
+                if size > most:
+                    raise fail(Kind.TOO_LARGE, f"A body for this path has at most {most} bytes.")
                 pieces.append(piece)
     except TimeoutError:
         raise fail(Kind.BODY_TIMEOUT, f"The request body did not arrive whole within {limit_s:g} seconds.") from None

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from laneway.api import admin, alerts, budgets, events, health, hosts, models, page, records, session, usage
+from laneway.api import admin, alerts, budgets, events, health, hosts, models, page, records, runs, session, usage
 from laneway.api.desk import refused
 from laneway.dialects import FRONTS
 from laneway.failure import Failure, Kind
@@ -29,6 +29,11 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/v1/models/{id:path}", ("GET",), models.model),
     ("/v1/usage", ("GET",), usage.own),
     ("/v1/events", ("GET",), events.own),
+    ("/v1/runs", ("POST",), runs.create),
+    ("/v1/runs", ("GET",), runs.runs),
+    ("/v1/runs/{id}", ("GET",), runs.run),
+    ("/v1/runs/{id}", ("DELETE",), runs.cancel),
+    ("/v1/runs/{id}/events", ("GET",), runs.events),
     ("/api/tags", ("GET",), models.tags),
     ("/api/ps", ("GET",), models.ps),
     ("/api/show", ("POST",), models.show),
@@ -48,6 +53,9 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/admin/v1/records", ("GET",), records.records),
     ("/admin/v1/records/export", ("GET",), records.export),
     ("/admin/v1/usage", ("GET",), usage.everybody),
+    ("/admin/v1/runs", ("GET",), runs.everybodys),
+    ("/admin/v1/runs/{id}", ("GET",), runs.anybodys),
+    ("/admin/v1/runs/{id}", ("DELETE",), runs.end),
     ("/admin/v1/alerts", ("GET",), alerts.alerts),
     ("/admin/v1/budgets", ("GET",), budgets.budgets),
     ("/admin/v1/budgets", ("POST",), budgets.create),

@@ -92,7 +92,7 @@ class LaneMiddleware:
         meaning = names.meaning(model)
         lane = self._lane(exchange, names, meaning)
         if lane is not None:
-            _let_into(tenant, lane)
+            _let_into(tenant, lane, run=exchange.run)
             exchange.lane = lane
         candidates, exchange.pool = _candidates(lane, meaning, model)
         if exchange.pool is not None:
@@ -124,10 +124,10 @@ class LaneMiddleware:
         return names.lanes.get(own) if own is not None else None
 
 
-def _let_into(tenant: Tenant, lane: Lane) -> None:
+def _let_into(tenant: Tenant, lane: Lane, *, run: str | None) -> None:
     if tenant.lanes is not None and lane.name not in tenant.lanes:
         raise fail(Kind.FORBIDDEN, f"This key may not use the lane '{lane.name}'.", field="lane")
-    if lane.run_only:
+    if lane.run_only and run is None:
         raise fail(
             Kind.RUN_ONLY,
             f"The lane '{lane.name}' takes runs only: send this request to POST /v1/runs.",

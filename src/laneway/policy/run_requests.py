@@ -67,7 +67,7 @@ def read_order(body: bytes, headers: Mapping[str, str], lane: str) -> Order:
     """Raises FailureError that names the field. `lane` is the one in the caller's headers, if any."""
     asked = decode(_asked, body)
     path = _front(asked)
-    request = _request(asked)
+    request = _request(asked, path)
     telling = Telling(asked.webhook) if isinstance(asked.webhook, str) else asked.webhook
     return Order(
         path=path,
@@ -94,7 +94,7 @@ def _front(asked: Asked) -> str:
     return path
 
 
-def _request(asked: Asked) -> bytes:
+def _request(asked: Asked, path: str) -> bytes:
     """The front's body: with a model, and answered whole, for nobody reads along."""
     said = [name for name in ("prompt", "messages", "request") if getattr(asked, name) not in (None, NONE)]
     if not said:
@@ -113,9 +113,10 @@ def _request(asked: Asked) -> bytes:
         raise fail(Kind.BAD_REQUEST, "model: is another one than the request's own; say it once.", field="model")
     if named is None:
         fields["model"] = asked.model or "auto"
-    fields["stream"] = False
-    # OpenAI's API refuses it beside an answer that is not streamed.
-    fields.pop("stream_options", None)
+    if FRONTS[path].op is not Op.EMBED:
+        fields["stream"] = False
+        # OpenAI's API refuses it beside an answer that is not streamed.
+        fields.pop("stream_options", None)
     return encode(fields)
 
 

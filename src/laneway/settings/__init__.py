@@ -21,6 +21,7 @@ from laneway.settings.places import DenialTable as DenialTable
 from laneway.settings.places import ModelTable as ModelTable
 from laneway.settings.places import ProviderTable as ProviderTable
 from laneway.settings.pools import PoolTable as PoolTable
+from laneway.settings.runs import RunsTable as RunsTable
 from laneway.settings.server import ServerTable as ServerTable
 from laneway.settings.stages import PromotionTable as PromotionTable
 from laneway.settings.stages import RollbackTable as RollbackTable
@@ -63,3 +64,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Models that score a sample of the answers that pools gave."""
     learning: LearningTable = LearningTable()
     """The memory of scored examples, and how it is searched."""
+    runs: RunsTable = RunsTable()
+    """Requests that are answered later."""
