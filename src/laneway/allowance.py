@@ -1,12 +1,14 @@
 """Allowance: what one request may still spend, while it is being served.
 
-Owns: the request's hold in all of its accounts, what each attempt has used of it, raising it where there is money, and
-settling it once.
+Owns: the request's hold in all of its accounts, what each attempt has used of it, raising it where there is money,
+renewing it while the request is served, and settling it once.
 Refuses: choosing targets (it only says which one does not fit), and prices (policy has them).
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from laneway.attempt import Running
 from laneway.chat import Finish, Usage
 from laneway.dialects import View
 from laneway.exchange import Exchange
+from laneway.failure import FailureError
 from laneway.policy.budgets import Account, Who
 from laneway.policy.price import MOST_CHARS, PICOS_PER_NANO, chars_within, cost_nanos, filled, nanos_to_usd
 from laneway.policy.terms import Terms, spent_in
@@ -26,6 +29,9 @@ MARGIN_TOKENS = 16
 """What may come beside the counted part of a stream before it is ended."""
 PIECE_TOKENS = 256
 """A hold is raised by at least so much of an answer."""
+RENEW_S = 300.0
+"""Between two looks at the holds of requests under way: a third of the time for which a hold lives."""
+log = logging.getLogger("laneway")
 
 
 class Asked(NamedTuple):
@@ -132,13 +138,20 @@ class Purchase:
                 return left
         return answer.lefts[0]
 
+    @property
+    def holds(self) -> bool:
+        """Whether money is set aside."""
+        return self._hold is not None
+
     async def renew(self, now_s: float, until_s: float) -> None:
         """Lets a hold that would end by itself before `until_s` live anew: its request is still being served."""
         hold = self._hold
         if hold is not None and hold.expires_s < until_s:
             answer = await self._ledger.extend(self._request_id, hold.shares, now_s)
-            # A raise that came between is newer.
-            if isinstance(answer, Hold) and self._hold is hold:
+            if self._hold is None:
+                # It was settled meanwhile.
+                await self._ledger.release(self._request_id, now_s)
+            elif isinstance(answer, Hold):
                 self._keep(answer)
 
     async def settle(self, now_s: float, metered_nanos: int | None = None) -> None:
@@ -156,6 +169,49 @@ class Purchase:
 
     def _spent(self, account: Account) -> int:
         return spent_in(account, self._attempts)
+
+
+class Renewals:
+    """Requests that are being served, however long that takes: before their holds end, they begin anew.
+
+    One timer serves them all; it runs only while there are any.
+    """
+
+    def __init__(self, clock: Callable[[], float], every_s: float = RENEW_S) -> None:
+        self._clock = clock
+        self._every_s = every_s
+        self._open: dict[Purchase, None] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    def begin(self, purchase: Purchase) -> None:
+        self._open[purchase] = None
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # None, or one of before, which took its timer with it.
+            self._loop = loop
+            loop.call_later(self._every_s, self._tick, loop)
+
+    def end(self, purchase: Purchase) -> None:
+        self._open.pop(purchase, None)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._open:
+            self._loop = None
+            return
+        loop.call_later(self._every_s, self._tick, loop)
+        if self._renewing is None or self._renewing.done():
+            self._renewing = loop.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        now_s = self._clock()
+        for purchase in list(self._open):
+            try:
+                await purchase.renew(now_s, now_s + 2 * self._every_s)
+            except FailureError as error:
+                # The store could not be used; the next look comes long before the hold ends.
+                log.warning("holds were not renewed: %s", error.failure.message)
+                return
 
 
 class Reach:
@@ -201,7 +257,7 @@ class Reach:
 
     def used(self, running: Running) -> Usage:
         """What the stream has used so far, as it is counted while it passes."""
-        prompt_chars = self._view.text_chars
+        prompt_chars = self._view.text_chars + running.begun_chars
         return filled(running.usage, prompt_chars=prompt_chars, answer_chars=running.chars, whole=False)[0]
 
 

@@ -14,6 +14,7 @@ from laneway.dialects import Dialect, View
 from laneway.failure import Failure, FailureError
 from laneway.policy.price import cost_nanos, filled
 from laneway.ports import Reply
+from laneway.rescue import Rescue
 from laneway.route import Attempt, Target
 
 
@@ -21,6 +22,7 @@ class Running:
     """Made when an attempt starts; `ended` is asked once."""
 
     __slots__ = (
+        "begun_chars",
         "chars",
         "chunks",
         "finish",
@@ -30,6 +32,8 @@ class Running:
         "out_of_budget",
         "recorded",
         "reply",
+        "rescue",
+        "resumed",
         "sent",
         "skipped",
         "started_s",
@@ -43,6 +47,11 @@ class Running:
         self.started_s = now_s
         self.keep_s: float | None = None
         """Where the target's host protects its memory: how long it keeps the model, whatever the caller wishes."""
+        self.rescue: Rescue | None = None
+        """The stream it is about, where other attempts may have begun it or may go on with it."""
+        self.resumed = ""
+        self.begun_chars = 0
+        """Of the answer's beginning that it was given as a part of its prompt."""
         self.reply: Reply | None = None
         self.usage = Usage()
         self.chars = 0
@@ -76,6 +85,7 @@ class Running:
             cost_nanos=cost_nanos(usage, price) if price is not None else 0,
             called=self.sent,
             out_of_budget=self.out_of_budget,
+            resumed=self.resumed,
         )
 
     def _used(self, view: View | None, failure: Failure | None) -> tuple[Usage, bool]:
@@ -85,7 +95,7 @@ class Running:
             return Usage(), False
         if failure is not None and not self.chars:
             return self.usage, False
-        prompt_chars = view.text_chars if view is not None else 0
+        prompt_chars = (view.text_chars if view is not None else 0) + self.begun_chars
         whole = failure is None and not self.out_of_budget
         return filled(self.usage, prompt_chars=prompt_chars, answer_chars=self.chars, whole=whole)
 

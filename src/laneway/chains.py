@@ -106,6 +106,7 @@ class Chains:
             deadline_s=table.deadline * self._scale if table.deadline is not None else None,
             wait_s=table.retry_wait,
             crowded=table.when_crowded,
+            rescue=table.rescue,
         )
 
     def _add(

@@ -357,13 +357,21 @@ class Faulted(msgspec.Struct, frozen=True):
     failure: Failure
 
 
+class Repeated(msgspec.Struct, frozen=True):
+    """Words of an answer that its caller has from a target before: counted, not passed on."""
+
+    chars: int
+
+
 class Skipped(msgspec.Struct, frozen=True):
     """One chunk that could not be read in a stream that otherwise can: counted, not passed on."""
 
     size_bytes: int
 
 
-Event: TypeAlias = Started | TextDelta | ThinkingDelta | ToolBegan | ToolDelta | Used | Finished | Faulted | Skipped
+Event: TypeAlias = (
+    Started | TextDelta | ThinkingDelta | ToolBegan | ToolDelta | Used | Finished | Faulted | Skipped | Repeated
+)
 
 
 def bears_content(event: Event) -> bool:

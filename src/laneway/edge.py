@@ -245,21 +245,27 @@ def noting(exchange: Exchange, send: Send) -> Send:
     return noted
 
 
+def stream_head(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    """What every stream begins with, whoever serves it."""
+    return [
+        (b"content-type", exchange.dialect.stream_type),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+    ]
+
+
+def early_head(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    """The head of a stream that goes out before anybody knows who will serve it."""
+    return [*stream_head(exchange), *_fixed(exchange, None), (b"x-laneway-request-id", exchange.request_id.encode())]
+
+
 _marks: dict[tuple[int, int, str], tuple[tuple[object, object], list[tuple[bytes, bytes]]]] = {}
 
 
 def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None) -> list[tuple[bytes, bytes]]:
     """The headers that say where an answer came from; `calls` where the last attempt is not on record yet."""
-    lane = exchange.lane
-    key = (id(target), id(lane), exchange.version)
-    found = _marks.get(key)
-    if found is None:
-        if len(_marks) > 4096:
-            _marks.clear()
-        # The objects are kept with their headers, so that an id can never come to mean another one.
-        found = _marks[key] = ((target, lane), _fixed_marks(exchange, target))
     headers = [
-        *found[1],
+        *_fixed(exchange, target),
         (b"x-laneway-request-id", exchange.request_id.encode()),
         (b"x-laneway-attempts", str(made(exchange) if calls is None else calls).encode()),
     ]
@@ -269,6 +275,18 @@ def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None
         if reason is not None:
             headers.append((b"x-laneway-fallback", reason.encode()))
     return headers
+
+
+def _fixed(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]]:
+    lane = exchange.lane
+    key = (id(target), id(lane), exchange.version)
+    found = _marks.get(key)
+    if found is None:
+        if len(_marks) > 4096:
+            _marks.clear()
+        # The objects are kept with their headers, so that an id can never come to mean another one.
+        found = _marks[key] = ((target, lane), _fixed_marks(exchange, target))
+    return found[1]
 
 
 def made(exchange: Exchange) -> int:

@@ -98,6 +98,7 @@ class Exchange:
         "receipt",
         "request",
         "request_id",
+        "rescue",
         "run",
         "skipped",
         "stage",
@@ -130,6 +131,7 @@ class Exchange:
         self.project: str | None = None  # lane
         self.trace: str | None = None  # lane
         self.intent: str | None = None  # lane
+        self.rescue: str | None = None  # lane, where a header says so
         self.candidates: tuple[Target, ...] | None = None  # lane
         self.pool: Pool | None = None  # lane
         self.bias: float | None = None  # lane: where the request wants the dial of its pool

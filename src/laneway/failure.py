@@ -51,6 +51,7 @@ class Kind(StrEnum):
     MODEL_MISSING = "model_missing"
     MALFORMED_ANSWER = "malformed_answer"
     CUT = "cut"
+    DIVERGED = "diverged"
     NO_TARGET = "no_target"
     CALLER_GONE = "caller_gone"
     STOPPING = "stopping"
@@ -100,6 +101,8 @@ RULES: dict[Kind, Rule] = {
     Kind.MODEL_MISSING: Rule(502, _G, try_next=True),
     Kind.MALFORMED_ANSWER: Rule(502, _P, try_next=True),
     Kind.CUT: Rule(502, _P, try_next=True),
+    # Saying something else than another model did is no fault of anybody's host.
+    Kind.DIVERGED: Rule(502, _G, try_next=True),
     Kind.NO_TARGET: Rule(503, _G),
     Kind.CALLER_GONE: Rule(499, _C),
     Kind.STOPPING: Rule(503, _G),

@@ -1,9 +1,9 @@
 """Forward: the innermost app. One attempt at one target, always answered.
 
-Owns: composing the provider's call (patched bytes within one dialect, a translation between two), reading a whole
-answer, and the Attempt that says what happened and what was used. A failure is a response in the caller's dialect
-plus a typed Failure in `exchange.attempts`.
-Refuses: choosing or repeating (Fallback does), and the stream itself (relay does).
+Owns: opening the provider's answer, reading a whole one, the heads of both kinds of answers, and the Attempt that says
+what happened and what was used. A failure is a response in the caller's dialect plus a typed Failure in
+`exchange.attempts`; where an attempt before this one had begun the answer, it is only the latter.
+Refuses: choosing or repeating (Fallback does), what a call holds (lines do), and the stream itself (relay does).
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
 
 from laneway.allowance import Reach, who_of
 from laneway.attempt import Running, body_chars, parts_chars
-from laneway.chat import Answer, ChatRequest, Embedding, EmbedRequest, Op
-from laneway.dialects import Dialect, Stamp, View, Written, dialect
+from laneway.chat import Answer, ChatRequest, Embedding, Op
+from laneway.dialects import Stamp, View, Written
 from laneway.edge import (
     LEFT,
     CallerGoneError,
@@ -30,29 +29,20 @@ from laneway.edge import (
     made,
     marks,
     refuse,
+    stream_head,
 )
 from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind, fail
+from laneway.lines import Line, Lines, compose, keeping, passes, read_request, translate
 from laneway.policy.budgets import stopped, told_of
+from laneway.policy.rescue import begun
 from laneway.ports import Call, Clocks, Kill, Reply, Upstream
 from laneway.relay import Relay
+from laneway.rescue import RESCUE, Rescue, Rest
 from laneway.route import Target
 
 MOST_ANSWER = 64 * 1024 * 1024
-PASSED_HEADERS = (b"anthropic-version", b"anthropic-beta", b"openai-beta", b"http-referer", b"x-title")
-"""Request headers that belong to a dialect and go to a provider of the same dialect as they came."""
-
 Sign = Callable[[Call], Awaitable[Call]]
-
-
-class Line(NamedTuple):
-    """What is the same for every call of one target: made once, kept."""
-
-    target: Target
-    speaks: Dialect
-    origin: str
-    path: str
-    headers: tuple[tuple[bytes, bytes], ...]
 
 
 class Forward:
@@ -73,8 +63,7 @@ class Forward:
         self.signers = signers or {}
         self.clock = clock
         self.killed = killed
-        self._agent = agent.encode()
-        self._lines: dict[tuple[int, Op, bool], Line] = {}
+        self.lines = Lines(agent)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -93,12 +82,14 @@ class Forward:
         running = Running(target, self.clock())
         if SEAT in scope:
             running.keep_s = scope[SEAT].keep_s
+        rescue: Rescue | None = scope.get(RESCUE)
+        running.rescue = rescue
         try:
             failure = await self._attempt(exchange, running, Watch(scope, receive), send)
         finally:
             if running.reply is not None:
                 await running.reply.close()
-        if failure is None:
+        if failure is None or (rescue is not None and rescue.open):
             return
         if TARGET in scope:
             # An outer room holds this answer back, and it alone knows what the caller is told in the end.
@@ -127,7 +118,7 @@ class Forward:
                 raise
         if fault is LEFT:
             left(exchange)
-        elif fault is not None:
+        elif fault is not None and not (running.rescue is not None and running.rescue.open):
             exchange.failure = fault
         self._record(exchange, running, fault)
         return None
@@ -154,20 +145,20 @@ class Forward:
         view = exchange.view
         if view is None or (view.turns and exchange.op is not Op.COUNT):
             return None
-        if _passes(exchange, self._line(exchange, running.target)):
+        if passes(exchange, self.lines.find(exchange, running.target)):
             return None
         return exchange.dialect.local(exchange.op, exchange.body or b"", view, _stamp(exchange, running, self.clock()))
 
     # --- one whole answer ----------------------------------------------------------------------------------
 
     async def _whole(self, exchange: Exchange, running: Running) -> Written:
-        line = self._line(exchange, running.target)
-        reply = await self._open(exchange, running, line, running.target.clocks)
+        line = self.lines.find(exchange, running.target)
+        reply = await self._open(exchange, running, compose(exchange, running, line), running.target.clocks)
         running.status = reply.status
         body = await _read(reply, running.target.clocks.between_chunks_s)
         if not 200 <= reply.status < 300:
             raise FailureError(line.speaks.read_failure(reply.status, reply.headers, body))
-        if _passes(exchange, line):
+        if passes(exchange, line):
             seen = line.speaks.glance(exchange.op, body)
             if seen.failure is not None:
                 raise FailureError(seen.failure)
@@ -189,19 +180,18 @@ class Forward:
     # --- a stream ------------------------------------------------------------------------------------------
 
     async def _stream(self, exchange: Exchange, running: Running, view: View, send: Send) -> Failure | None:
-        line = self._line(exchange, running.target)
+        rescue = running.rescue
+        if rescue is not None and rescue.open:
+            return await self._go_on(exchange, running, rescue, send)
+        line = self.lines.find(exchange, running.target)
         clocks = running.target.clocks
-        passing = _passes(exchange, line)
-        first_by_s = running.started_s + clocks.first_content_s
-        reply = await self._open(exchange, running, line, _stream_clocks(clocks))
-        running.status = reply.status
-        if not 200 <= reply.status < 300:
-            body = await _read(reply, clocks.between_chunks_s)
-            raise FailureError(line.speaks.read_failure(reply.status, reply.headers, body))
+        passing = passes(exchange, line)
+        reply = await self._open_stream(exchange, running, line, compose(exchange, running, line))
+        reader = line.speaks.reader(exchange.op if passing else Op.CHAT)
         relay = Relay(
             running=running,
             reply=reply,
-            reader=line.speaks.reader(exchange.op if passing else Op.CHAT),
+            reader=reader,
             writer=exchange.dialect.writer(
                 exchange.op, _stamp(exchange, running, self.clock()), usage=view.wants_usage
             ),
@@ -211,28 +201,75 @@ class Forward:
         )
         if exchange.allowance is not None:
             relay.reach = Reach(exchange.allowance, view)
-        held = await relay.hold(first_by_s, clocks.first_content_s)
+        held = await relay.hold(running.started_s + clocks.first_content_s, clocks.first_content_s)
+        if rescue is not None and rescue.holds:
+            held = await relay.keep(held, clocks.between_chunks_s)
         exchange.status = 200
         await send(
             {
                 "type": "http.response.start",
                 "status": 200,
-                "headers": [
-                    (b"content-type", exchange.dialect.stream_type),
-                    (b"cache-control", b"no-cache"),
-                    (b"x-accel-buffering", b"no"),
-                    *_served(exchange, running),
-                ],
+                "headers": [*stream_head(exchange), *_served(exchange, running)],
             }
         )
         return await relay.run(held, send, clocks.between_chunks_s)
 
-    # --- composing -----------------------------------------------------------------------------------------
+    async def _go_on(self, exchange: Exchange, running: Running, rescue: Rescue, send: Send) -> Failure | None:
+        """The rest of an answer that another target has begun; the caller has its head and its first words."""
+        line = self.lines.find(exchange, running.target)
+        clocks = running.target.clocks
+        call = self._begun(exchange, running, line, rescue)
+        again = call is None
+        reply = await self._open_stream(exchange, running, line, call or compose(exchange, running, line))
+        reader = line.speaks.reader(exchange.op if again and passes(exchange, line) else Op.CHAT)
+        writer = rescue.writer
+        assert writer is not None
+        relay = Relay(
+            running=running,
+            reply=reply,
+            reader=reader,
+            writer=writer if again else Rest(writer, running.begun_chars),
+            passing=False,
+            hides_usage=False,
+            clock=self.clock,
+        )
+        if exchange.allowance is not None and exchange.view is not None:
+            relay.reach = Reach(exchange.allowance, exchange.view)
+        held = await relay.hold(running.started_s + clocks.first_content_s, clocks.first_content_s)
+        return await relay.run(held, send, clocks.between_chunks_s)
 
-    async def _open(self, exchange: Exchange, running: Running, line: Line, clocks: Clocks) -> Reply:
-        call = self._compose(exchange, running, line)
+    @staticmethod
+    def _begun(exchange: Exchange, running: Running, line: Line, rescue: Rescue) -> Call | None:
+        """The call of a target that goes on from what was said; None where it has to say it again."""
+        running.resumed = "again"
+        said = rescue.said()
+        if said is None:
+            return None
+        try:
+            request = read_request(exchange)
+            asked = begun(request, said, running.target) if isinstance(request, ChatRequest) else None
+            call = translate(asked, running, line) if asked is not None else None
+        except FailureError:
+            # What cannot be said in the neutral form may still pass as it came.
+            return None
+        if call is not None:
+            running.resumed, running.begun_chars = "prefill", len(said)
+        return call
+
+    async def _open_stream(self, exchange: Exchange, running: Running, line: Line, call: Call) -> Reply:
+        clocks = running.target.clocks
+        reply = await self._open(exchange, running, call, _stream_clocks(clocks))
+        running.status = reply.status
+        if not 200 <= reply.status < 300:
+            body = await _read(reply, clocks.between_chunks_s)
+            raise FailureError(line.speaks.read_failure(reply.status, reply.headers, body))
+        return reply
+
+    # --- calling -------------------------------------------------------------------------------------------
+
+    async def _open(self, exchange: Exchange, running: Running, call: Call, clocks: Clocks) -> Reply:
         if running.keep_s is not None:
-            call = _kept(call, running.keep_s)
+            call = keeping(call, running.keep_s)
         sign = self.signers.get(running.target.provider.name)
         if sign is not None:
             call = await sign(call)
@@ -250,50 +287,9 @@ class Forward:
         if kills and (kill := stopped(kills, who_of(exchange), target)) is not None:
             raise fail(Kind.OVER_BUDGET, f"{target.name} was not called: {told_of(kill)}.")
 
-    def _compose(self, exchange: Exchange, running: Running, line: Line) -> Call:
-        view, target = exchange.view, running.target
-        body = exchange.body or b""
-        headers = line.headers
-        if view is not None and _passes(exchange, line):
-            model = None if view.model == target.upstream else target.upstream
-            ask = view.stream and not view.wants_usage and target.provider.asks_usage
-            if model is not None or ask:
-                body = line.speaks.patch(exchange.op, body, model, ask_usage=ask)
-            own = [(name, exchange.headers[name]) for name in PASSED_HEADERS if name in exchange.headers]
-            return Call("POST", line.origin, line.path, (*_without(headers, own), *own) if own else headers, body)
-        request = _request(exchange)
-        write = line.speaks.write_embed_request if isinstance(request, EmbedRequest) else line.speaks.write_request
-        outgoing = write(request, target.upstream)  # type: ignore[arg-type]
-        running.omitted = outgoing.omitted
-        path = target.provider.path + outgoing.path
-        return Call("POST", line.origin, path, (*headers, *outgoing.headers), outgoing.body)
-
-    def _line(self, exchange: Exchange, target: Target) -> Line:
-        stream = exchange.view is not None and exchange.view.stream
-        key = (id(target), exchange.op, stream)
-        found = self._lines.get(key)
-        # The line holds its target, so that an id can never come to mean another one.
-        if found is not None and found.target is target:
-            return found
-        if len(self._lines) > 4096:
-            self._lines.clear()
-        provider = target.provider
-        speaks = dialect(provider.dialect)
-        path = speaks.path(exchange.op, target.upstream, stream=stream)
-        headers = ((b"content-type", b"application/json"), (b"user-agent", self._agent), *provider.headers)
-        line = self._lines[key] = Line(target, speaks, provider.origin, provider.path + path, headers)
-        return line
-
 
 _STOPPED = Failure(kind=Kind.STOPPING, message="The gateway was stopped while it served this request.")
 _BROKEN = Failure(kind=Kind.INTERNAL, message="The gateway failed to serve this request; its log says why.")
-
-
-def _kept(call: Call, keep_s: float) -> Call:
-    """The call as a host takes it whose models must stay: only an Ollama's memory is ever protected."""
-    from laneway.dialects.ollama.residence import keep
-
-    return Call(call.method, call.origin, call.target, call.headers, keep(call.body, keep_s))
 
 
 def _target(scope: Scope, exchange: Exchange | None, own: Target | None) -> Target | None:
@@ -320,26 +316,6 @@ async def _nothing_here(exchange: Exchange | None, scope: Scope, receive: Receiv
         body = b'{"error":{"message":"There is nothing at this path.","type":"not_found_error"}}'
         await send({"type": "http.response.start", "status": 404, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": body})
-
-
-def _passes(exchange: Exchange, line: Line) -> bool:
-    """Same dialect on both sides: bytes pass as they came."""
-    return exchange.dialect is line.speaks and exchange.front.passes and bool(line.path)
-
-
-def _without(
-    headers: tuple[tuple[bytes, bytes], ...], names: list[tuple[bytes, bytes]]
-) -> tuple[tuple[bytes, bytes], ...]:
-    taken = {name for name, _ in names}
-    return tuple(header for header in headers if header[0] not in taken)
-
-
-def _request(exchange: Exchange) -> ChatRequest | EmbedRequest:
-    """The neutral request, read on the first translation and kept for the next target."""
-    if exchange.request is None:
-        read = exchange.dialect.read_embed_request if exchange.op is Op.EMBED else exchange.dialect.read_request
-        exchange.request = read(exchange.op, exchange.body or b"")
-    return exchange.request
 
 
 def _stamp(exchange: Exchange, running: Running, now_s: float) -> Stamp:

@@ -37,7 +37,7 @@ from laneway.loaded import Loaded, load
 from laneway.metrics import Metrics
 from laneway.middleware.auth import AuthMiddleware, Gate
 from laneway.middleware.budget import BudgetMiddleware
-from laneway.middleware.fallback import FallbackMiddleware
+from laneway.middleware.fallback import COMMENT_S, FallbackMiddleware
 from laneway.middleware.lane import LaneMiddleware
 from laneway.middleware.observe import ObserveMiddleware
 from laneway.middleware.router import RouterMiddleware
@@ -167,7 +167,7 @@ class Gateway:
     def _stack(self, layout: Layout, gate: Gate, signers: Mapping[str, Sign], scale: float) -> App:
         server, ledger = layout.settings.server, self.store.ledger
         app: App = Forward(self.upstream, signers=signers, agent=f"laneway/{__version__}", killed=ledger.killed)
-        app = FallbackMiddleware(app, board=self.board)
+        app = FallbackMiddleware(app, board=self.board, comment_s=COMMENT_S * scale)
         app = ShadowMiddleware(app, board=self.board)
         app = RouterMiddleware(app)
         app = StickyMiddleware(app, pins=self.store.pins)

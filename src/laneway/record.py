@@ -73,6 +73,7 @@ def row_of(outcome: Outcome, prefix: str, dearest: int | None) -> Mapping[str, o
         "finish": served.finish if served is not None else None,
         "out_of_budget": served.out_of_budget if served is not None else False,
         "first_content_ms": _ms(served.first_content_s) if served is not None else None,
+        "rescue": served.resumed or None if served is not None else None,
         "config": outcome.version,
         own.project_id: outcome.project,
         own.lane: outcome.lane,

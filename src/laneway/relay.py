@@ -19,8 +19,8 @@ from laneway.chat import (
     Faulted,
     Finish,
     Finished,
+    Repeated,
     Skipped,
-    Started,
     TextDelta,
     ThinkingDelta,
     Timings,
@@ -35,21 +35,24 @@ from laneway.ports import Reply
 
 MOST_HELD = 1 << 20
 """So much may come before the first content: comments and lifecycle frames, never megabytes."""
+MOST_KEPT = 4 << 20
+"""So much of an answer is held to its end; of a longer one the caller gets what there is, and then the rest."""
 
 
 class Relay:
     """Made per attempt. Call `hold` until it returns, then send the response head, then `run`."""
 
     __slots__ = (
-        "_began",
         "_clock",
         "_committed",
         "_fault",
         "_hides_usage",
         "_over",
         "_passing",
+        "_raw",
         "_reader",
         "_reply",
+        "_rescue",
         "_running",
         "_writer",
         "reach",
@@ -68,14 +71,15 @@ class Relay:
     ) -> None:
         self._running = running
         self._reply = reply
-        self._reader = reader
+        self._rescue = rescue = running.rescue
+        self._raw = reader
+        self._reader = reader if rescue is None else rescue.ears(reader, running.target.model, running.resumed)
         self._writer = writer
         self._passing = passing
         self._hides_usage = hides_usage
         self._clock = clock
         self.reach: Reach | None = None
         """Set where a stream may run out of money."""
-        self._began: list[Event] = []
         self._committed = False
         self._over = False
         self._fault: Failure | None = None
@@ -105,8 +109,31 @@ class Relay:
         self._running.first_content_at_s = self._clock()
         return b"".join(held)
 
+    async def keep(self, held: bytes, between_chunks_s: float) -> bytes:
+        """Goes on holding, to the end of the answer or until it is too much to keep. Raises any fault."""
+        pieces, size = [held], len(held)
+        reach, running = self.reach, self._running
+        while not self._over and self._fault is None and size <= MOST_KEPT:
+            if (
+                reach is not None
+                and running.chars >= reach.chars
+                and running.finish is None
+                and not await reach.goes_on(running)
+            ):
+                pieces.append(self._cut(reach))
+                self._over = True
+                break
+            pieces.append(self._take(await self._reply.read(between_chunks_s)))
+            size += len(pieces[-1])
+        if self._fault is not None:
+            raise FailureError(self._fault)
+        return b"".join(pieces)
+
     async def run(self, held: bytes, send: Send, between_chunks_s: float) -> Failure | None:
-        """Sends what was held and then everything else; returns the fault that ended the stream, if one did."""
+        """Sends what was held and then everything else; returns the fault that ended the stream, if one did.
+
+        A stream that another target may go on with is left as it stands.
+        """
         out = held
         reach, running = self.reach, self._running
         while not self._over and self._fault is None:
@@ -125,17 +152,23 @@ class Relay:
             except FailureError as error:
                 self._fault = error.failure
                 out = b""
-        if self._fault is not None:
+        open_ = self._left_open()
+        if self._fault is not None and not open_:
             out += self._writer.fault(self._fault)
-        await send({"type": "http.response.body", "body": out, "more_body": False})
+        if out or not open_:
+            await send({"type": "http.response.body", "body": out, "more_body": open_})
         return self._fault
+
+    def _left_open(self) -> bool:
+        if self._rescue is None:
+            return False
+        return self._rescue.leave(self._fault, self._writer, self._raw if self._passing else None)
 
     def _cut(self, reach: Reach) -> bytes:
         """The end of a stream whose money has run out: as if the answer had come to its length."""
         running = self._running
-        for event in self._began:
-            # The caller has all this; only the writer has not seen it pass.
-            self._writer.write(event)
+        if self._passing:
+            self._writer.follow(self._raw)
         reach.end(running)
         out = self._writer.write(Used(reach.used(running))) + self._written(Finished(Finish.LENGTH))
         return out + self._writer.end()
@@ -174,21 +207,12 @@ class Relay:
 
     def _look(self, frame: Frame) -> bool:
         """Notes a frame that passes as it came; False where it must not reach the caller."""
-        if self.reach is not None:
-            self._remember(frame)
         keep = True
         only_usage = self._hides_usage
         for event in frame.events:
             keep = self._note(event) and keep
             only_usage = only_usage and type(event) is Used
         return keep and not (only_usage and frame.events)
-
-    def _remember(self, frame: Frame) -> None:
-        """What a writer has to know that may have to end this stream: how it started, and what it was about last."""
-        for event in frame.events:
-            kind = type(event)
-            if kind in _BEGINS and (not self._began or kind is not type(self._began[-1])):
-                self._began.append(event)
 
     def _note(self, event: Event) -> bool:
         """What the gateway itself learns from an event; False for events that are not passed on."""
@@ -214,13 +238,16 @@ class Relay:
         elif kind is Faulted:
             self._fault = event.failure  # type: ignore[union-attr]
             return False
+        elif kind is Repeated:
+            running.chars += event.chars  # type: ignore[union-attr]
+            self._committed = True
+            return False
         elif kind is Skipped:
             running.skipped += 1
             return False
         return True
 
 
-_BEGINS = frozenset({Started, TextDelta, ThinkingDelta, ToolBegan, ToolDelta})
 _NO_CONTENT = Failure(
     kind=Kind.MALFORMED_ANSWER, message=f"The provider sent more than {MOST_HELD} bytes and no content among them."
 )

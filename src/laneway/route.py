@@ -199,6 +199,8 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """The longest Retry-After that is waited for before the same target is asked once more."""
     crowded: str = "next"
     """What follows when a load would push a protected model out: "next", "wait" or "refuse"."""
+    rescue: str = "error"
+    """How a stream is saved whose provider fails: "error" (it is not), "continue" or "hold"."""
 
 
 PLAIN = Lane(name="", targets=())
@@ -291,6 +293,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """False when the attempt ended before anything was sent to the provider."""
     out_of_budget: bool = False
     """The stream was ended because its hold had run out and could not be extended."""
+    resumed: str = ""
+    """It went on with an answer that another had begun: "prefill" from the beginning it was given, "again" by saying
+    that once more."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from laneway.chat import Usage
 from laneway.failure import Kind
+from laneway.guard import COMMENT
 from laneway.policy.price import nanos_to_usd
 from laneway.record import attributes
 from laneway.route import Attempt
@@ -38,18 +39,49 @@ def _caller(cell: Cell, seen: Seen) -> Iterator[str]:
         yield "the caller was shown what the provider says of itself"
     try:
         heard = answered.heard(cell)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         yield f"the caller cannot read {answered.body!r}: {error!r}"
         return
-    if told.kind is None:
+    if cell.continued:
+        yield from _continued(cell, answered, heard)
+    elif told.kind is None:
         yield from _whole(cell, answered, heard, f"{HEALTHY}-{cell.name}" if cell.routed else cell.name)
+    elif told.silent and COMMENT in answered.body:
+        # The head of a held stream was out, so that its failure is told in it.
+        yield from _broken(cell, told, answered, heard)
     elif told.silent:
         yield from _refused(cell, told.kind, answered, heard)
     else:
         yield from _broken(cell, told, answered, heard)
 
 
-def _whole(cell: Cell, answered: Answered, heard: Heard, model: str, *, again: bool = False) -> Iterator[str]:
+def _whole(cell: Cell, answered: Answered, heard: Heard, model: str | None, *, again: bool = False) -> Iterator[str]:
+    yield from _complete(cell, answered, heard)
+    yield from _differ("model", heard.models, {model})
+    if COMMENT in answered.body:
+        # When its head went out, nobody knew yet who would answer.
+        model = None
+    yield from _differ("X-Laneway-Model", answered.headers.get("x-laneway-model"), model)
+    if not again and model is not None:
+        calls = str(_tries(cell) + cell.routed)
+        yield from _differ("X-Laneway-Attempts", answered.headers.get("x-laneway-attempts"), calls)
+
+
+def _continued(cell: Cell, answered: Answered, heard: Heard) -> Iterator[str]:
+    """One answer of two: the head is the first one's, and from where it broke off the second one speaks."""
+    yield from _complete(cell, answered, heard)
+    healthy = f"{HEALTHY}-{cell.name}"
+    # Anthropic's format names the model once, before anything is said.
+    yield from _differ("models", heard.models, {cell.name} if cell.front == "anthropic" else {cell.name, healthy})
+    yield from _differ("X-Laneway-Model", answered.headers.get("x-laneway-model"), cell.name)
+    yield from _differ("X-Laneway-Attempts", answered.headers.get("x-laneway-attempts"), "1")
+    if cell.front != "openai":
+        # What was given to the second one as a beginning is a part of the answer to the caller.
+        moved = _tokens(BEGUN) if cell.manner == "prefill" else 0
+        yield from _differ("told usage", heard.usage, (INPUT - moved, OUTPUT + moved))
+
+
+def _complete(cell: Cell, answered: Answered, heard: Heard) -> Iterator[str]:
     kind = "application/json"
     if cell.stream:
         kind = "application/x-ndjson" if cell.front == "ollama" else "text/event-stream"
@@ -57,11 +89,8 @@ def _whole(cell: Cell, answered: Answered, heard: Heard, model: str, *, again: b
     yield from _differ("content type", answered.headers.get("content-type", "").partition(";")[0], kind)
     yield from _differ("text", heard.text, FULL)
     yield from _differ("error", heard.error, None)
-    yield from _differ("model", heard.models, {model})
-    yield from _differ("X-Laneway-Model", answered.headers.get("x-laneway-model"), model)
-    if not again:
-        calls = str(_tries(cell) + cell.routed)
-        yield from _differ("X-Laneway-Attempts", answered.headers.get("x-laneway-attempts"), calls)
+    yield from _differ("beginnings of an answer", heard.starts, 1)
+    yield from _differ("ids of the answer", len(heard.ids), int(cell.front != "ollama"))
     if not heard.ended or not heard.finish:
         yield f"a whole answer is not said to be whole: {answered.body!r}"
 
@@ -81,7 +110,7 @@ def _broken(cell: Cell, told: Told, answered: Answered, heard: Heard) -> Iterato
     assert told.kind is not None
     yield from _differ("status", answered.status, 200)
     yield from _differ("text", heard.text, told.text)
-    yield from _differ("model", heard.models, {cell.name})
+    yield from _differ("model", heard.models, {cell.name} if told.text else set())
     yield from _differ("finish", heard.finish, None)
     yield from _differ("events after the error", heard.after_error, 0)
     yield from _error(cell, getattr(SHAPES[told.kind], cell.front)[1], heard)
@@ -107,8 +136,11 @@ def _error(cell: Cell, word: str, heard: Heard) -> Iterator[str]:
 
 
 def _provider(cell: Cell, seen: Seen) -> Iterator[str]:
-    yield from _differ("calls", seen.calls, cell.row.calls)
-    yield from _differ("calls of the healthy target", seen.healthy_calls, int(cell.routed))
+    yield from _differ("calls", seen.calls, cell.calls)
+    yield from _differ("calls of the healthy target", seen.healthy_calls, int(cell.routed or cell.resumed))
+    # White space at its end would be refused.
+    begun = BEGUN.rstrip() if cell.manner == "prefill" else ""
+    yield from _differ("the beginning that the healthy target was given", seen.healthy_begun, begun)
     yield from _differ("connections left open", seen.left_open, 0)
 
 
@@ -123,19 +155,27 @@ def _record(cell: Cell, seen: Seen) -> Iterator[str]:
     if told.kind is None:
         expected = [kinds[0] if tries > 1 else None, None][2 - tries :]
     else:
-        expected = [told.kind] * tries + [None] * cell.routed
+        expected = [told.kind] * tries + [None] * (cell.routed or cell.continued)
+        if cell.resumed and not cell.continued:
+            expected.append(Kind.DIVERGED)
     yield from _differ("attempts", [_plain(cell, kind) for kind in kinds], expected)
     yield from _differ("recorded status", outcome.status, seen.answered.status)
-    yield from _differ("served", outcome.served is not None, cell.routed or told.kind is None)
-    wanted = None if cell.routed else told.kind
+    good = cell.routed or cell.continued or told.kind is None
+    yield from _differ("served", outcome.served is not None, good)
+    wanted = None if good else told.kind
     failure = outcome.failure.kind if outcome.failure is not None else None
     yield from _differ("recorded failure", _plain(cell, failure), wanted)
     for attempt in outcome.attempts:
-        if told.kind is Kind.TIMEOUT and attempt.failure is not None and attempt.failure.clock not in cell.row.clocks:
-            yield f"ended by the clock {attempt.failure.clock}, not by one of {list(cell.row.clocks)}"
+        failed = attempt.failure
+        if failed is not None and failed.kind is Kind.TIMEOUT and failed.clock not in cell.row.clocks:
+            yield f"ended by the clock {failed.clock}, not by one of {list(cell.row.clocks)}"
     yield from _bill(cell, seen)
     row = attributes(outcome)
-    yield from _differ("recorded attempts", row["attempts"], tries + cell.routed)
+    yield from _differ("recorded attempts", row["attempts"], tries + (cell.routed or cell.resumed))
+    how = {"prefill": "prefill", "again": "again"}.get(cell.manner)
+    yield from _differ("recorded rescue", row["rescue"], how)
+    if cell.continued:
+        yield from _differ("recorded reason", row["awooop.fallback_reason"], told.kind)
     yield from _differ("recorded tokens", row["gen_ai.usage.output_tokens"] or 0, _output(outcome.attempts))
     yield from _differ("recorded cost", row["awooop.cost_usd"], nanos_to_usd(outcome.cost_nanos))
 
@@ -148,8 +188,12 @@ def _bill(cell: Cell, seen: Seen) -> Iterator[str]:
         usage = attempt.usage
         if attempt.failure is None:
             yield from _differ("usage of a whole answer", (usage.input, usage.output), (INPUT, OUTPUT))
-        elif told.text:
-            yield from _differ("words counted", (attempt.counted, usage.output), (True, -(-len(BEGUN) // 4)))
+        elif attempt.failure.kind is Kind.DIVERGED:
+            # It says so itself, and then nobody need count; else what it has said again, up to where it left the way.
+            if not usage.input or not usage.output:
+                yield f"what was said in vain is not counted: {usage}"
+        elif told.text or (cell.rescue == "hold" and cell.begins):
+            yield from _differ("words counted", (attempt.counted, usage.output), (True, _tokens(BEGUN)))
             if not usage.input:
                 yield "the prompt of a broken answer is not counted"
         else:
@@ -160,13 +204,13 @@ def _bill(cell: Cell, seen: Seen) -> Iterator[str]:
 
 
 def _again(cell: Cell, seen: Seen) -> Iterator[str]:
-    if not cell.row.recovers:
+    if not cell.row.recovers or not cell.beside:
         return
     if seen.again is None:
         yield "the next answer did not end"
         return
     yield from _whole(cell, seen.again, seen.again.heard(cell), cell.name, again=True)
-    yield from _differ("calls after the next request", seen.calls_again, cell.row.calls + 1)
+    yield from _differ("calls after the next request", seen.calls_again, cell.calls + 1)
 
 
 # --- figures -----------------------------------------------------------------------------------------------
@@ -179,7 +223,12 @@ def _differ(what: str, found: object, wanted: object) -> Iterator[str]:
 
 def _tries(cell: Cell) -> int:
     """Attempts at the failing target, also at a place where nobody counts them."""
-    return max(cell.row.calls, 1)
+    return max(cell.calls, 1)
+
+
+def _tokens(text: str) -> int:
+    """As they are counted where nobody reports them."""
+    return -(-len(text) // 4)
 
 
 def _plain(cell: Cell, kind: Kind | None) -> Kind | None:

@@ -27,7 +27,7 @@ from laneway.stores.memory import MemoryJournal
 from tests.fakes.providers import PATHS
 from tests.fakes.upstream import FakeUpstream, Wire
 from tests.faults.speech import SPEECHES, Heard
-from tests.faults.table import FRONTS, GAP_S, PATIENT_S, SCALE, Asked, Cell, Do, Steps, well
+from tests.faults.table import FRONTS, GAP_S, GOING_ON, PATIENT_S, RESCUES, SCALE, Asked, Cell, Do, Steps, well
 
 AT_ONCE = 120
 PRICE = {"input": 2, "output": 10}
@@ -35,6 +35,8 @@ PRICE = {"input": 2, "output": 10}
 FRONT_PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "ollama": "/api/chat"}
 PROMPT = "Count to five."
 HEALTHY = "healthy"
+HEADED = "anthropic"
+"""The front whose callers say in a header how a stream is to be saved."""
 LIMIT_S = 300.0
 """For everything together, where a machine is busy."""
 _LOOKS = 500
@@ -65,6 +67,8 @@ class Seen(NamedTuple):
     calls: int
     """Of the failing target, as its provider counted them."""
     healthy_calls: int
+    healthy_begun: str
+    """The beginning of an answer that the healthy target was given."""
     left_open: int
     """Connections that the caller of a silent provider still held."""
     outcome: Outcome | None
@@ -80,6 +84,8 @@ class Providers:
         self._cells = {cell.name: cell for cell in cells}
         self.calls: Counter[str] = Counter()
         self.healthy_calls: Counter[str] = Counter()
+        self.begun: dict[str, str] = {}
+        self._going_on = {f"{HEALTHY}-{cell.name}": GOING_ON[cell.manner] for cell in cells if cell.manner}
         self.held: Counter[str] = Counter()
 
     async def serve(self, wire: Wire) -> None:
@@ -87,10 +93,13 @@ class Providers:
         body = json.loads(request.body)
         model = body["model"]
         speaks = next(name for name in FRONTS if request.target.startswith(f"/{name}/"))
-        asked = Asked(SPEECHES[speaks], model, body.get("stream", speaks == "ollama"), self.calls[model])
+        last = body["messages"][-1]
+        begun = last["content"] if last["role"] == "assistant" else ""
+        asked = Asked(SPEECHES[speaks], model, body.get("stream", speaks == "ollama"), self.calls[model], begun)
         if model not in self._cells:
             self.healthy_calls[model] += 1
-            does: Callable[[Asked], Steps] = well
+            self.begun[model] = begun
+            does: Callable[[Asked], Steps] = self._going_on.get(model, well)
         else:
             self.calls[model] += 1
             does = self._cells[model].row.does
@@ -134,9 +143,12 @@ def configuration(cells: Sequence[Cell], places: Mapping[str, str]) -> str:
         first = f'{{ target = "{cell.name}", timeouts = {{ {_pairs(cell.row.clocks, ", ")} }} }}'
         behind = f"{HEALTHY}-{cell.name}"
         if cell.beside:
-            lines.append(f'[models."{behind}"]\nprovider = "bad-{cell.healthy}"\n{price}')
+            abilities = '\nabilities = ["prefill"]' if cell.manner == "prefill" else ""
+            lines.append(f'[models."{behind}"]\nprovider = "bad-{cell.healthy}"\n{price}{abilities}')
         targets = f'{first}, "{behind}"' if cell.beside else first
-        lines.append(f'[lanes."{lane(cell)}"]\ntargets = [{targets}]')
+        # The callers of one front say by a header what the lanes of the others say for theirs.
+        rescue = f'\nrescue = "{cell.rescue}"' if cell.front != HEADED else ""
+        lines.append(f'[lanes."{lane(cell)}"]\ntargets = [{targets}]{rescue}')
     return "\n".join(lines) + "\n"
 
 
@@ -175,10 +187,11 @@ async def _played(providers: Providers, journal: Kept, port: int, turn: asyncio.
             answered=answered,
             calls=providers.calls[name],
             healthy_calls=providers.healthy_calls[behind],
+            healthy_begun=providers.begun.get(behind, ""),
             left_open=providers.held[name],
             outcome=journal.by_lane.get(lane(cell)),
         )
-        if cell.row.recovers:
+        if cell.row.recovers and cell.beside:
             again = await _ask(port, cell)
             seen = seen._replace(again=again, calls_again=providers.calls[name])
         return seen
@@ -191,14 +204,17 @@ async def _ask(port: int, cell: Cell) -> Answered | None:
         body["max_tokens"] = 64
     try:
         async with asyncio.timeout(PATIENT_S / 2):
-            return await _post(port, FRONT_PATHS[cell.front], json.dumps(body).encode())
+            return await _post(port, cell, json.dumps(body).encode())
     except TimeoutError:
         return None
 
 
-async def _post(port: int, path: str, body: bytes) -> Answered:
+async def _post(port: int, cell: Cell, body: bytes) -> Answered:
     """One call on a connection of its own, read until the gateway closes it."""
+    path = FRONT_PATHS[cell.front]
     head = f"POST {path} HTTP/1.1\r\nhost: gateway.test\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    if cell.front == HEADED and cell.rescue != RESCUES[0]:
+        head += f"X-Laneway-Rescue: {cell.rescue}\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(head.encode() + b"content-length: %d\r\n\r\n%b" % (len(body), body))

@@ -50,7 +50,8 @@ def _sse(event: Mapping[str, object], name: str = "") -> bytes:
 def _chunk(model: str, delta: Mapping[str, object], finish: str | None = None, **more: object) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     return _sse(
-        {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [choice]} | more
+        {"id": f"c-{model}", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [choice]}
+        | more
     )
 
 
@@ -164,6 +165,13 @@ class Heard:
         """The format's own sign of a whole answer: `[DONE]`, `message_stop`, `done: true`."""
         self.error: Any = None
         self.models: set[str] = set()
+        self.ids: set[str] = set()
+        self.starts = 0
+        """How often the format's own beginning of an answer came, where it has one."""
+        self.usage: tuple[int, int] | None = None
+        """Tokens of prompt and answer, as they were said last."""
+        self.blocks: list[int] = []
+        """Of Anthropic's format: the blocks that were begun and not ended."""
         self.after_error = 0
         """Events behind the error."""
 
@@ -173,14 +181,21 @@ class Heard:
             self.error = event["error"]
         elif front == "openai":
             self.models.add(event["model"])
+            self.ids.add(event["id"])
+            if event.get("usage"):
+                self.usage = (event["usage"]["prompt_tokens"], event["usage"]["completion_tokens"])
             for choice in event["choices"]:
                 said = choice["delta"] if "delta" in choice else choice["message"]
+                self.starts += "role" in said
                 self.text += said.get("content") or ""
                 self.finish = choice["finish_reason"] or self.finish
         elif front == "ollama":
             self.models.add(event["model"])
             self.text += event["message"]["content"]
+            self.starts += event["done"]
             self.ended = event["done"]
+            if event["done"]:
+                self.usage = (event["prompt_eval_count"], event["eval_count"])
             self.finish = event.get("done_reason") or self.finish
         else:
             self._anthropic(event)
@@ -188,11 +203,29 @@ class Heard:
     def _anthropic(self, event: Mapping[str, Any]) -> None:
         message = event.get("message", event)
         if message["type"] == "message":
+            self.starts += 1
+            self.ids.add(message["id"])
             self.models.add(message["model"])
             self.text += "".join(block["text"] for block in message["content"])
+        self._block(event)
+        said = message.get("usage") or {}
+        if (said.get("input_tokens") is not None and self.usage is None) or event["type"] == "message_delta":
+            before = self.usage or (0, 0)
+            self.usage = (said.get("input_tokens", before[0]), said["output_tokens"])
         self.text += event.get("delta", {}).get("text", "")
         self.finish = message.get("stop_reason") or event.get("delta", {}).get("stop_reason") or self.finish
         self.ended = self.ended or event["type"] == "message_stop"
+
+    def _block(self, event: Mapping[str, Any]) -> None:
+        """Clients keep what is said by the number of its block."""
+        if event["type"] == "content_block_start":
+            assert event["index"] == len(self.blocks), "a block has the wrong number"
+            self.blocks.append(event["index"])
+        elif event["type"] == "content_block_delta":
+            assert self.blocks[-1:] == [event["index"]], "words belong to a block that is not open"
+        elif event["type"] == "content_block_stop":
+            assert self.blocks[-1:] == [event["index"]], "a block ends that is not open"
+            self.blocks[-1] = -1
 
     @classmethod
     def stream(cls, front: str, body: bytes) -> Heard:

@@ -1,23 +1,28 @@
 """The faults, as rows: what the provider does, and what everybody is told of it.
 
 Owns: each fault as the bytes and silences of one call, which clock it is about, how often it is called, and what the
-caller is told in a stream (by what is done to save it) and in a whole answer, when nobody else can serve.
+caller is told in a stream and in a whole answer, when nobody else can serve; and which cells there are.
 Refuses: playing them (play.py does), and asking the gateway what would be right.
-Before the first content a second, healthy target hides everything but a refusal, so that needs no column.
+Before the first content, and for a stream that is held, a second, healthy target hides everything but a refusal; behind
+it one can go on, if that is asked for. So neither needs a column.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import NamedTuple
 
 from laneway.failure import Kind
 from tests.fakes.upstream import response
-from tests.faults.speech import BEGUN, INPUT, REFUSAL, SECRET, WORDS, Speech
+from tests.faults.speech import BEGUN, FULL, INPUT, REFUSAL, SECRET, WORDS, Speech
 
-RESCUES = ("error",)
-"""The ways of saving a stream that are played; rows say in `rescued` what another than the first one changes."""
+RESCUES = ("error", "continue", "hold")
+"""The ways of saving a stream."""
+MANNERS = ("prefill", "again", "otherwise", "short")
+"""What the healthy target does that is to go on: from the beginning it is given, by saying it all again, by saying
+something else, or by ending before it comes to what is new."""
 SCALE = 0.01
 """LANEWAY_TIMEOUT_SCALE. All clocks below, and the gaps of a drip, are in seconds after it."""
 PATIENT_S = 60.0
@@ -45,6 +50,8 @@ class Asked(NamedTuple):
     stream: bool
     call: int
     """How many calls of the same came before it."""
+    given: str = ""
+    """The words of the last turn, where that is the answer's own beginning."""
 
     def head(self, kind: bytes = b"") -> bytes:
         kind = kind or (self.speech.stream_type if self.stream else b"application/json")
@@ -72,6 +79,15 @@ class Asked(NamedTuple):
         kind = b"content-type: application/json"
         return response(self.speech.failed(words), b"connection: close", kind, *headers, status=status)
 
+    def says(self, words: list[str]) -> Steps:
+        """A whole, good stream of these words."""
+        speech, model = self.speech, self.model
+        yield self.head()
+        yield from map(
+            chunk, [*speech.lead(model), *(speech.words(model, each) for each in words), *speech.tail(model)]
+        )
+        yield LAST
+
 
 def chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece)
@@ -85,6 +101,28 @@ def well(asked: Asked) -> Steps:
     yield from map(chunk, asked.pieces())
     yield LAST
 
+
+def in_pieces(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def goes_on(asked: Asked) -> Steps:
+    yield from asked.says(in_pieces(FULL[len(asked.given) :], 3))
+
+
+def says_again(asked: Asked) -> Steps:
+    yield from asked.says(in_pieces(FULL, 3))
+
+
+def says_otherwise(asked: Asked) -> Steps:
+    yield from asked.says(["One, ", "2, ", "3."])
+
+
+def says_less(asked: Asked) -> Steps:
+    yield from asked.says(["One ", "tw"])
+
+
+GOING_ON = dict(zip(MANNERS, (goes_on, says_again, says_otherwise, says_less), strict=True))
 
 # --- the faults --------------------------------------------------------------------------------------------
 
@@ -109,6 +147,10 @@ def _overloaded_once(asked: Asked) -> Steps:
         yield from well(asked)
     else:
         yield asked.failed(503)
+
+
+def _overloaded(asked: Asked) -> Steps:
+    yield asked.failed(503)
 
 
 def _never(asked: Asked) -> Steps:
@@ -232,8 +274,8 @@ class Row(NamedTuple):
     """In a stream, with no other target."""
     whole: Told
     """In an answer that is not streamed, with no other target."""
-    rescued: Mapping[str, Told] = {}
-    """In a stream that is saved in another way than "error", where that makes a difference."""
+    beside: Told | None = None
+    """In either, with another target behind it, where that makes a difference; it is called once then."""
     clocks: Mapping[str, float] = {}
     calls: int = 1
     """How often the provider is called."""
@@ -244,7 +286,7 @@ class Row(NamedTuple):
     final: bool = False
     """An answer: never routed around."""
     recovers: bool = False
-    """The next request is served by the same target, with one call more."""
+    """With another target behind it, the next request is served by the same one, with one call more."""
     reported: Mapping[str, int] = {}
     """Prompt tokens that a provider of this dialect told of a stream before it failed."""
 
@@ -258,7 +300,15 @@ ROWS = (
     Row("429 with Retry-After", _limited, Told(Kind.RATE_LIMITED), Told(Kind.RATE_LIMITED), retry_after="33"),
     Row("429 with a short wait, then well", _limited_shortly, WHOLE, WHOLE, calls=2),
     Row("500", _fails, Told(Kind.UPSTREAM_ERROR), Told(Kind.UPSTREAM_ERROR), calls=2),
-    Row("503, then well", _overloaded_once, Told(Kind.OVERLOADED), Told(Kind.OVERLOADED), recovers=True),
+    Row("503, then well", _overloaded_once, WHOLE, WHOLE, calls=2, beside=Told(Kind.OVERLOADED), recovers=True),
+    Row(
+        "503 that stays",
+        _overloaded,
+        Told(Kind.OVERLOADED),
+        Told(Kind.OVERLOADED),
+        calls=2,
+        beside=Told(Kind.OVERLOADED),
+    ),
     Row("connection refused", _never, Told(Kind.CONNECT), Told(Kind.CONNECT), calls=0, place="closed"),
     Row("connection reset", _reset, Told(Kind.RESET), Told(Kind.RESET), calls=2),
     Row("connect hangs", _never, _TIMEOUT, _TIMEOUT, calls=0, place="deaf", clocks={"connect": _SOON_S}),
@@ -312,40 +362,71 @@ _NEXT = dict(zip(FRONTS, (*FRONTS[1:], FRONTS[0]), strict=True))
 
 
 class Cell(NamedTuple):
-    """One row at one front: by which dialect the provider speaks, streamed or not, with a healthy target behind it."""
+    """One row at one front: by which dialect the provider speaks, streamed or not, with a healthy target behind it, and
+    how a stream is to be saved. `healthy` is that target's dialect, `manner` what it does with a begun answer."""
 
     row: Row
     front: str
     speaks: str
     stream: bool
     beside: bool
+    healthy: str
     rescue: str = "error"
+    manner: str = ""
 
     @property
     def name(self) -> str:
         """Also of the lane and of the failing model, so that whatever is seen anywhere belongs to one cell."""
         form = "stream" if self.stream else "whole"
         word = "".join(letter if letter.isalnum() else "-" for letter in self.row.name.lower())
-        return f"{word}-{self.front}-{self.speaks}-{form}-{'beside' if self.beside else 'alone'}-{self.rescue}"
-
-    @property
-    def healthy(self) -> str:
-        """The dialect of the target behind it: always another one."""
-        return _NEXT[self.speaks]
+        behind = f"beside-{self.healthy}" if self.beside else "alone"
+        manner = f"-{self.manner}" if self.manner else ""
+        return f"{word}-{self.front}-{self.speaks}-{form}-{behind}-{self.rescue}{manner}"
 
     @property
     def told(self) -> Told:
         """By the failing target."""
-        return self.row.rescued.get(self.rescue, self.row.streamed) if self.stream else self.row.whole
+        if self.beside and self.row.beside is not None:
+            return self.row.beside
+        told = self.row.streamed if self.stream else self.row.whole
+        # Of a stream that is held nobody is told the beginning.
+        return Told(told.kind) if self.rescue == "hold" else told
+
+    @property
+    def begins(self) -> bool:
+        """Some of the answer comes before the fault."""
+        return bool(self.row.streamed.text) and self.stream
+
+    @property
+    def calls(self) -> int:
+        """How often the failing target is called."""
+        return 1 if self.beside and self.row.beside is not None else self.row.calls
 
     @property
     def routed(self) -> bool:
         """The healthy target answers."""
         return self.beside and self.told.silent and not self.row.final
 
+    @property
+    def resumed(self) -> bool:
+        """It is asked to go on with what the failing one has begun."""
+        return bool(self.manner)
+
+    @property
+    def continued(self) -> bool:
+        """And does."""
+        return self.manner in ("prefill", "again")
+
+
+def _manners(row: Row, rescue: str, *, beside: bool) -> Iterator[tuple[str, str]]:
+    """The healthy target's dialect, by that of the failing one, and what it does."""
+    if rescue == "continue" and beside and row.streamed.text:
+        return product(FRONTS, MANNERS)
+    return iter([("", "")])
+
 
 CELLS = tuple(
-    Cell(row, front, speaks, stream, beside, rescue)
+    Cell(row, front, speaks, stream, beside, healthy or _NEXT[speaks], rescue, manner)
     for row in ROWS
     for front in FRONTS
     # Every provider's bytes pass once as they came and once into another format: the neutral types are in between.
@@ -353,4 +434,5 @@ CELLS = tuple(
     for stream in (True, False)
     for beside in (False, True)
     for rescue in (RESCUES if stream else RESCUES[:1])
+    for healthy, manner in _manners(row, rescue, beside=beside)
 )

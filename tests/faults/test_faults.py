@@ -19,7 +19,7 @@ from laneway.policy import failover
 from laneway.relay import Relay
 from tests.faults.judge import complaints
 from tests.faults.play import LIMIT_S, Seen, play
-from tests.faults.table import CELLS, FRONTS, ROWS, Cell
+from tests.faults.table import CELLS, FRONTS, RESCUES, ROWS, Cell
 from tests.harness.loop import run
 
 
@@ -39,18 +39,22 @@ def test_there_are_sixteen_faults_at_least_at_every_front() -> None:
     for front in FRONTS:
         for stream in (True, False):
             for beside in (True, False):
-                found = {
-                    cell.row.name for cell in CELLS if (cell.front, cell.stream, cell.beside) == (front, stream, beside)
-                }
-                assert found == {row.name for row in ROWS}
+                for rescue in RESCUES if stream else RESCUES[:1]:
+                    wanted = (front, stream, beside, rescue)
+                    found = {
+                        cell.row.name for cell in CELLS if (cell.front, cell.stream, cell.beside, cell.rescue) == wanted
+                    }
+                    assert found == {row.name for row in ROWS}
 
 
 # --- the suite finds what is broken ------------------------------------------------------------------------
 
 
-def complained(folder: Path, *names: str, beside: bool = False) -> list[tuple[Cell, list[str]]]:
+def complained(
+    folder: Path, *names: str, beside: bool = False, rescue: str = RESCUES[0]
+) -> list[tuple[Cell, list[str]]]:
     """What is said of these faults, with one build."""
-    cells = [cell for cell in CELLS if cell.row.name in names and cell.beside == beside]
+    cells = [cell for cell in CELLS if cell.row.name in names and (cell.beside, cell.rescue) == (beside, rescue)]
     seen = run(play(cells, folder), limit_s=LIMIT_S)
     return [(cell, complaints(cell, seen[cell.name])) for cell in cells]
 
@@ -124,3 +128,15 @@ def test_a_connection_that_is_kept_is_found(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(Forward, "_attempt", keep)
     for cell, said in complained(tmp_path, "200 with an error inside"):
         assert ("connections left open: 1, not 0" in said) == cell.stream, (cell.name, said)
+
+
+IN_THE_MIDDLE = [row.name for row in ROWS if row.streamed.text]
+
+
+@pytest.mark.parametrize("rescue", RESCUES[1:])
+def test_a_rescue_that_is_switched_off_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rescue: str) -> None:
+    monkeypatch.setattr("laneway.middleware.fallback.way", lambda mode, view: RESCUES[0])
+    found = complained(tmp_path, *IN_THE_MIDDLE, beside=True, rescue=rescue)
+    assert len(found) >= len(IN_THE_MIDDLE) * len(FRONTS)
+    for cell, said in found:
+        assert "calls of the healthy target: 0, not 1" in said, cell.name

@@ -26,7 +26,7 @@ FLOORS: tuple[Floor, ...] = (
     ),
     Floor(
         "addresses capacity caps catalog chains channels config environment exchange jury layout places policy pools "
-        "gates ports record settings",
+        "gates ports record rescue settings",
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
@@ -37,7 +37,7 @@ FLOORS: tuple[Floor, ...] = (
         "what touches the world, one room for each part of it",
     ),
     Floor(
-        "forward middleware passage relay",
+        "forward guard lines middleware passage relay",
         "the stairs: one fact and at most one question each",
     ),
     Floor(

@@ -10,14 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from laneway import guard
 from laneway.chat import Op, TextDelta
 from laneway.dialects import dialect
 from laneway.edge import App, Receive, Send
 from laneway.exchange import SLOT, TARGET, Exchange, Scope
 from laneway.failure import RULES, Kind
 from laneway.forward import Forward
+from laneway.guard import FOREIGN_FAILURES
 from laneway.middleware import fallback
-from laneway.middleware.fallback import FOREIGN_FAILURES, FallbackMiddleware
+from laneway.middleware.fallback import FallbackMiddleware
 from laneway.policy.plan import MOST_CALLS
 from laneway.route import Price, Target
 from tests.fakes.replies import HANG, Given, Script, Scripted, events, failure, frames, refused, target, whole
@@ -411,7 +413,7 @@ def test_an_app_that_says_nothing_is_a_failure_like_any_other() -> None:
 
 
 def test_a_huge_failure_is_not_kept_but_is_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fallback, "MOST_HELD", 1000)
+    monkeypatch.setattr(guard, "MOST_HELD", 1000)
     held: list[int] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

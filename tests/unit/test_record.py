@@ -43,6 +43,7 @@ NAMES = {
     "attempts",
     "finish",
     "first_content_ms",
+    "rescue",
     "config",
     "awooop.project_id",
     "awooop.lane",

@@ -1,7 +1,8 @@
 """Fallback: one request, several targets, one answer.
 
 Owns: trying the decided targets in order, each with a seat from the host board, the same one once more where the kind
-of failure says so, and the answer when all have failed. It wraps `send` to hold back answers of attempts that failed.
+of failure says so, and letting the next one go on with a stream that is to be saved. It wraps `send` with a Guard,
+which holds back answers of attempts that failed.
 Refuses: ranking, judging hosts (the board) or kinds of failure (policy), and touching an answer once its first byte
 has gone to the caller.
 """
@@ -9,27 +10,20 @@ has gone to the caller.
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from laneway.board import Board, Seat
-from laneway.edge import App, CallerGoneError, Message, Receive, Send, Watch, ingest, left, refuse, replay
+from laneway.edge import App, CallerGoneError, Receive, Send, Watch, ingest, is_ours, left, refuse, replay
 from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
+from laneway.guard import Comments, Guard, Sleep
 from laneway.policy.failover import Course, barred, trimmed
 from laneway.policy.plan import MOST_CALLS
-from laneway.route import PLAIN, Attempt, Skipped, Target
+from laneway.policy.rescue import ERROR, way
+from laneway.rescue import RESCUE, Rescue
+from laneway.route import PLAIN, Skipped, Target
 
-FOREIGN_FAILURES = frozenset({408, 429, 500, 502, 503, 504, 529})
-"""Statuses of an app that is not ours after which the next target is tried."""
-FOREIGN_KINDS = {
-    408: Kind.TIMEOUT,
-    429: Kind.RATE_LIMITED,
-    503: Kind.OVERLOADED,
-    504: Kind.TIMEOUT,
-    529: Kind.OVERLOADED,
-}
-MOST_HELD = 1 << 20
-log = logging.getLogger("laneway")
+COMMENT_S = 10.0
+"""So often the caller of a held stream hears that it is coming."""
 
 
 class FallbackMiddleware:
@@ -43,11 +37,18 @@ class FallbackMiddleware:
         targets: tuple[Target, ...] = (),
         most_calls: int = MOST_CALLS,
         board: Board | None = None,
+        rescue: str = ERROR,
+        comment_s: float = COMMENT_S,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.app = app
         self.targets = targets
         self.most_calls = most_calls
         self.board = board if board is not None else Board()
+        self.rescue = rescue
+        self.comment_s = comment_s
+        self.sleep = sleep
+        self._ours = is_ours(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -67,15 +68,30 @@ class FallbackMiddleware:
                 return
             except CallerGoneError:
                 return
-        await self._try(exchange, targets, scope, receive, send)
-
-    async def _try(
-        self, exchange: Exchange, targets: tuple[Target, ...], scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        guard = Guard(exchange, send)
         if exchange.witness is not None:
             exchange.witness.decided()
         course = Course(exchange.lane or PLAIN, targets)
+        rescue = self._rescue(exchange)
+        if rescue is None:
+            await self._try(Guard(exchange, send), exchange, course, scope, receive)
+            return
+        guard = Guard(exchange, send, rescue)
+        if rescue.holds and exchange.dialect.stream_type.startswith(b"text/event-stream"):
+            async with Comments(guard, self.comment_s, self.sleep):
+                await self._try(guard, exchange, course, scope, receive)
+        else:
+            await self._try(guard, exchange, course, scope, receive)
+
+    def _rescue(self, exchange: Exchange) -> Rescue | None:
+        """The stream that is to be saved, where the app inside is ours and can do that."""
+        view = exchange.view
+        if view is None or not view.stream or not self._ours:
+            return None
+        lane = exchange.lane
+        mode = way(exchange.rescue or (lane.rescue if lane is not None else self.rescue), view)
+        return Rescue(mode) if mode != ERROR else None
+
+    async def _try(self, guard: Guard, exchange: Exchange, course: Course, scope: Scope, receive: Receive) -> None:
         by_s = self._deadline_s(exchange)
         while course.left:
             seat: Seat | Skipped | None = await self._unpayable(exchange, course)
@@ -91,21 +107,26 @@ class FallbackMiddleware:
             target = inner[TARGET] = own if by_s is None else trimmed(own, by_s - self.board.clock())
             if seat.keep_s is not None:
                 inner[SEAT] = seat
+            if guard.rescue is not None:
+                inner[RESCUE] = guard.rescue
             guard.begin()
             try:
                 await self._attempt(guard, inner, guard.hearing(replay(exchange.body or b"", receive)))
             finally:
                 seat.leave(guard.attempt(), trimmed=target is not own)
-            if guard.passed or exchange.gone:
+            if (guard.passed and not guard.unfinished) or exchange.gone:
                 return
             left_s = None if by_s is None else by_s - self.board.clock()
-            wait_s = course.fail(guard.failure(), called=guard.called(), most_calls=self.most_calls, left_s=left_s)
+            wait_s = course.fail(
+                guard.failure(),
+                called=guard.called(),
+                most_calls=self.most_calls,
+                left_s=left_s,
+                attempt=guard.attempt(),
+            )
             if wait_s and not await _slept(exchange, wait_s, Watch(scope, receive)):
                 return
-        if course.failed:
-            await guard.give_up(guard.failure())
-        else:
-            await refuse(exchange, send, course.verdict())
+        await guard.give_up(guard.failure() if course.failed else course.verdict())
 
     async def _unpayable(self, exchange: Exchange, course: Course) -> Skipped | None:
         """Attempts before this one may have used up what was held for all of them."""
@@ -168,120 +189,3 @@ async def _slept(exchange: Exchange, seconds: float, watch: Watch) -> bool:
     if watch.gone:
         left(exchange)
     return not watch.gone
-
-
-class Guard:
-    """The `send` of all attempts of one request: failures stay here, the first success passes for good."""
-
-    __slots__ = ("_attempts", "_exchange", "_held", "_held_bytes", "_send", "_whole", "passed", "raised")
-
-    def __init__(self, exchange: Exchange, send: Send) -> None:
-        self._exchange = exchange
-        self._send = send
-        self._attempts = 0
-        self._held: list[Message] = []
-        self._held_bytes = 0
-        self._whole = False
-        self.passed = False
-        self.raised: Exception | None = None
-
-    def begin(self) -> None:
-        if self.raised is not None:
-            # The next target may serve, and then nobody else would ever tell of this error.
-            log.warning("request %s: an attempt raised", self._exchange.request_id, exc_info=self.raised)
-        self._attempts = len(self._exchange.attempts)
-        self._held.clear()
-        self._held_bytes = 0
-        self._whole = False
-        self.raised = None
-
-    def hearing(self, receive: Receive) -> Receive:
-        """The `receive` of one attempt: behind a whole answer nothing more comes, though the caller still waits."""
-
-        async def heard() -> Message:
-            return {"type": "http.disconnect"} if self._whole else await receive()
-
-        return heard
-
-    async def send(self, message: Message) -> None:
-        if self.passed:
-            await self._send(message)
-            return
-        self._held.append(message)
-        self._held_bytes += len(message.get("body", b""))
-        if message["type"] == "http.response.start":
-            if not self._failing(message["status"]):
-                await self._release()
-            return
-        self._whole = not message.get("more_body", False)
-        if self._held_bytes > MOST_HELD:
-            # Too much to keep for later: this failure is the answer.
-            self._exchange.failure = self.failure()
-            await self._release()
-
-    async def _release(self) -> None:
-        """From here on, this attempt's answer is the caller's."""
-        self.passed = True
-        for message in self._held:
-            if message["type"] == "http.response.start" and not self._exchange.status:
-                self._exchange.status = message["status"]
-            await self._send(message)
-        self._held.clear()
-
-    def _failing(self, status: int) -> bool:
-        attempts = self._exchange.attempts
-        if len(attempts) > self._attempts:
-            return attempts[-1].failure is not None
-        return status in FOREIGN_FAILURES
-
-    def attempt(self) -> Attempt | None:
-        """The attempt just made, as far as anybody noted it."""
-        attempts = self._exchange.attempts
-        return attempts[-1] if len(attempts) > self._attempts else None
-
-    def called(self) -> bool:
-        """Whether the attempt just made reached a provider; of an app that is not ours nothing else is known."""
-        attempts = self._exchange.attempts
-        return len(attempts) == self._attempts or attempts[-1].called
-
-    def failure(self) -> Failure:
-        """What the attempt just made failed of; never absent."""
-        attempts = self._exchange.attempts
-        typed = attempts[-1].failure if len(attempts) > self._attempts else None
-        if typed is not None and self.raised is None:
-            return typed
-        status = next((message["status"] for message in self._held if "status" in message), 500)
-        kind = FOREIGN_KINDS.get(status, Kind.UPSTREAM_ERROR)
-        return Failure(kind=kind, message=f"The app answered {status}.", provider_status=status)
-
-    async def give_up(self, failure: Failure) -> None:
-        """Answers with the last failure: ours in the caller's dialect, a foreign app's own words as they came."""
-        ours = len(self._exchange.attempts) > self._attempts
-        if self._held and not ours:
-            self._exchange.failure = failure
-            await self._release()
-        if self.raised is not None:
-            raise self.raised
-        if not self.passed:
-            await refuse(self._exchange, self._send, _with_attempts(failure, self._exchange))
-
-
-def _with_attempts(failure: Failure, exchange: Exchange) -> Failure:
-    """The last failure, telling what was tried and what was not, where that is more than one call."""
-    if len(exchange.attempts) < 2 and not exchange.skipped:
-        return failure
-    tried = "; ".join(
-        f"{attempt.target.provider.name}/{attempt.target.upstream}: {attempt.failure.kind.value}"
-        for attempt in exchange.attempts
-        if attempt.failure is not None
-    )
-    tried += "".join(f"; not called {skipped.target.name}: {skipped.reason}" for skipped in exchange.skipped[:8])
-    return Failure(
-        kind=failure.kind,
-        message=f"{failure.message} (tried {tried})",
-        field=failure.field,
-        retry_after_s=failure.retry_after_s,
-        provider_status=failure.provider_status,
-        clock=failure.clock,
-        detail=failure.detail,
-    )

@@ -16,6 +16,7 @@ from laneway.exchange import MOST_NAME, Exchange, Scope
 from laneway.failure import FailureError, Kind, fail
 from laneway.policy.names import Meaning, Names
 from laneway.policy.permit import permitted
+from laneway.policy.rescue import RESCUES
 from laneway.route import Lane, Pool, Target, Tenant
 
 HEADER_PREFIXES = ("x-laneway-", "x-awooop-")
@@ -63,6 +64,7 @@ class LaneMiddleware:
         self._project_headers = _spelled(header_prefixes, "project", "project-id")
         self._trace_headers = _spelled(header_prefixes, "trace", "trace-id")
         self._intent_headers = _spelled(header_prefixes, "intent")
+        self._rescue_headers = _spelled(header_prefixes, "rescue")
         self._body_limit = body_limit
         self._body_limit_s = body_limit_s
 
@@ -87,6 +89,7 @@ class LaneMiddleware:
         exchange.project = _first(headers, self._project_headers) or tenant.project
         exchange.trace = _first(headers, self._trace_headers) or _trace_of(headers)
         exchange.intent = _first(headers, self._intent_headers)
+        exchange.rescue = _rescue(_first(headers, self._rescue_headers))
         names = self.directory.names
         model = exchange.view.model if exchange.view is not None else ""
         meaning = names.meaning(model)
@@ -210,6 +213,15 @@ def _first(headers: dict[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
         if value and (text := value[:MOST_NAME].decode("latin-1").strip()):
             return text
     return None
+
+
+def _rescue(named: str | None) -> str | None:
+    """How a stream is to be saved, where the caller says so."""
+    if named is None or (word := named.lower()) in RESCUES:
+        return None if named is None else word
+    known = ", ".join(RESCUES)
+    message = f"The header X-Laneway-Rescue is '{named[:40]}': it can be one of {known}."
+    raise fail(Kind.MALFORMED_REQUEST, message, field="X-Laneway-Rescue")
 
 
 def _trace_of(headers: dict[bytes, bytes]) -> str | None:

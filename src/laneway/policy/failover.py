@@ -13,10 +13,12 @@ import msgspec
 
 from laneway.failure import Blame, Failure, Kind
 from laneway.ports import Allowance
-from laneway.route import Clocks, Lane, Skipped, Target
+from laneway.route import Attempt, Clocks, Lane, Skipped, Target
 
 ELSEWHERE = frozenset({Kind.RATE_LIMITED})
 """Whose fault it may be, the host is there: being asked to wait is no outage."""
+OVERLOAD_S = 0.5
+"""The wait for an overloaded host that does not say how long, in real seconds."""
 
 
 class Course:
@@ -42,7 +44,15 @@ class Course:
         if skipped.kind == "crowded" and self.lane.crowded == "refuse":
             self.left.clear()
 
-    def fail(self, failure: Failure, *, called: bool, most_calls: int, left_s: float | None) -> float | None:
+    def fail(
+        self,
+        failure: Failure,
+        *,
+        called: bool,
+        most_calls: int,
+        left_s: float | None,
+        attempt: Attempt | None = None,
+    ) -> float | None:
         """The first that is left failed. How long to wait before it is tried once more; None: it is not."""
         target = self.left[0]
         self.failed[target.name] = failure
@@ -50,17 +60,23 @@ class Course:
         if self.calls >= most_calls:
             self.left.clear()
             return None
-        wait_s = 0.0 if worth_repeating(failure) else worth_waiting_s(failure, self.lane, left_s)
+        begun = attempt is not None and attempt.first_content_s is not None
+        wait_s = None if begun else self._pause_s(failure, left_s, alone=attempt is not None and len(self.left) == 1)
         if wait_s is not None and not self.repeated:
             self.repeated = True
             return wait_s
         self.repeated = False
         del self.left[0]
-        if not failure.rule.try_next:
+        if not failure.rule.try_next and not (failure.kind is Kind.BAD_REQUEST and attempt and attempt.resumed):
+            # What a caller asked for is not asked elsewhere; a request that was written anew to go on may be.
             self.left.clear()
         elif failure.kind is Kind.CONTEXT_TOO_LONG:
             self.left = [other for other in self.left if may_hold(other, target)]
         return None
+
+    def _pause_s(self, failure: Failure, left_s: float | None, *, alone: bool) -> float | None:
+        """After which the same target is the better bet than the next one; None: it is not."""
+        return 0.0 if worth_repeating(failure) else worth_waiting_s(failure, self.lane, left_s, alone=alone)
 
     def unavailable(self, target: Target) -> bool:
         """Whether a target failed as hosts fail, or is known to be failing."""
@@ -139,9 +155,16 @@ def trimmed(target: Target, left_s: float) -> Target:
     return msgspec.structs.replace(target, clocks=cut)
 
 
-def worth_waiting_s(failure: Failure, lane: Lane, left_s: float | None) -> float | None:
-    """How long to wait before the same target is asked once more: what it asked for, in full, or None."""
+def worth_waiting_s(failure: Failure, lane: Lane, left_s: float | None, *, alone: bool) -> float | None:
+    """How long to wait before the same target is asked once more: what it asked for, in full, or None.
+
+    An overload is waited for only where nobody else is left: others are a better bet than a host that has too much.
+    """
     asked = failure.retry_after_s
-    if failure.kind is not Kind.RATE_LIMITED or asked is None or asked > lane.wait_s:
+    if failure.kind is Kind.OVERLOADED and alone:
+        asked = OVERLOAD_S if asked is None else asked
+    elif failure.kind is not Kind.RATE_LIMITED:
+        return None
+    if asked is None or asked > lane.wait_s:
         return None
     return asked if left_s is None or asked < left_s else None

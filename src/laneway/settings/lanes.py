@@ -66,6 +66,9 @@ class LaneTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     when_crowded: Literal["next", "wait", "refuse"] = "next"
     """When its model would push a warm one out of a host's memory: try the `next` target, `wait` as in a queue, or
     `refuse`."""
+    rescue: Literal["error", "continue", "hold"] = "error"
+    """What becomes of a stream whose provider fails in the middle: it ends with an `error`; the next target is asked to
+    `continue` it; or nothing is sent before all of it has come (`hold`). Callers may say it in `X-Laneway-Rescue`."""
     queue: Annotated[int, Meta(ge=0, le=100_000)] = 32
     """How many of its calls may wait for a slot at one provider."""
     queue_wait: Seconds = 10.0

@@ -132,6 +132,7 @@ _EXCEPTIONS: dict[Kind, tuple[int, str]] = {
     Kind.UPSTREAM_ERROR: (424, "ModelErrorException"),
     Kind.MALFORMED_ANSWER: (424, "ModelErrorException"),
     Kind.CUT: (424, "ModelErrorException"),
+    Kind.DIVERGED: (424, "ModelErrorException"),
 }
 # A stream knows five of them only.
 _STREAMED = {

@@ -24,7 +24,7 @@ from laneway.chat import (
     Usage,
     Used,
 )
-from laneway.dialects import Frame, Stamp
+from laneway.dialects import Frame, Stamp, StreamReader
 from laneway.dialects.converse import fault
 from laneway.dialects.converse.answer import (
     WireUsage,
@@ -95,12 +95,13 @@ _metadata = msgspec.json.Decoder(_Metadata).decode
 class Reader:
     """One stream of one answer. The format names neither the answer nor its model."""
 
-    __slots__ = ("_failed", "_frames", "_stopped", "_tools")
+    __slots__ = ("_failed", "_frames", "_stopped", "_tools", "blocks")
 
     def __init__(self) -> None:
         self._frames = eventstream.EventFrames()
         # The answer's tool calls by the index of their block on the wire.
         self._tools: dict[int, int] = {}
+        self.blocks = 0
         self._stopped = False
         self._failed = False
 
@@ -157,6 +158,7 @@ class Reader:
     def _read_delta(self, payload: bytes) -> tuple[Event, ...]:
         said = _block_delta(payload)
         delta = said.delta
+        self.blocks = said.content_block_index + 1
         if delta.text is not None:
             return (TextDelta(delta.text),)
         if delta.tool_use is not None:
@@ -259,6 +261,11 @@ class Writer:
             + _event("messageStop", encode({"stopReason": reason}))
             + _event("metadata", encode(metadata))
         )
+
+    def follow(self, reader: StreamReader) -> bool:
+        assert isinstance(reader, Reader)
+        self._started, self._blocks = True, reader.blocks
+        return True
 
     def _start(self) -> bytes:
         if self._started:

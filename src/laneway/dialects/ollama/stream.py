@@ -27,7 +27,7 @@ from laneway.chat import (
     Usage,
     Used,
 )
-from laneway.dialects import Frame, Stamp
+from laneway.dialects import Frame, Stamp, StreamReader
 from laneway.dialects.ollama import answer
 from laneway.dialects.ollama.fault import build_failure, write_error
 from laneway.dialects.ollama.schema import LINE, Call, Line, arguments
@@ -45,11 +45,12 @@ _NO_STREAM = misfit("a stream of the Ollama API")
 class Reader:
     """Lines in, events out. Nothing is read after the answer's end, though every byte is still handed on."""
 
-    __slots__ = ("_calls", "_frames", "_over", "_started")
+    __slots__ = ("_calls", "_frames", "_over", "_started", "started")
 
     def __init__(self) -> None:
         self._frames = NdjsonFrames()
         self._started = False
+        self.started = Started("", "")
         self._over = False
         self._calls = 0
 
@@ -103,7 +104,8 @@ class Reader:
         events: list[Event] = []
         if not self._started:
             self._started = True
-            events.append(Started("", line.model, read_instant(line.created_at)))
+            self.started = Started("", line.model, read_instant(line.created_at))
+            events.append(self.started)
         thinking = line.thinking if message is None else message.thinking
         if thinking:
             events.append(ThinkingDelta(thinking))
@@ -177,6 +179,11 @@ class Writer:
         last: dict[str, Any] = {"done": True, "done_reason": answer.REASONS[self._finish]}
         last.update(answer.write_metrics(self._usage, self._timings, 0))
         return self._head + (b'""},' if self._chat else b'"",') + encode(last)[1:] + b"\n"
+
+    def follow(self, reader: StreamReader) -> bool:
+        assert isinstance(reader, Reader)
+        self._head = self._heading(reader.started.model, reader.started.created_s)
+        return True
 
     def _heading(self, model: str, created_s: int | None) -> bytes:
         at_s = self._stamp.now_s if created_s is None else created_s

@@ -22,8 +22,9 @@ from laneway.chat import (
     Usage,
     Used,
 )
-from laneway.dialects import Stamp
+from laneway.dialects import Stamp, StreamReader
 from laneway.dialects.openai.fault import write_error
+from laneway.dialects.openai.stream import ChunkReader
 from laneway.dialects.openai.usage import write_finish, write_logprobs, write_token_lists, write_usage
 from laneway.failure import Failure
 from laneway.wire import sse
@@ -39,8 +40,10 @@ class ChunkWriter:
         "_begun",
         "_chat",
         "_chars",
+        "_created_s",
         "_finished",
         "_head",
+        "_id",
         "_over",
         "_spoken",
         "_stamp",
@@ -54,7 +57,9 @@ class ChunkWriter:
         self._stamp = stamp
         self._wants_usage = usage
         self._tail = b',"usage":null}\n\n' if usage else b"}\n\n"
-        self._head = self._write_head(None)
+        self._id = ""
+        self._created_s = stamp.now_s
+        self._head = self._write_head("")
         self._begun = False
         self._finished = False
         self._over = False
@@ -70,7 +75,9 @@ class ChunkWriter:
         if kind is TextDelta:
             return self._write_text(event)  # type: ignore[arg-type]
         if isinstance(event, Started):
-            self._head = self._write_head(event)
+            if not self._id:
+                self._name(event, name_answer(event.id, self._stamp, chat=self._chat))
+            self._head = self._write_head(event.model)
             return self._begin()
         if isinstance(event, ThinkingDelta):
             return self._write_delta({"reasoning_content": event.text}) if event.text and self._chat else b""
@@ -100,14 +107,28 @@ class ChunkWriter:
             return _DONE
         return self._head + b'[],"usage":' + encode(usage) + b"}\n\n" + _DONE
 
-    def _write_head(self, started: Started | None) -> bytes:
+    def follow(self, reader: StreamReader) -> bool:
+        assert isinstance(reader, ChunkReader)
+        self._begun = True
+        self._spoken = dict.fromkeys(range(reader.tools), True)
+        if reader.started is not None:
+            # Clients have seen this id, whatever it looks like.
+            self._name(reader.started, reader.started.id)
+            self._head = self._write_head(reader.started.model)
+        return not reader.odd
+
+    def _name(self, started: Started, name: str) -> None:
+        self._id = name
+        if started.created_s is not None:
+            self._created_s = started.created_s
+
+    def _write_head(self, model: str) -> bytes:
         """Everything before the choices, the same in every chunk."""
-        stamp = self._stamp
         head = {
-            "id": name_answer(started.id if started is not None else "", stamp, chat=self._chat),
+            "id": self._id or name_answer("", self._stamp, chat=self._chat),
             "object": "chat.completion.chunk" if self._chat else "text_completion",
-            "created": stamp.now_s if started is None or started.created_s is None else started.created_s,
-            "model": (started.model if started is not None else "") or stamp.model,
+            "created": self._created_s,
+            "model": model or self._stamp.model,
         }
         return b"data: " + encode(head)[:-1] + b',"choices":'
 

@@ -96,12 +96,13 @@ class Slot(msgspec.Struct):
 class ChunkReader:
     """Reads one stream. `feed` never raises: a broken framing is a fault like any other."""
 
-    __slots__ = ("_finish", "_frames", "_id", "_last", "_odd", "_others", "_over", "_refused", "_slots")
+    __slots__ = ("_finish", "_frames", "_id", "_last", "_odd", "_others", "_over", "_refused", "_slots", "started")
 
     def __init__(self) -> None:
         self._frames = SseFrames()
         self._id: str | None = None
         """None until the first chunk of an answer."""
+        self.started: Started | None = None
         self._finish: Finish | None = None
         self._over = False
         """Ended by `[DONE]` or by a fault: what comes now passes unread."""
@@ -128,6 +129,15 @@ class ChunkReader:
             return [*found, Frame(rest, ())] if rest else found
         failure = _no_stream(self._odd + rest) if self._id is None else CUT
         return [*found, Frame(b"", self._fault(failure))]
+
+    @property
+    def tools(self) -> int:
+        return len(self._slots)
+
+    @property
+    def odd(self) -> bool:
+        """Something was told that no neutral event says: a refusal, or a choice beside the first one."""
+        return self._refused or bool(self._others)
 
     def _read(self, frame: SseFrame) -> Frame:
         raw, data = frame.raw, frame.data
@@ -181,7 +191,8 @@ class ChunkReader:
         if self._id is None and choices:
             self._id = chunk.id or ""
             created_s = None if chunk.created is None else int(chunk.created)
-            events.append(Started(self._id, chunk.model or "", created_s))
+            self.started = Started(self._id, chunk.model or "", created_s)
+            events.append(self.started)
         for choice in choices:
             self._read_choice(choice, events)
         if chunk.usage is not None:
