@@ -98,12 +98,14 @@ def _number(low: int, high: int) -> Callable[[str], int]:
 def _serve(parsed: argparse.Namespace) -> int:
     from laneway.gateway import Gateway
     from laneway.listening import ListenError, listen
+    from laneway.logs import start_logging
     from laneway.middleware.auth import is_loopback
-    from laneway.serve import say_what_runs, serve, start_logging
+    from laneway.serve import say_what_runs, serve
 
     start_logging()
     loaded = load(parsed.config, os.environ)
     server = loaded.layout.settings.server
+    start_logging(server.log)
     host, port = parsed.host or server.host, parsed.port if parsed.port is not None else server.port
     loopback = is_loopback(host)
     # The store is opened here once before anybody listens: what is wrong with it is said in one sentence.

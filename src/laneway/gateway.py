@@ -62,7 +62,7 @@ FIRST_LOOK_S = 0.7
 """How long the start waits for the first model lists; slower providers are listed when they have answered."""
 WATCH_S = 1.0
 SETTLE_S = 5.0
-FIXED = ("host", "port", "store", "engine", "trusted_proxies", "record_prefix", "keep_records_days")
+FIXED = ("host", "port", "store", "engine", "trusted_proxies", "record_prefix", "log", "keep_records_days")
 """Settings of the server that are read once, when it starts."""
 log = logging.getLogger("laneway")
 

@@ -1,7 +1,6 @@
 """Serving: the gateway behind uvicorn, with a protocol that bounds what a connection may cost and tells who left.
 
-Owns: the protocol class, worker processes, signals for reload, the log, and what the person
-who started it reads.
+Owns: the protocol class, worker processes, signals for reload, and what the person who started it reads.
 Refuses: routing, and configuration beyond what it needs to listen.
 """
 
@@ -14,7 +13,6 @@ import os
 import re
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -30,6 +28,7 @@ from laneway.edge import ENDING, WATCH
 from laneway.gateway import Gateway, build
 from laneway.listening import BACKLOG, Listening
 from laneway.loaded import Loaded
+from laneway.logs import start_logging
 
 HEAD_S = 20.0
 """How long a request's head may take to arrive, from the first byte or the connection on."""
@@ -203,18 +202,6 @@ def serve(gateway: Gateway, listening: Listening, on_start: Callable[[], None]) 
     return 0 if server.started else 1
 
 
-def start_logging() -> None:
-    """One line per event, on the standard error."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Not the trace of a request that was cancelled on purpose, when the time for stopping had run out."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
-
-
 class _Server(uvicorn.Server):
     """One process: says when it listens, and reloads on SIGHUP."""
 
@@ -280,6 +267,7 @@ def app() -> Gateway:
         # Only a worker that follows on one which died comes here: the others serve on, by the configuration before.
         logging.getLogger("laneway").error("a worker could not start, the configuration is bad:\n%s", error)
         raise SystemExit(1) from None
+    start_logging(gateway.desk.loaded.layout.settings.server.log)
     _reload_on_hangup(gateway)
     return gateway
 

@@ -103,18 +103,22 @@ _INTERNAL = Failure(kind=Kind.INTERNAL, message="The gateway failed to serve thi
 _STOPPING = Failure(kind=Kind.STOPPING, message="The gateway was stopped while it served this request; ask again.")
 
 
+_LINE = (
+    "%(request_id)s %(front)s %(status)s lane=%(lane)s tenant=%(tenant)s attempts=%(attempts)d failure=%(failure)s"
+)
+
+
 def _log(outcome: Outcome) -> None:
     failure = outcome.failure
     ours = outcome.status >= 500 or (failure is not None and failure.rule.blame is not Blame.CALLER)
     level = logging.WARNING if ours else logging.INFO
-    log.log(
-        level,
-        "%s %s %s lane=%s tenant=%s attempts=%d failure=%s",
-        outcome.request_id,
-        outcome.front,
-        outcome.status,
-        outcome.lane,
-        outcome.tenant,
-        len(outcome.attempts),
-        failure.kind.value if failure is not None else None,
-    )
+    facts = {
+        "request_id": outcome.request_id,
+        "front": outcome.front,
+        "status": outcome.status,
+        "lane": outcome.lane,
+        "tenant": outcome.tenant,
+        "attempts": len(outcome.attempts),
+        "failure": failure.kind.value if failure is not None else None,
+    }
+    log.log(level, _LINE, facts, extra={"facts": facts})

@@ -48,5 +48,7 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a model without a price costs under a budget: it is refused, is free, or has the price given here."""
     legacy: str = ""
     """As in a lane, for lanes that name none."""
+    log: Literal["text", "json"] = "text"
+    """Form of the log on the standard error: lines for people, or a JSON object in each."""
     keep_records_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
     """How long records of requests are kept."""
