@@ -216,7 +216,15 @@ nb::bytes save(const laneway::Rows& rows) {
     const nb::gil_scoped_release others;
     out = rows.save();
   }
-  return nb::bytes(out.data(), out.size());
+  nb::bytes copy = nb::steal<nb::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(out.size())));
+  if (!copy.is_valid()) throw nb::python_error();
+  auto* const to = reinterpret_cast<std::uint8_t*>(PyBytes_AsString(copy.ptr()));
+  {
+    // Nobody else has it yet, so that even copying need not keep other threads waiting.
+    const nb::gil_scoped_release others;
+    std::copy(out.begin(), out.end(), to);
+  }
+  return copy;
 }
 
 void load(laneway::Rows& rows, const nb::bytes& bytes) {

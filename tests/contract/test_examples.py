@@ -150,6 +150,18 @@ async def test_changes_can_be_followed_from_any_edition(store: Store) -> None:
 
 
 @opened
+async def test_a_memory_has_a_name_of_its_own(store: Store) -> None:
+    """It stays; another tenant's or another store's is another."""
+    assert await store.examples.origin("acme") == ""
+    await store.examples.add("acme", [example("one")])
+    await store.examples.add("bees", [example("one")])
+    name = await store.examples.origin("acme")
+    await store.examples.delete("acme", [1])
+    assert await store.examples.origin("acme") == name
+    assert len({name, await store.examples.origin("bees"), ""}) == 3
+
+
+@opened
 async def test_who_moved_is_told_once(store: Store) -> None:
     """A mark names a moment; only those who changed later are named after it."""
     examples = store.examples

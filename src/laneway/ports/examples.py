@@ -110,6 +110,9 @@ class Examples(Protocol):
     async def edition(self, tenant: str) -> int:
         """Grows with every change, whichever process made it; 0: nothing was ever taught."""
 
+    async def origin(self, tenant: str) -> str:
+        """Tells this memory from one of another store, whose editions mean nothing here; empty: nothing was taught."""
+
     async def since(self, tenant: str, edition: int, *, limit: int = 1000) -> Sequence[Change]:
         """What changed after an edition, oldest first, so that another process's shelf can follow.
 
@@ -185,6 +188,10 @@ class Shelf(Protocol):
     def columns(self) -> Mapping[str, int]:
         """Where each candidate's labels stand."""
 
+    @property
+    def tags(self) -> Mapping[str, int]:
+        """The numbers of all tags that examples have."""
+
     def tag(self, name: str) -> int:
         """The number of a tag, 0 for one that no example has."""
 
@@ -203,7 +210,8 @@ class Shelves(Protocol):
         """At once. None while a shelf is being loaded (asking for it begins that), and for who taught nothing."""
 
     async def ready(self, tenant: str) -> Shelf | None:
-        """As `get`, waiting until it is loaded and holds everything that was taught before the call."""
+        """As `get`, waiting until it is loaded and holds everything that was taught before the call; what there is,
+        where vectors come from a provider that does not answer."""
 
     def embed(self, text: str, setting: Setting = PLAIN) -> npt.NDArray[np.float32] | None:
         """A vector of the space that shelves are searched in now; None where that takes a call to a provider."""

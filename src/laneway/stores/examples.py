@@ -5,6 +5,7 @@ Owns: each tenant's rows by id, and what became of them since. Refuses: survivin
 
 from __future__ import annotations
 
+import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +23,7 @@ class _Memory:
 
     def __init__(self) -> None:
         self.examples: dict[int, Example] = {}
+        self.origin = secrets.token_hex(8)
         self.edition = 0
         self.last_id = 0
         self.changed: dict[int, int] = {}
@@ -102,6 +104,9 @@ class MemoryExamples:
 
     async def edition(self, tenant: str) -> int:
         return self._of(tenant).edition
+
+    async def origin(self, tenant: str) -> str:
+        return self._of(tenant).origin if tenant in self._memories else ""
 
     async def since(self, tenant: str, edition: int, *, limit: int = 1000) -> Sequence[Change]:
         memory = self._of(tenant)

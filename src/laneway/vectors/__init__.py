@@ -5,5 +5,8 @@ Refuses: to be the truth (rows are: a shelf can be lost at any time), choosing a
 what searches.
 """
 
+from laneway.vectors.form import Form as Form
 from laneway.vectors.shelf import TenantShelf as TenantShelf
 from laneway.vectors.shelves import LocalShelves as LocalShelves
+from laneway.vectors.spaces import FarSpace as FarSpace
+from laneway.vectors.spaces import NearSpace as NearSpace

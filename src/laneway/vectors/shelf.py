@@ -7,18 +7,17 @@ Refuses: reading rows, embedding, and knowing other tenants. numpy is loaded by 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from laneway import _core
 from laneway.embed import TAG_PULL
 from laneway.ports.examples import Found, Rows
+from laneway.vectors.form import Form, Placed
 from laneway.vectors.weights import weighed
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from laneway.ports.examples import Example
 
     Floats = npt.NDArray[np.float32]
 
@@ -43,27 +42,24 @@ class Index(Protocol):
     def search(self, query: Floats, count: int, tag: int = 0) -> Found: ...
     def totals(self) -> tuple[list[float], list[int]]: ...
     def tags(self) -> list[int]: ...
+    def save(self) -> bytes: ...
+    def load(self, data: bytes) -> None: ...
     def everything(self) -> tuple[npt.NDArray[np.int64], Floats, npt.NDArray[np.uint16], Floats]: ...
-
-
-class Placed(NamedTuple):
-    """An example and where it lies."""
-
-    example: Example
-    vector: Floats
 
 
 class TenantShelf:
     """As of `edition`. Written to by one at a time, searched by anybody meanwhile."""
 
-    def __init__(self, tenant: str, space: str, dims: int, trust: Mapping[str, float]) -> None:
+    def __init__(self, tenant: str, dims: int, form: Form) -> None:
         self.tenant = tenant
-        self.space = space
+        self.space = form.space.name
         self.dims = dims
+        self.form = form
         self.edition = 0
+        self.saved = 0
+        """The edition that its snapshot has."""
         self.columns: Mapping[str, int] = {}
         self.index: Index = _core.Rows(dims, 0, TAG_PULL)
-        self._trust = trust
         self._named: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
 
@@ -86,6 +82,22 @@ class TenantShelf:
     def rows(self) -> Rows:
         return Rows(*self.index.everything())
 
+    @property
+    def tags(self) -> dict[str, int]:
+        return dict(self._numbers)
+
+    def packed(self) -> bytes:
+        """All rows as bytes that `unpack` takes. For a thread."""
+        return self.index.save()
+
+    def unpack(self, rows: bytes, columns: Mapping[str, int], tags: Mapping[str, int]) -> None:
+        """Replaces all rows. For a thread. Raises ValueError for bytes that are damaged or do not fit the names."""
+        self.index.load(rows)
+        if not all(0 <= at < self.index.columns for at in columns.values()) or len(self.index.tags()) > MOST_TAGS + 1:
+            raise ValueError("its rows and its names do not fit together")
+        self._named, self._numbers = dict(columns), dict(tags)
+        self._recount()
+
     def put(self, placed: Sequence[Placed], gone: Sequence[int] = ()) -> None:
         """Adds or replaces rows, and removes others."""
         import numpy as np
@@ -99,7 +111,7 @@ class TenantShelf:
     def _insert(self, placed: Sequence[Placed]) -> None:
         import numpy as np
 
-        scores = [weighed(one.example.labels, self._trust) for one in placed]
+        scores = [weighed(one.example.labels, self.form.trust) for one in placed]
         names = dict.fromkeys(name for row in scores for name in row if name not in self._named)
         if names:
             self._name(names)

@@ -78,6 +78,7 @@ def create_examples(db: Connection) -> None:
         CREATE TABLE memories (
             id INTEGER PRIMARY KEY,
             tenant TEXT NOT NULL UNIQUE,
+            origin TEXT NOT NULL,
             edition INTEGER NOT NULL,
             last_id INTEGER NOT NULL,
             forgotten INTEGER NOT NULL,

@@ -25,7 +25,8 @@ _OTHERS = "tag, setting, labels, task_id, batch, taught_by, at_s"
 _COLUMNS = f"id, {TEXT}, {_OTHERS}"
 _MEMORY = "SELECT id FROM memories WHERE tenant = ?"
 _BEGIN = """
-INSERT INTO memories (tenant, edition, last_id, forgotten, moved) VALUES (?, 0, 0, 0, 0) ON CONFLICT DO NOTHING
+INSERT INTO memories (tenant, origin, edition, last_id, forgotten, moved)
+VALUES (?, lower(hex(randomblob(8))), 0, 0, 0, 0) ON CONFLICT DO NOTHING
 """
 _MOVE = """
 UPDATE memories SET edition = edition + ?, last_id = last_id + ?,
@@ -111,6 +112,10 @@ class SqliteExamples:
     async def edition(self, tenant: str) -> int:
         row = await self._database.row("SELECT edition FROM memories WHERE tenant = ?", (tenant,))
         return 0 if row is None else int(row[0])
+
+    async def origin(self, tenant: str) -> str:
+        row = await self._database.row("SELECT origin FROM memories WHERE tenant = ?", (tenant,))
+        return "" if row is None else str(row[0])
 
     async def since(self, tenant: str, edition: int, *, limit: int = 1000) -> Sequence[Change]:
         def read(db: sqlite3.Connection) -> list[Change]:
