@@ -16,10 +16,21 @@ import msgspec
 
 from laneway.chat import ChatRequest
 from laneway.failure import FailureError, Kind, fail
-from laneway.policy.teaching import Rolls, read_labels, read_name, read_score, read_source, read_text
+from laneway.layout import Layout
+from laneway.policy.teaching import (
+    Rolls,
+    Warmth,
+    read_labels,
+    read_name,
+    read_score,
+    read_source,
+    read_text,
+    warmth,
+)
 from laneway.policy.trust import FEEDBACK
 from laneway.ports import Audit, Audited, Examples, Receipt
 from laneway.ports.examples import EVERY, HUMAN, PLAIN, Example, Filter, Label, Setting
+from laneway.route import Pool, Tenant
 
 PAGE = 500
 MOST_UNDONE = 1000
@@ -144,6 +155,15 @@ class Teacher:
         await self._note(IMPORT, batch=name, examples=len(stored))
         return name, len(stored)
 
+    async def warmth(self, pools: Mapping[str, Pool]) -> dict[str, Warmth]:
+        """How far the tenant's memory is from routing each of the pools that he may use."""
+        members = self.rolls.members
+        labels = {
+            label: await self.examples.count(self.tenant, where=Filter(candidate=label))
+            for label in {who.label for found in members.values() for who in found}
+        }
+        return {name: warmth([who.label for who in found], labels, pools[name].warm) for name, found in members.items()}
+
     # --- changing ------------------------------------------------------------------------------------------
 
     async def get(self, example_id: int) -> Example:
@@ -250,6 +270,16 @@ class Teacher:
         await self.audit.note(
             Audited(at_s=self.clock(), actor=self.actor, action=action, subject=subject_of(self.tenant), detail=detail)
         )
+
+
+def rolls_of(layout: Layout, tenant: Tenant) -> Rolls:
+    """The candidates that a tenant may score, by all the names that mean them."""
+
+    def resolve(name: str) -> str | None:
+        meaning = layout.names.meaning(name)
+        return meaning.targets[0].name if meaning is not None and meaning.targets and meaning.pool is None else None
+
+    return Rolls(layout.pools.values(), tenant, resolve)
 
 
 async def add_labels(examples: Examples, tenant: str, about: Example) -> Example:

@@ -21,11 +21,9 @@ from laneway.failure import Kind, fail
 from laneway.layout import Layout
 from laneway.policy.permit import permitted
 from laneway.policy.price import nanos_to_usd
-from laneway.policy.teaching import Rolls, warmth
-from laneway.ports.examples import Filter
 from laneway.route import Target, Tenant
 from laneway.samples import Asked, Sample, conversation, drafts, read_body, read_samples, sight_of
-from laneway.teaching import Teacher
+from laneway.teaching import Teacher, rolls_of
 from laneway.wire.json import decode
 
 MOST_MODELS = 16
@@ -140,14 +138,6 @@ async def teacher_of(request: Request) -> tuple[Teacher, str | None]:
     return teacher, key.id if key is not None else None
 
 
-def rolls_of(layout: Layout, tenant: Tenant) -> Rolls:
-    def resolve(name: str) -> str | None:
-        meaning = layout.names.meaning(name)
-        return meaning.targets[0].name if meaning is not None and meaning.targets and meaning.pool is None else None
-
-    return Rolls(layout.pools.values(), tenant, resolve)
-
-
 @endpoint
 async def rank(request: Request) -> Response:
     """POST /v1/router/preferences/rank {"prompt", "scores"}, {"examples": [...]} or NDJSON: teaches, all or nothing."""
@@ -166,13 +156,24 @@ async def rank(request: Request) -> Response:
 async def _samples(request: Request) -> tuple[list[tuple[str, Sample]], str | None]:
     body = await body_of(request, MOST_TAUGHT)
     if is_lines(request):
-        return (await asyncio.to_thread(read_samples, body) if len(body) > LONG_BODY else read_samples(body)), None
+        first = read_first(request)
+        if len(body) > LONG_BODY:
+            return await asyncio.to_thread(read_samples, body, first), None
+        return read_samples(body, first), None
     return await asyncio.to_thread(read_body, body) if len(body) > LONG_BODY else read_body(body)
 
 
 def is_lines(request: Request) -> bool:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind in ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines")
+
+
+def read_first(request: Request) -> int:
+    """The number of a body's first line in the file it is a piece of, so that a refusal names the file's line."""
+    text = request.query_params.get("first", "1")
+    if not text.isdecimal() or not 0 < len(text) <= 9:
+        raise fail(Kind.BAD_REQUEST, "first: expected the number of a line.", field="first")
+    return int(text)
 
 
 def read_batch(name: str | None) -> str | None:
@@ -185,18 +186,9 @@ def read_batch(name: str | None) -> str | None:
 
 async def warm_of(request: Request, teacher: Teacher) -> dict[str, Any]:
     """How many examples there are, and for each pool how many labels are still needed."""
-    examples, tenant = teacher.examples, teacher.tenant
-    pools = desk_of(request).loaded.layout.pools
-    labels = {
-        member.label: await examples.count(tenant, where=Filter(candidate=member.label))
-        for members in teacher.rolls.members.values()
-        for member in members
-    }
-    warm: dict[str, Any] = {}
-    for name, members in teacher.rolls.members.items():
-        found = warmth([member.label for member in members], labels, pools[name].warm)
-        warm[name] = {"warm": found.warm, "labels": found.labels, "needed": found.needed}
-    return {"records": await examples.count(tenant), "warm": warm}
+    found = await teacher.warmth(desk_of(request).loaded.layout.pools)
+    warm = {name: {"warm": each.warm, "labels": each.labels, "needed": each.needed} for name, each in found.items()}
+    return {"records": await teacher.examples.count(teacher.tenant), "warm": warm}
 
 
 # --- feedback ----------------------------------------------------------------------------------------------

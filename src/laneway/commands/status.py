@@ -13,8 +13,10 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from laneway.commands.terminal import add_config, complain, say, say_rows
+from laneway.commands.terminal import add_config, address_of, complain, say, say_rows
 from laneway.loaded import load
+from laneway.policy.stages import SERVING, words
+from laneway.route import Stage
 
 ASK_S = 10.0
 
@@ -25,7 +27,7 @@ def add(commands: Any) -> None:
         "status",
         help="show hosts and lanes of a running gateway",
         description="Show the hosts of a running gateway (breakers, loaded models, slots, queues) and which lane is "
-        "safe right now. The exit code is 1 when an active lane is not.",
+        "safe right now. The exit code is 1 when a lane that serves is not.",
     )
     add_config(parser)
     parser.add_argument("--url", help="where it runs (default: host and port of the configuration)")
@@ -35,8 +37,7 @@ def add(commands: Any) -> None:
 
 def _status(parsed: argparse.Namespace) -> int:
     server = load(parsed.config, os.environ).layout.settings.server
-    host = "127.0.0.1" if server.host in ("", "0.0.0.0", "::") else server.host  # noqa: S104 - what is listened on
-    url = (parsed.url or f"http://{f'[{host}]' if ':' in host else host}:{server.port}").rstrip("/")
+    url = (parsed.url or address_of(server)).rstrip("/")
     if not url.startswith(("http://", "https://")):
         complain(f"{url}: expected an http:// or https:// address.")
         return 2
@@ -60,7 +61,7 @@ def _status(parsed: argparse.Namespace) -> int:
         say(json.dumps(told, indent=2))
     else:
         _print(told)
-    active = (lane for lane in told["lanes"].values() if lane["stage"] == "active")
+    active = (lane for lane in told["lanes"].values() if lane["stage"] in SERVING)
     return 0 if all(lane["safe"] for lane in active) else 1
 
 
@@ -87,4 +88,5 @@ def _host_row(name: str, host: dict[str, Any]) -> tuple[str, ...]:
 
 def _lane_row(name: str, lane: dict[str, Any]) -> tuple[str, ...]:
     reasons = "; ".join(f"{target}: {reason}" for target, reason in lane["reasons"].items())
-    return name, lane["stage"], "safe" if lane["safe"] else "not safe", lane["serving"] or "nobody", reasons
+    stage = words(Stage(lane["stage"]), lane["share"] or 0.0)
+    return name, stage, "safe" if lane["safe"] else "not safe", lane["serving"] or "nobody", reasons

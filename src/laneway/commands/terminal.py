@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from laneway.loaded import Loaded
+from laneway.settings import ServerTable
 from laneway.store import Store, open_store
 
 T = TypeVar("T")
@@ -43,6 +44,12 @@ def say_rows(rows: Sequence[tuple[str, ...]], *, indent: str = "", right: int | 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file (TOML)")
+
+
+def address_of(server: ServerTable) -> str:
+    """Where a gateway of this configuration is reached from its own machine."""
+    host = "127.0.0.1" if server.host in ("", "0.0.0.0", "::") else server.host  # noqa: S104 - what is listened on
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
 def with_store(loaded: Loaded, work: Callable[[Store], Awaitable[T]]) -> T:

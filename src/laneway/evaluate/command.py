@@ -90,8 +90,8 @@ class Progress:
         self.done = 0
         self.shown = stream.isatty()
 
-    def step(self) -> None:
-        self.done += 1
+    def step(self, count: int = 1) -> None:
+        self.done += count
         if self.shown:
             full = min(self.done, self.steps) * BAR // self.steps
             self.stream.write(f"\r[{'#' * full}{'.' * (BAR - full)}] {100 * self.done // self.steps:3d} %")
