@@ -31,6 +31,7 @@ from laneway.exchange import Scope, front_of
 from laneway.following import Following
 from laneway.forward import Forward, Sign
 from laneway.hearsay import Hearsay
+from laneway.judge import Judges
 from laneway.keeper import Keeper
 from laneway.layout import Layout
 from laneway.loaded import Loaded, load
@@ -44,6 +45,7 @@ from laneway.middleware.router import RouterMiddleware
 from laneway.middleware.shadow import ShadowMiddleware
 from laneway.middleware.stage import StageMiddleware
 from laneway.middleware.sticky import StickyMiddleware
+from laneway.middleware.tap import TapMiddleware
 from laneway.policy.budgets import Budget
 from laneway.ports import Upstream
 from laneway.roster import Roster
@@ -112,7 +114,8 @@ class Gateway:
         self._services: tuple[Service, ...] = (self.alerts, heard, *filter(None, (self.spans,)), self.runs)
         """In the order in which they start; they end in the opposite one."""
         self.shelves = LocalShelves(self.store.examples)
-        self._services += (self.shelves,)
+        self.judges = Judges(self.store.examples, self.store.audit)
+        self._services += (self.shelves, self.judges)
         self._services += (self.staging,)
         self.started_s = time.monotonic()
         self._plain = routes.app()
@@ -143,6 +146,7 @@ class Gateway:
             stack, plain = _shared(stack, origins), _shared(plain, origins)
         headed = layout.settings.server.header_prefixes
         self.runs.use(Ways(layout.settings.runs, stack, porch(layout), gate.tenant, headed))
+        self.judges.use(layout.judges, stack, gate.tenant)
         desk = Desk(
             loaded=loaded,
             gate=gate,
@@ -151,6 +155,7 @@ class Gateway:
             board=self.board,
             store=self.store,
             shelves=self.shelves,
+            stack=stack,
             upstream=self.upstream,
             metrics=self.metrics,
             staging=self.staging,
@@ -168,6 +173,7 @@ class Gateway:
         server, ledger = layout.settings.server, self.store.ledger
         app: App = Forward(self.upstream, signers=signers, agent=f"laneway/{__version__}", killed=ledger.killed)
         app = FallbackMiddleware(app, board=self.board, comment_s=COMMENT_S * scale)
+        app = TapMiddleware(app, taker=self.judges if layout.judges else None)
         app = ShadowMiddleware(app, board=self.board)
         app = RouterMiddleware(app)
         app = StickyMiddleware(app, pins=self.store.pins)

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from laneway.api import cookie
 from laneway.board import Board
 from laneway.dialects import Dialect, Written, dialect
-from laneway.edge import LEFT
+from laneway.edge import LEFT, App
 from laneway.events import Hub
 from laneway.failure import Failure, FailureError, Kind, fail
 from laneway.loaded import Loaded
@@ -58,6 +58,8 @@ class Desk(NamedTuple):
     board: Board
     store: Store
     shelves: Shelves
+    stack: App
+    """For requests that the gateway makes of itself."""
     upstream: Upstream
     metrics: Metrics
     staging: Staging

@@ -11,7 +11,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from laneway.api import admin, alerts, budgets, events, health, hosts, models, page, records, runs, session, usage
+from laneway.api import (
+    admin,
+    alerts,
+    budgets,
+    events,
+    health,
+    hosts,
+    memory,
+    models,
+    page,
+    preferences,
+    records,
+    runs,
+    session,
+    usage,
+)
 from laneway.api.desk import refused
 from laneway.dialects import FRONTS
 from laneway.failure import Failure, Kind
@@ -34,6 +49,21 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/v1/runs/{id}", ("GET",), runs.run),
     ("/v1/runs/{id}", ("DELETE",), runs.cancel),
     ("/v1/runs/{id}/events", ("GET",), runs.events),
+    ("/v1/feedback", ("POST",), preferences.feedback),
+    ("/v1/router/preferences/compare", ("POST",), preferences.compare),
+    ("/v1/router/preferences/rank", ("POST",), preferences.rank),
+    ("/v1/router/audit", ("GET",), memory.audit),
+    ("/v1/router/memory", ("GET",), memory.examples),
+    ("/v1/router/memory/undo", ("POST",), memory.undo),
+    ("/v1/router/memory/export", ("GET",), memory.export),
+    ("/v1/router/memory/import", ("POST",), memory.restore),
+    ("/v1/router/memory/duplicates", ("GET",), memory.twins),
+    ("/v1/router/memory/contradictions", ("GET",), memory.disputes),
+    ("/v1/router/memory/sources", ("GET",), memory.believed),
+    ("/v1/router/memory/{id}", ("GET",), memory.example),
+    ("/v1/router/memory/{id}", ("PATCH",), memory.change),
+    ("/v1/router/memory/{id}", ("DELETE",), memory.delete),
+    ("/v1/router/memory/{id}/influence", ("GET",), memory.influenced),
     ("/api/tags", ("GET",), models.tags),
     ("/api/ps", ("GET",), models.ps),
     ("/api/show", ("POST",), models.show),
