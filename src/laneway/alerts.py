@@ -36,10 +36,13 @@ from laneway.policy.budgets import Budget, crossed, known_accounts
 from laneway.policy.delivery import wait_s
 from laneway.policy.report import total
 from laneway.policy.usage import day_of
-from laneway.ports import Alert, Journal, Ledger, Notice, Notices, Question, Reports, Upstream
+from laneway.ports import Alert, Journal, Ledger, Moved, Notice, Notices, Question, Reports, Upstream
 from laneway.route import Outcome
 
 MOST_QUEUED = 1000
+MOST_GROWN = 1000
+"""Accounts of callers that are looked at in one round."""
+MOST_TOLD = 10_000
 ROUND_S = 2.0
 """Between two looks at the sums and at what is due."""
 LENT_S = 60.0
@@ -50,6 +53,7 @@ log = logging.getLogger("laneway")
 
 Look = Callable[[float], Awaitable[Iterable[Alert]]]
 """Finds alerts in what is stored; the same ones again and again do no harm."""
+Tell = Callable[[Alert], None]
 
 
 class Alerts:
@@ -68,7 +72,7 @@ class Alerts:
     ) -> None:
         self.dropped = 0
         """Alerts that found the queue full."""
-        self._looks = tuple(looks)
+        self.looks = list(looks)
         self._notices = notices
         self._courier = Courier(upstream)
         self._reports = reports
@@ -88,12 +92,16 @@ class Alerts:
 
     def alert(self, kind: str, subject: str, period: str, facts: Mapping[str, str]) -> None:
         """Something people want to know, once for the period. Never waits and never raises."""
+        self.tell(Alert(kind=kind, subject=subject, period=period, facts=facts))
+
+    def tell(self, alert: Alert) -> None:
+        """The same, of an alert that is made already."""
         if not self._channels:
             return
         if len(self._queue) >= MOST_QUEUED:
             self.dropped += 1
             return
-        self._queue.append(Alert(kind=kind, subject=subject, period=period, facts=facts))
+        self._queue.append(alert)
         self._noticed.set()
 
     def hear(self, outcome: Outcome) -> None:
@@ -149,7 +157,7 @@ class Alerts:
     async def round(self) -> None:
         """One look at everything, and one try of whatever is due."""
         now_s = self._clock()
-        looks = self._looks if self._channels else ()
+        looks = self.looks if self._channels else ()
         found = [alert for look in looks for alert in await look(now_s)]
         await self._write_down(found)
         await self._summarise(now_s)
@@ -244,6 +252,36 @@ def look_at_spending(ledger: Ledger, budgets: Callable[[], Iterable[Budget]]) ->
                 found += [spending(name, period, spent, budget.cap_nanos, part) for part in parts]
         return found
 
+    return look
+
+
+def look_at_callers(ledger: Ledger, budgets: Callable[[], Iterable[Budget]], tell: Tell) -> Look:
+    """The same for accounts that only callers name (*): those in which something was spent since the last look."""
+    grown: dict[str, int] = {}
+    told: dict[tuple[str, float], None] = {}
+
+    def hear(moved: Iterable[Moved]) -> None:
+        for each in moved:
+            # What finds no room is heard of again when it grows again.
+            if len(grown) < MOST_GROWN or each.account in grown:
+                grown[each.account] = each.after_nanos
+
+    async def look(now_s: float) -> list[Alert]:
+        named = {budget.name: budget for budget in budgets() if budget.alerts and not known_accounts(budget, now_s)}
+        if len(told) > MOST_TOLD:
+            told.clear()
+        for account, spent in grown.items():
+            name, _, period = account.rpartition(":")
+            budget = named.get(name.partition("/")[0])
+            for part in crossed(budget, 0, spent) if budget is not None else ():
+                if budget is not None and (account, part) not in told:
+                    told[account, part] = None
+                    tell(spending(name, period, spent, budget.cap_nanos, part))
+        grown.clear()
+        # They are told, not found: nobody would find them again should the store fail now.
+        return []
+
+    ledger.on_moved = hear
     return look
 
 

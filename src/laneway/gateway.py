@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from starlette.middleware.cors import CORSMiddleware
 
 from laneway import __version__
-from laneway.alerts import Alerts, Overheard, look_at_breakers, look_at_kills, look_at_spending
+from laneway.alerts import Alerts, Overheard, look_at_breakers, look_at_callers, look_at_kills, look_at_spending
 from laneway.api import routes
 from laneway.api.desk import Desk, Reloaded
 from laneway.board import Board
@@ -106,6 +106,7 @@ class Gateway:
         looks = [look_at_breakers(self.board), look_at_kills(ledger), look_at_spending(ledger, self._budgets)]
         looks.append(self.staging.look)
         self.alerts = Alerts(self.store.notices, self.upstream, reports=self.store.reports, looks=looks)
+        self.alerts.looks.append(look_at_callers(ledger, self._budgets, self.alerts.tell))
         prefix, telemetry = server.record_prefix, loaded.layout.settings.telemetry
         self.hub = Hub(prefix=prefix)
         self.spans = spans_of(telemetry, variables, prefix=prefix, version=__version__)

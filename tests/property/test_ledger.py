@@ -6,7 +6,7 @@ Histories are played against a ledger written as plainly as the port's words. Th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.race_ledger import Books, Race, run_race
-from laneway.ports import Hold, Kill, Ledger, Left, Share, Short
+from laneway.ports import Hold, Kill, Ledger, Left, Moved, Share, Short
 from laneway.stores.memory import MemoryLedger
 from laneway.stores.sqlite import ledger as ledgers
 from laneway.stores.sqlite.database import Database
@@ -42,6 +42,8 @@ class Step(NamedTuple):
 
 class PlainLedger:
     """Accounts in the words of the port: every sum is made anew from what happened."""
+
+    on_moved: Callable[[Sequence[Moved]], None] | None = None
 
     def __init__(self) -> None:
         self.holds: dict[str, Hold] = {}

@@ -14,16 +14,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from laneway.alerts import Alerts, Overheard, look_at_breakers
+from laneway.alerts import MOST_GROWN, Alerts, Overheard, look_at_breakers, look_at_callers
 from laneway.board import Board
 from laneway.courier import OWN
 from laneway.failure import Failure, Kind
 from laneway.policy.alerts import Channel, call_of, notices_of, said, spending, summary_due
 from laneway.policy.breaker import Breaker, BreakerRules, timed_out
+from laneway.policy.budgets import Budget
 from laneway.policy.delivery import WAITS_S
 from laneway.ports import Alert, Notice
 from laneway.route import FREE, Attempt, Target
 from laneway.store import Store, open_store
+from laneway.stores.memory import MemoryLedger
 from laneway.upstream.engine import Engine
 from tests.fakes.upstream import FakeUpstream, answering, response
 from tests.harness.loop import run
@@ -35,6 +37,7 @@ DAY = "2023-11-14"
 CAP = Alert(kind="cap", subject="team", period=DAY, facts={"reason": "spent 5 USD."})
 WORDS = "Lane local-fast was served by studio/sonnet-4, which costs money, because studio/gemma3 failed (connect)."
 ALL = frozenset({"spend", "cap", "kill", "summary", "paid_fallback"})
+CALM = Budget(name="calm", cap_nanos=1000, tenant="*")
 PLAIN = Channel(name="phone", service="webhook", origin="http://phone.test", path="/hook", kinds=ALL)
 
 
@@ -366,6 +369,62 @@ def test_a_breaker_that_opened_is_told_once_an_hour() -> None:
             await engine.close()
 
     run(scene())
+
+
+@pytest.mark.parametrize("url", ["memory:", "sqlite"])
+def test_accounts_that_only_callers_name_are_told_of_as_well(url: str, tmp_path: Path) -> None:
+    """A budget of each tenant has no list of tenants: those are looked at in which something was spent."""
+    clock = Clock()
+    where = url if url == "memory:" else f"sqlite:///{tmp_path}/store.db"
+    each = Budget(name="each", cap_nanos=1000, tenant="*", alerts=(0.5, 0.9))
+
+    async def worker_s_life(fake: FakeUpstream, *spent: tuple[str, int]) -> None:
+        store, engine = open_store(where, clock=clock), Engine()
+        await store.start()
+        alerts = Alerts(store.notices, engine, channels=[at(fake)], clock=clock)
+        alerts.looks.append(look_at_callers(store.ledger, lambda: (each, CALM), alerts.tell))
+        for number, (account, nanos) in enumerate(spent):
+            await store.ledger.settle(f"{account}{number}{nanos}", {account: nanos}, clock.now_s)
+        await store.ledger.left(f"each/acme:{DAY}", 0, clock.now_s)
+        for _ in range(3):
+            await alerts.round()
+        await engine.close()
+        await store.close()
+
+    async def scene() -> None:
+        async with FakeUpstream(answering(response())) as fake:
+            acme, bees, calm = f"each/acme:{DAY}", f"each/bees:{DAY}", f"calm/acme:{DAY}"
+            await worker_s_life(fake, (acme, 499), (bees, 950), (calm, 999))
+            said = sorted(json.loads(request.body)["text"] for request in fake.requests)
+            assert said == [
+                f"Budget each/bees has spent 0.00000095 of 0.000001 USD (50 %) in {DAY}.",
+                f"Budget each/bees has spent 0.00000095 of 0.000001 USD (90 %) in {DAY}.",
+            ]
+            if url != "memory:":
+                await worker_s_life(fake, (acme, 1), (bees, 1))
+                (last,) = [json.loads(request.body)["text"] for request in fake.requests[2:]]
+                assert last == f"Budget each/acme has spent 0.0000005 of 0.000001 USD (50 %) in {DAY}."
+
+    run(scene())
+
+
+def test_a_crowd_of_callers_is_told_of_in_bounds() -> None:
+    """Those for whom there is no room in one round are told of when they spend again."""
+    ledger, told = MemoryLedger(), list[str]()
+    each = Budget(name="each", cap_nanos=10, key="*", alerts=(0.5,))
+    look = look_at_callers(ledger, lambda: (each,), lambda alert: told.append(alert.subject))
+
+    async def scene() -> None:
+        for times in (1, 2):
+            for number in range(MOST_GROWN + 5):
+                await ledger.settle(f"r{number}-{times}", {f"each/{number}:{DAY}": 6}, NOW)
+                if times == 2 and number == MOST_GROWN - 1:
+                    await look(NOW)
+            await look(NOW)
+            assert len(told) == MOST_GROWN + (5 if times == 2 else 0)
+
+    run(scene())
+    assert len(set(told)) == MOST_GROWN + 5
 
 
 def test_a_day_is_summed_up_at_its_hour_once(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,8 +12,8 @@ import pytest
 
 from laneway.chat import Event, Finish, Op, Started, TextDelta, ThinkingDelta, ToolBegan, ToolDelta, Usage, Used
 from laneway.dialects import dialect
-from laneway.edge import App
-from laneway.exchange import SLOT, Exchange
+from laneway.edge import App, Receive, Send
+from laneway.exchange import SLOT, Exchange, Scope
 from laneway.failure import Kind
 from laneway.forward import Forward
 from laneway.middleware.budget import BudgetMiddleware, usd
@@ -20,13 +21,14 @@ from laneway.middleware.fallback import FallbackMiddleware
 from laneway.middleware.lane import LaneMiddleware
 from laneway.middleware.router import RouterMiddleware
 from laneway.policy.budgets import Budget, Period
-from laneway.ports import Hold, Share
+from laneway.ports import Hold, Share, Short
 from laneway.route import FREE, Lane, Price, Target, Tier
 from laneway.stores.memory import MemoryLedger
 from tests.fakes.replies import HANG, Given, Script, Scripted, Step, events, failure, frames, target, whole
 from tests.harness.asgi import Answer, Caller, ask
 from tests.harness.loop import run
 from tests.harness.rooms import Foreign
+from tests.harness.sqlite import until
 
 NOW_S = 1_795_262_400.0  # 2026-11-21T12:00:00Z
 CHEAP = Price(input=1_000_000, output=2_000_000)
@@ -69,6 +71,56 @@ class House:
 
 def budget(name: str = "b", cap: str = "1", **fields: Any) -> Budget:
     return Budget(name=name, cap_nanos=usd(cap), **fields)
+
+
+class Renewing(MemoryLedger):
+    """Holds end after ten seconds. Notes when one was made to live anew."""
+
+    def __init__(self) -> None:
+        super().__init__(hold_s=10.0)
+        self.renewed_s: list[float] = []
+
+    async def extend(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
+        self.renewed_s.append(now_s)
+        return await super().extend(request_id, shares, now_s)
+
+
+# --- as long as it takes -----------------------------------------------------------------------------------
+
+
+def test_a_hold_lives_as_long_as_its_request() -> None:
+    """Nobody else is given the money of an answer that takes longer than holds live; afterwards they are."""
+    ledger, now, served = Renewing(), [NOW_S], asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await served.wait()
+        await Foreign()(scope, receive, send)
+
+    async def held() -> int:
+        return (await ledger.left("tenant:default:2026-11-21", usd("0.003"), now[0])).held_nanos
+
+    room = BudgetMiddleware(
+        slow, ledger=ledger, cap_nanos=usd("0.003"), prices={"*": CHEAP}, clock=lambda: now[0], renew_s=0.01
+    )
+
+    async def scene() -> None:
+        first = ask("openai", "asked").start(room)
+        await until(lambda: bool(ledger.accounts))
+        whole = await held()
+        for _ in range(3):
+            # A moment before it would end by itself.
+            now[0] += 9.99
+            await until(lambda: now[0] in ledger.renewed_s)
+            assert await held() == whole
+            assert (await ask("openai", "asked").call(room)).status == 402
+        served.set()
+        assert (await first).status == 200
+        assert await held() == 0
+        count = len(ledger.renewed_s)
+        await asyncio.sleep(0.03)
+        assert len(ledger.renewed_s) == count
+
+    run(scene())
 
 
 # --- several at once ---------------------------------------------------------------------------------------

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from laneway.ports import Hold, Kill, Share, Short
+from laneway.ports import Hold, Kill, Moved, Share, Short
 from laneway.stores import schema
 from laneway.stores.schema import StoreError
 from laneway.stores.sqlite import hints, leases
 from laneway.stores.sqlite.board import Board
 from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.hints import Hints, Settled
-from laneway.stores.sqlite.leases import Moved
 from laneway.stores.sqlite.ledger import SqliteLedger
 from tests.harness.loop import run
 from tests.harness.sqlite import NOW, crashed, held_up, plain, rows, until
@@ -136,6 +135,20 @@ def test_a_lease_that_ran_out_is_not_used_any_more(path: Path) -> None:
             assert (await other.left("day", CAP, later)).spent_nanos == 0
             await one.left("day", CAP, later)
             assert (await other.left("day", CAP, later)).spent_nanos == 7
+
+    run(scene())
+
+
+def test_a_hold_that_is_renewed_keeps_what_covers_it(path: Path) -> None:
+    """However long its request is served, no other process is given its money."""
+
+    async def scene() -> None:
+        async with opened(path) as (_, one), opened(path) as (_, other):
+            await one.hold("a", share(CAP), NOW)
+            for later in (8, 16, 24, 32):
+                assert isinstance(await one.extend("a", share(CAP), NOW + later), Hold)
+            assert isinstance(await other.hold("b", share(1), NOW + 40), Short)
+            assert isinstance(await other.hold("b", share(1), NOW + 60), Hold), "nobody renews it any more"
 
     run(scene())
 

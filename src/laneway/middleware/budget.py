@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, S
 from functools import partial
 from typing import Any
 
-from laneway.allowance import Asked, Purchase, over, who_of
+from laneway.allowance import RENEW_S, Asked, Purchase, Renewals, over, who_of
 from laneway.chat import Op
 from laneway.edge import App, CallerGoneError, Receive, Send, ingest, is_ours, refuse
 from laneway.exchange import Exchange, Scope
@@ -50,6 +50,7 @@ class BudgetMiddleware:
         cap_nanos: int | None = None,
         prices: Mapping[str, Price] | None = None,
         clock: Callable[[], float] = time.time,
+        renew_s: float = RENEW_S,
     ) -> None:
         self.app = app
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
@@ -59,6 +60,8 @@ class BudgetMiddleware:
         self.clock = clock
         self._ours = is_ours(app)
         self._terms: dict[tuple[int, ...], Terms] = {}
+        self._latest = Terms(())
+        self._renewals = Renewals(clock, renew_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -84,6 +87,9 @@ class BudgetMiddleware:
         except CallerGoneError:
             return
         meter = Meter(exchange, send) if self.prices is not None else None
+        renewals = self._renewals if purchase.holds else None
+        if renewals is not None:
+            renewals.begin(purchase)
         try:
             await self.app(scope, receive, meter.send if meter is not None else send)
         finally:
@@ -91,6 +97,8 @@ class BudgetMiddleware:
             # An app of ours that is metered all the same knows better what it used.
             if meter is not None and not exchange.attempts:
                 spent = self._metered(exchange, meter)
+            if renewals is not None:
+                renewals.end(purchase)
             await _shielded(purchase.settle(self.clock(), spent))
 
     # --- what may be called --------------------------------------------------------------------------------
@@ -130,6 +138,9 @@ class BudgetMiddleware:
         return purchase
 
     def _terms_of(self, accounts: Sequence[Account], targets: tuple[Target, ...]) -> Terms:
+        latest = self._latest
+        if latest.accounts is accounts and latest.targets is targets:
+            return latest
         key = (id(accounts), *map(id, targets))
         found = self._terms.get(key)
         if found is None:
@@ -137,6 +148,7 @@ class BudgetMiddleware:
                 self._terms.clear()
             # Both are kept in it, so that an id can never come to mean another one.
             found = self._terms[key] = Terms(accounts, targets)
+        self._latest = found
         return found
 
     async def _narrow(

@@ -28,6 +28,7 @@ from laneway.ports.money import Hold as Hold
 from laneway.ports.money import Kill as Kill
 from laneway.ports.money import Ledger as Ledger
 from laneway.ports.money import Left as Left
+from laneway.ports.money import Moved as Moved
 from laneway.ports.money import Share as Share
 from laneway.ports.money import Short as Short
 from laneway.ports.notices import Alert as Alert
@@ -46,6 +47,8 @@ from laneway.ports.records import Question as Question
 from laneway.ports.records import Reports as Reports
 from laneway.ports.records import Search as Search
 from laneway.ports.records import Tally as Tally
+from laneway.ports.runs import Run as Run
+from laneway.ports.runs import Runs as Runs
 from laneway.ports.shadows import KINDS as KINDS
 from laneway.ports.shadows import Beside as Beside
 from laneway.ports.shadows import Choice as Choice
@@ -56,8 +59,6 @@ from laneway.ports.shadows import Shadows as Shadows
 from laneway.ports.standings import STAGED as STAGED
 from laneway.ports.standings import Standing as Standing
 from laneway.ports.standings import Standings as Standings
-from laneway.ports.runs import Run as Run
-from laneway.ports.runs import Runs as Runs
 from laneway.ports.upstream import Call as Call
 from laneway.ports.upstream import Clocks as Clocks
 from laneway.ports.upstream import Reply as Reply

@@ -5,8 +5,8 @@ Owns: the ledger's verbs and what each of them guarantees. Refuses: any implemen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -49,6 +49,14 @@ class Short(msgspec.Struct, frozen=True):
     lefts: tuple[Left, ...]
 
 
+class Moved(NamedTuple):
+    """A sum that grew."""
+
+    account: str
+    before_nanos: int
+    after_nanos: int
+
+
 class Kill(msgspec.Struct, frozen=True):
     """An order to make no more paid calls within a scope, until somebody takes it back."""
 
@@ -64,6 +72,9 @@ class Ledger(Protocol):
     is an argument, because it is configuration, while what was spent is state. Spent and held together never pass the
     cap, as long as what is settled was held.
     """
+
+    on_moved: Callable[[Sequence[Moved]], None] | None
+    """Told of every sum that grew, once it is kept; each movement by one process only. It must be quick."""
 
     async def left(self, account: str, cap_nanos: int, now_s: float) -> Left: ...
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import msgspec
 
 from laneway.policy.usage import Sums, dearest_nanos
-from laneway.ports import Found, Hold, Kill, Left, Notice, Pin, Question, Search, Share, Short, Tally
+from laneway.ports import Found, Hold, Kill, Left, Moved, Notice, Pin, Question, Search, Share, Short, Tally
 from laneway.record import PREFIX, attributes
 from laneway.route import Key, Outcome
 from laneway.stores.holds import Holds, raised
@@ -65,6 +65,7 @@ class MemoryLedger:
         self._holds = Holds(hold_s)
         self._spent_nanos: defaultdict[str, int] = defaultdict(int)
         self._kills: dict[str, Kill] = {}
+        self.on_moved: Callable[[Sequence[Moved]], None] | None = None
 
     @property
     def accounts(self) -> Sequence[str]:
@@ -88,8 +89,13 @@ class MemoryLedger:
     async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
         self._holds.end(request_id)
         if not self._holds.settled(request_id):
+            moved: list[Moved] = []
             for account, nanos in spent.items():
-                self._spent_nanos[account] += nanos
+                before = self._spent_nanos[account]
+                self._spent_nanos[account] = before + nanos
+                moved.append(Moved(account, before, before + nanos))
+            if self.on_moved is not None:
+                self.on_moved(moved)
 
     async def release(self, request_id: str, now_s: float) -> None:
         self._holds.end(request_id)

@@ -36,10 +36,10 @@ class Kills:
     def now(self) -> Mapping[str, Kill]:
         try:
             mark = self._board().kills()
-            if mark != self._mark or not is_settled(mark):
-                # The mark was read first: what changes meanwhile changes it again.
+            if mark != self._mark:
+                # The mark was read first: what changes meanwhile changes it again. One that is not settled is none.
                 self._seen = {scope: Kill(scope, reason, at_s) for scope, reason, at_s in self._database.look(_ALL, ())}
-                self._mark = mark
+                self._mark = mark if is_settled(mark) else b""
         except StoreError:
             return UNREADABLE
         return self._seen

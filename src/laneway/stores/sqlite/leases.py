@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from laneway.ports import Moved
 from laneway.stores.sqlite.hints import Settled, find_dead
 
 SETTLED_S = 90 * 86_400.0
@@ -82,14 +83,6 @@ class Given(NamedTuple):
     """Spent and leased are within the cap."""
     waits: bool
     """Something may come back from other processes within a moment."""
-
-
-class Moved(NamedTuple):
-    """A sum that grew."""
-
-    account: str
-    before_nanos: int
-    after_nanos: int
 
 
 class Collected(NamedTuple):

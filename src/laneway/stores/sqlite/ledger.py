@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from laneway.ports import Hold, Kill, Left, Share, Short
+from laneway.ports import Hold, Kill, Left, Moved, Share, Short
 from laneway.stores.holds import Holds, raised
 from laneway.stores.schema import HOLD_S, StoreError
 from laneway.stores.sqlite import leases
@@ -23,7 +23,7 @@ from laneway.stores.sqlite.board import Board
 from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.hints import Hints, Settled
 from laneway.stores.sqlite.kills import Kills
-from laneway.stores.sqlite.leases import Collected, Given, Granted, Moved, Tenure, Want
+from laneway.stores.sqlite.leases import Collected, Given, Granted, Tenure, Want
 from laneway.stores.sqlite.purse import QUIET_TICKS, Purse
 
 TICK_S = 0.05
@@ -67,7 +67,6 @@ class SqliteLedger:
         self._board: Board | None = None
         self._kills = Kills(database, self._opened_board)
         self.on_moved: Callable[[Sequence[Moved]], None] | None = None
-        """Told of every sum that grew, once it is in the tables; each movement by one process only."""
         database.add_life(self._begin, self._end)
         database.add_chore(leases.prune)
 
@@ -100,7 +99,7 @@ class SqliteLedger:
         while True:
             before = self._holds.get(request_id)
             after, more = raised(before, shares)
-            if not self._purse.set_aside(more, now_s):
+            if not (self._purse.lasts(after, now_s) and self._purse.set_aside(more, now_s)):
                 short = await self._obtain(more, now_s)
                 if short is not None:
                     return short

@@ -60,19 +60,30 @@ class Purse:
                 leased.quiet = 0
         return True
 
+    def lasts(self, shares: Sequence[Share], now_s: float) -> bool:
+        """Whether what is leased outlives a hold of these shares that begins now."""
+        accounts, until_s = self.accounts, now_s + self._hold_s
+        return all(
+            share.account in accounts and accounts[share.account].expires_s >= until_s
+            for share in shares
+            if share.nanos
+        )
+
     def put_back(self, shares: Sequence[Share]) -> None:
+        accounts = self.accounts
         for share in shares:
             if share.nanos:
-                leased = self.accounts.get(share.account)
+                leased = accounts.get(share.account)
                 if leased is not None:
                     leased.idle += share.nanos
 
     def use(self, spent: Mapping[str, int]) -> None:
         """Something was spent in each account: it is covered as far as anything is idle."""
+        accounts = self.accounts
         for account, nanos in spent.items():
-            leased = self.accounts.get(account)
+            leased = accounts.get(account)
             if leased is not None and leased.idle > 0 and nanos > 0:
-                used = min(nanos, leased.idle)
+                used = min(leased.idle, nanos)
                 leased.idle -= used
                 leased.used += used
 
