@@ -269,6 +269,8 @@ def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None
         (b"x-laneway-request-id", exchange.request_id.encode()),
         (b"x-laneway-attempts", str(made(exchange) if calls is None else calls).encode()),
     ]
+    if exchange.receipt is not None:
+        headers.append((b"x-laneway-decision", exchange.receipt.id.encode()))
     attempts = exchange.attempts
     if target is not None and (exchange.skipped or (attempts and attempts[0].failure is not None)):
         reason = reason_of(exchange.decision, exchange.skipped, attempts)

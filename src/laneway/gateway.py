@@ -14,9 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
-
-from starlette.middleware.cors import CORSMiddleware
+from typing import Protocol
 
 from laneway import __version__
 from laneway.alerts import Alerts, Overheard, look_at_breakers, look_at_callers, look_at_kills, look_at_spending
@@ -25,6 +23,7 @@ from laneway.api.desk import Desk, Reloaded
 from laneway.board import Board
 from laneway.chat import Card
 from laneway.config import ConfigError
+from laneway.counsel import Counsel
 from laneway.edge import App, Receive, Send
 from laneway.events import Hub
 from laneway.exchange import Scope, front_of
@@ -46,6 +45,7 @@ from laneway.middleware.shadow import ShadowMiddleware
 from laneway.middleware.stage import StageMiddleware
 from laneway.middleware.sticky import StickyMiddleware
 from laneway.middleware.tap import TapMiddleware
+from laneway.origins import shared
 from laneway.policy.budgets import Budget
 from laneway.ports import Upstream
 from laneway.roster import Roster
@@ -115,8 +115,9 @@ class Gateway:
         self._services: tuple[Service, ...] = (self.alerts, heard, *filter(None, (self.spans,)), self.runs)
         """In the order in which they start; they end in the opposite one."""
         self.shelves = LocalShelves(self.store.examples)
+        self.counsel = Counsel(self.store, self.shelves, self.board)
         self.judges = Judges(self.store.examples, self.store.audit)
-        self._services += (self.shelves, self.judges)
+        self._services += (self.shelves, self.counsel, self.judges)
         self._services += (self.staging,)
         self.started_s = time.monotonic()
         self._plain = routes.app()
@@ -144,7 +145,7 @@ class Gateway:
         plain: App = self._plain
         origins = layout.settings.server.cors
         if origins:
-            stack, plain = _shared(stack, origins), _shared(plain, origins)
+            stack, plain = shared(stack, origins), shared(plain, origins)
         headed = layout.settings.server.header_prefixes
         self.runs.use(Ways(layout.settings.runs, stack, porch(layout), gate.tenant, headed))
         self.judges.use(layout.judges, stack, gate.tenant)
@@ -156,6 +157,7 @@ class Gateway:
             board=self.board,
             store=self.store,
             shelves=self.shelves,
+            counsel=self.counsel,
             stack=stack,
             upstream=self.upstream,
             metrics=self.metrics,
@@ -176,7 +178,7 @@ class Gateway:
         app = FallbackMiddleware(app, board=self.board, comment_s=COMMENT_S * scale)
         app = TapMiddleware(app, taker=self.judges if layout.judges else None)
         app = ShadowMiddleware(app, board=self.board)
-        app = RouterMiddleware(app)
+        app = RouterMiddleware(app, adviser=self.counsel.adviser)
         app = StickyMiddleware(app, pins=self.store.pins)
         app = BudgetMiddleware(app, ledger=ledger, budgets=(*layout.budgets, *self._following.booked))
         app = StageMiddleware(
@@ -376,19 +378,6 @@ def _admin_gate(layout: Layout) -> Gate | None:
     key = Key(id="admin", tenant="admin", last4=secret[-4:])
     digest = hashlib.sha256(secret.encode()).digest()
     return Gate(keys=MemoryKeys(), tenants={}, fixed={digest: key}, open_to_all=False)
-
-
-def _shared(app: App, origins: tuple[str, ...]) -> App:
-    """Lets web pages of these origins call the app."""
-    shared: Any = CORSMiddleware(
-        app,
-        allow_origins=list(origins),
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=["*"],
-    )
-    wrapped: App = shared
-    return wrapped
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

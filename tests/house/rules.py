@@ -31,9 +31,9 @@ FLOORS: tuple[Floor, ...] = (
     ),
     Floor(
         "foresight shadowing staging "
-        "adviser alerts allowance attempt board courier dials edge embed errand evaluate events following "
-        "hearsay host inline judge keeper lessons loaded messenger meter metrics roster spans store stores teaching treasury upstream "
-        "vectors witness",
+        "adviser alerts allowance attempt board case counsel courier dials edge embed errand evaluate events following "
+        "hearsay host inline judge keeper lesson lessons loaded messenger meter metrics origins roster samples spans store "
+        "stores survey teaching treasury upstream vectors witness",
         "what touches the world, one room for each part of it",
     ),
     Floor(

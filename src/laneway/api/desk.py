@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from laneway.api import cookie
 from laneway.board import Board
+from laneway.counsel import Counsel
 from laneway.dialects import Dialect, Written, dialect
 from laneway.edge import LEFT, App
 from laneway.events import Hub
@@ -58,6 +59,7 @@ class Desk(NamedTuple):
     board: Board
     store: Store
     shelves: Shelves
+    counsel: Counsel
     stack: App
     """For requests that the gateway makes of itself."""
     upstream: Upstream

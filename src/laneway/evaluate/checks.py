@@ -88,7 +88,9 @@ def _run_floor(lesson: Lesson, target: float) -> tuple[float, float]:
     return float(share), float(usd[everyone, served].sum() / max(usd[:, strong].sum(), 1e-12))
 
 
-def reach_verdict(pool: Pool, prompts: Prompts, seed: int, done: Callable[[], None]) -> Verdict:
+def reach_verdict(
+    pool: Pool, prompts: Prompts, seed: int, done: Callable[[], None], rest: Callable[[], None] = lambda: None
+) -> Verdict:
     whole = np.flatnonzero((~np.isnan(pool.scores)).all(axis=1))
     rows = np.random.default_rng([seed, 1 << 22]).permutation(whole)[:VERDICT_ROWS]
     scores = pool.scores[rows].astype(np.float64)
@@ -97,7 +99,7 @@ def reach_verdict(pool: Pool, prompts: Prompts, seed: int, done: Callable[[], No
     gains: list[float] = []
     for number in range(VERDICT_ROUNDS):
         chance = np.random.default_rng([seed, 1 << 22, number])
-        expected, fold_of = cross_fit(pool, prompts, rows, MEASURED, chance)
+        expected, fold_of = cross_fit(pool, prompts, rows, MEASURED, chance, rest=rest)
         for fold in range(int(fold_of.max()) + 1):
             inside = fold_of == fold
             path = curves.walk_all(expected[inside], costs, pool.strong)

@@ -7,7 +7,7 @@ Refuses: arithmetic of its own. Whatever is measured here is measured of the par
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
@@ -22,6 +22,12 @@ from laneway.policy.knn import Candidate, Choice, Knobs, Question
 MOST_TAGS = 256
 
 Indices = npt.NDArray[np.intp]
+Rest = Callable[[], None]
+"""Called after each prompt, by who has something else to do meanwhile."""
+
+
+def _without_rest() -> None:
+    pass
 
 
 class Prompts(msgspec.Struct, frozen=True):
@@ -91,27 +97,35 @@ class Taught:
         )
         return knn.choose(question, found, self.knobs)
 
-    def expect(self, rows: Indices) -> npt.NDArray[np.float64]:
+    def expect(self, rows: Indices, rest: Rest = _without_rest) -> npt.NDArray[np.float64]:
         """The expected quality of each model on each of these rows, as the choices say it."""
         columns = {who.name: who.column for who in self.candidates}
         expected = np.tile([who.mean for who in self.candidates], (len(rows), 1))
         for at, row in enumerate(rows.tolist()):
             for standing in self.choose(row).ranked:
                 expected[at, columns[standing.name]] = standing.quality
+            rest()
         return expected
 
-    def likeness_bound(self, rows: Indices) -> float:
+    def likeness_bound(self, rows: Indices, rest: Rest = _without_rest) -> float:
         """Below which a prompt is of no known kind: by the examples themselves, each beside the others."""
         means = []
         for row in rows.tolist():
             near = self.shelf.search(self.prompts.vectors[row], knn.LIKE + 1, int(self.prompts.tags[row]))
             others = near.similarities[near.ids != row][: knn.LIKE]
-            means.append(float(others.mean()))
+            means.append(float(others.mean()) if len(others) else 0.0)
+            rest()
         return knn.novelty_bound(means)
 
 
 def cross_fit(
-    pool: Pool, prompts: Prompts, rows: Indices, knobs: Knobs, chance: np.random.Generator, folds: int = 5
+    pool: Pool,
+    prompts: Prompts,
+    rows: Indices,
+    knobs: Knobs,
+    chance: np.random.Generator,
+    folds: int = 5,
+    rest: Rest = _without_rest,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
     """Expected qualities of these rows, each learned from the other folds, and the fold of each."""
     fold_of = chance.permutation(np.arange(len(rows)) % folds)
@@ -119,5 +133,5 @@ def cross_fit(
     for fold in range(folds):
         inside = fold_of == fold
         taught = Taught(pool, prompts, rows[~inside], knobs, examples=len(rows))
-        expected[inside] = taught.expect(rows[inside])
+        expected[inside] = taught.expect(rows[inside], rest)
     return expected, fold_of

@@ -1,24 +1,28 @@
-"""Router: from candidates to a Decision, where no outer room has decided.
+"""Router: decides, if nobody outside has decided yet.
 
-Owns: asking for the plan and refusing with every reason when no candidate is left.
-Refuses: thinking (policy does), and failing a request for want of an opinion.
+Owns: putting the candidates that can serve in order, asking the adviser where a pool is to choose among them, and
+refusing when none can, naming each and its reason. Refuses: choosing by itself, and executing.
 """
 
 from __future__ import annotations
 
+from laneway.case import case_of, is_dry
 from laneway.edge import App, CallerGoneError, Receive, Send, ingest, refuse
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
 from laneway.policy.plan import plan
-from laneway.route import Decision, Target
+from laneway.ports import Adviser
+from laneway.route import Decision, Pool, Target
 
 
 class RouterMiddleware:
-    """Writes the Decision. Mounted alone, `targets` are the candidates of every request."""
+    """Writes the Decision. Mounted alone, `targets` are the candidates of every request; without an `adviser` the
+    order in which they stand is the plan, of pools too."""
 
-    def __init__(self, app: App, *, targets: tuple[Target, ...] = ()) -> None:
+    def __init__(self, app: App, *, targets: tuple[Target, ...] = (), adviser: Adviser | None = None) -> None:
         self.app = app
         self.targets = targets
+        self.adviser = adviser
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -36,11 +40,29 @@ class RouterMiddleware:
                 except CallerGoneError:
                     return
             decision = plan(candidates, exchange.view, exchange.dropped)
+            if exchange.pool is not None and self.adviser is not None and decision.ranked:
+                decision = await self._advised(self.adviser, exchange, exchange.pool, decision)
             exchange.decision = decision
             if not decision.ranked:
                 await refuse(exchange, send, no_target(decision))
                 return
-        await self.app(scope, receive, send)
+        receipt, adviser = exchange.receipt, self.adviser
+        if receipt is None or adviser is None or is_dry(exchange):
+            await self.app(scope, receive, send)
+            return
+        adviser.keep(receipt)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            adviser.ended(receipt, exchange.attempts)
+
+    async def _advised(self, adviser: Adviser, exchange: Exchange, pool: Pool, able: Decision) -> Decision:
+        case = case_of(exchange, pool, able)
+        if case is None:
+            return able
+        advice = await adviser.advise(case)
+        exchange.receipt = advice.receipt
+        return advice.decision
 
 
 def no_target(decision: Decision) -> Failure:

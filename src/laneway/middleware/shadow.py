@@ -8,6 +8,7 @@ Refuses: calling any provider, and judging the decision.
 from __future__ import annotations
 
 import msgspec
+from msgspec import to_builtins
 
 from laneway.board import Board
 from laneway.chat import Json
@@ -64,6 +65,7 @@ def told(exchange: Exchange, decision: Decision) -> dict[str, Json]:
         "skipped": [
             {**_named(skipped.target), "kind": skipped.kind, "reason": skipped.reason} for skipped in exchange.skipped
         ],
+        "receipt": to_builtins(exchange.receipt) if exchange.receipt is not None else None,
         "dropped": [
             {"provider": dropped.target.provider.name, "model": dropped.target.upstream, "reason": dropped.reason}
             for dropped in decision.dropped

@@ -1,21 +1,27 @@
-"""Sticky: a conversation stays with the target that served it, where its lane wants that.
+"""Sticky: a conversation stays with the target that served it, where its lane or its pool wants that.
 
-Owns: putting a pinned target first, and remembering the target that answered well.
+Owns: putting a pinned target first, telling a pool's rule who served before, so that it prices the switch, and
+remembering the target that answered well.
 Refuses: keeping a target that is no longer a candidate, and holding lanes whose order is a rule: there a pin would
 keep traffic away from a primary that has recovered.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
+from laneway.case import conversation_in, goes_on
 from laneway.edge import App, Receive, Send
 from laneway.exchange import Exchange, Scope
 from laneway.policy.plan import plan
 from laneway.ports import Pin, Pins
-from laneway.route import Decision, Target
+from laneway.route import Decision, Pool, Target
 from laneway.stores.memory import MemoryPins
+
+REFRESH_S = 60.0
+"""A conversation of a pool lives from its last request; so much later that is written down again."""
 
 
 class StickyMiddleware:
@@ -36,7 +42,17 @@ class StickyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if exchange is None or exchange.pinned is not None or not self._applies(exchange):
+        if exchange is None or exchange.pinned is not None:
+            await self.app(scope, receive, send)
+            return
+        pool = exchange.pool
+        if pool is not None and pool.sticky and (conversation := conversation_in(exchange, pool)) is not None:
+            exchange.pinned = conversation
+            exchange.pin = await self._before(exchange, pool, conversation)
+            await self.app(scope, receive, send)
+            await self._remember(exchange, conversation, exchange.pin, REFRESH_S)
+            return
+        if not self._applies(exchange):
             await self.app(scope, receive, send)
             return
         trace = exchange.pinned = exchange.trace or ""
@@ -47,11 +63,22 @@ class StickyMiddleware:
             if kept is not None:
                 exchange.decision = kept
         await self.app(scope, receive, send)
+        await self._remember(exchange, trace, pin, math.inf)
+
+    async def _before(self, exchange: Exchange, pool: Pool, conversation: str) -> Pin | None:
+        if not goes_on(exchange):
+            return None
+        now_s = self.clock()
+        pin = await self.pins.get(exchange.tenant.name, conversation, now_s)
+        return pin if pin is not None and pin.at_s + pool.ttl_s > now_s else None
+
+    async def _remember(self, exchange: Exchange, trace: str, pin: Pin | None, fresh_s: float) -> None:
         served = exchange.attempts[-1] if exchange.attempts else None
-        if served is not None and served.failure is None:
-            name = served.target.name
-            if pin is None or pin.target != name:
-                await self.pins.put(tenant, trace, Pin(target=name, at_s=self.clock()))
+        if served is None or served.failure is not None:
+            return
+        name, now_s = served.target.name, self.clock()
+        if pin is None or pin.target != name or now_s - pin.at_s > fresh_s:
+            await self.pins.put(exchange.tenant.name, trace, Pin(target=name, at_s=now_s))
 
     def _applies(self, exchange: Exchange) -> bool:
         if exchange.trace is None:

@@ -39,6 +39,7 @@ class Declined(StrEnum):
     ALONE = "only one candidate is able to serve this"
     NO_EXAMPLES = "there are no examples"
     WARMING = "there are too few examples yet"
+    LEARNING = "what was taught is still being learned"
     NOT_ROUTABLE = "the examples show nothing to gain by routing"
     NOVEL = "no example is like this prompt"
     UNSURE = "the lead is too small to be sure"

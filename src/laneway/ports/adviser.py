@@ -50,5 +50,5 @@ class Adviser(Protocol):
     def keep(self, receipt: Receipt) -> None:
         """The request goes where the receipt says."""
 
-    def ended(self, attempts: Sequence[Attempt]) -> None:
-        """What came of it."""
+    def ended(self, receipt: Receipt, attempts: Sequence[Attempt]) -> None:
+        """What came of a request whose receipt was kept."""

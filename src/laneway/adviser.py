@@ -1,0 +1,268 @@
+"""The adviser: asks a tenant's shelf, its lesson and the pool's rule who should serve.
+
+Owns: putting together what a rule wants to know of a request (vector, tag, neighbours, ridge, stance) and asking it.
+Refuses: arithmetic (policy has it), learning (`lessons` does), and failing: what goes wrong is a reason to serve the
+default.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from laneway.dials import TurnedDials
+from laneway.lesson import Lesson
+from laneway.lessons import Lessons
+from laneway.policy import knn, rules
+from laneway.policy.advice import Near, Ranking, Runner, advice_of, declines, is_pinned, near, runners, setting_of
+from laneway.policy.dial import Dial
+from laneway.policy.knn import Candidate, Declined, Knobs
+from laneway.policy.stance import stand
+from laneway.ports import Advice, Case, Receipt, Receipts, Setting, Shelf, Shelves
+from laneway.route import Attempt, Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+LEARNING = frozenset({"learned", "knn", "clusters"})
+SLOW = 0.8
+"""The share that the past has in what is known of a target's speed."""
+log = logging.getLogger("laneway")
+
+
+class Inquiry(NamedTuple):
+    """A case with what is known of its tenant at this moment."""
+
+    case: Case
+    field: list[Runner]
+    setting: Setting
+    pinned: str | None
+    """The candidate that served this conversation, where the pool keeps to that."""
+    bias: float | None
+    shelf: Shelf | None
+    lesson: Lesson | None
+
+
+class PoolAdviser:
+    """An Adviser. `busy` says how many slots of a target's provider are taken."""
+
+    def __init__(
+        self,
+        *,
+        shelves: Shelves,
+        lessons: Lessons,
+        dials: TurnedDials,
+        receipts: Receipts,
+        busy: Callable[[Target], int] = lambda _: 0,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._shelves = shelves
+        self._lessons = lessons
+        self._dials = dials
+        self._receipts = receipts
+        self._busy = busy
+        self._draw = draw
+        self._speeds_s: dict[str, float] = {}
+        self._under_way: Counter[str] = Counter()
+        self.faults = 0
+
+    # --- the port ------------------------------------------------------------------------------------------
+
+    async def advise(self, case: Case) -> Advice:
+        bias = case.bias if case.bias is not None else self._dials.bias(case.tenant)
+        try:
+            inquiry = self._inquire(case, bias)
+            ranking = await self._rank(inquiry)
+        except Exception:
+            # Nobody's request fails for want of an opinion. One trace is enough to find out why.
+            self.faults += 1
+            if self.faults == 1:
+                log.exception("a choice of models failed, and the default served; further ones are only counted")
+            inquiry = _made(case, bias, None, None)
+            ranking = declines(case, inquiry.field, Declined.FAULT)
+        if ranking.declined is not None and inquiry.pinned is not None:
+            ranking = ranking._replace(serves=inquiry.pinned, rule="pin")
+        return advice_of(case, inquiry.field, ranking, bias, inquiry.setting)
+
+    def keep(self, receipt: Receipt) -> None:
+        self._receipts.keep(receipt)
+        self._under_way[receipt.served] += 1
+
+    def ended(self, receipt: Receipt, attempts: Sequence[Attempt]) -> None:
+        self._under_way[receipt.served] -= 1
+        if not self._under_way[receipt.served]:
+            del self._under_way[receipt.served]
+        for attempt in attempts:
+            if attempt.failure is None and attempt.called:
+                taken_s = (attempt.first_content_s or attempt.ended_s) - attempt.started_s
+                name = attempt.target.name
+                before_s = self._speeds_s.get(name, taken_s)
+                self._speeds_s[name] = SLOW * before_s + (1 - SLOW) * taken_s
+
+    # --- the rules -----------------------------------------------------------------------------------------
+
+    def _inquire(self, case: Case, bias: float | None) -> Inquiry:
+        shelf = self._shelves.get(case.tenant) if case.pool.rule in LEARNING else None
+        return _made(case, bias, shelf, self._lessons.get(case.pool, shelf) if shelf is not None else None)
+
+    async def _rank(self, inquiry: Inquiry) -> Ranking:
+        case, field, pinned = inquiry.case, inquiry.field, inquiry.pinned
+        rule = case.pool.rule
+        if rule in LEARNING:
+            return await self._learned(inquiry)
+        if pinned is not None:
+            return _stays(pinned)
+        order = self._plainly(rule, case, field)
+        return Ranking(order[0], order, rule) if order else declines(case, field, Declined.NO_CANDIDATE)
+
+    def _plainly(self, rule: str, case: Case, field: Sequence[Runner]) -> list[str]:
+        """By a rule that looks at no prompt."""
+        names = [who.member.label for who in field]
+        if rule == "cheapest":
+            dearest = max((who.cost_nanos for who in field if who.cost_nanos is not None), default=0.0)
+            # What nobody knows the price of may be anything.
+            unknown = dearest * 2 + 1
+            return rules.cheapest(
+                {who.member.label: unknown if who.cost_nanos is None else who.cost_nanos for who in field}
+            )
+        if rule == "fastest":
+            # Nobody knows how fast one is that never answered, until it has.
+            return rules.fastest({who.member.label: self._speeds_s.get(who.targets[0].name, 0.0) for who in field})
+        if rule == "least-busy":
+            return rules.least_busy({who.member.label: self._calls(who.targets[0]) for who in field})
+        if rule == "weighted":
+            return rules.weighted({name: case.pool.shares.get(name, 1.0) for name in names}, self._draw)
+        return rules.fixed(names, case.pool.first)
+
+    def _calls(self, target: Target) -> int:
+        """Of a provider without slots nobody but this room counts the calls."""
+        return max(self._busy(target), self._under_way[target.name])
+
+    async def _learned(self, inquiry: Inquiry) -> Ranking:
+        case, text = inquiry.case, inquiry.case.asked.text
+        if not text.strip():
+            return declines(case, inquiry.field, Declined.NO_PROMPT)
+        if inquiry.shelf is None or not len(inquiry.shelf):
+            return declines(case, inquiry.field, Declined.NO_EXAMPLES)
+        vector = self._shelves.embed(text, inquiry.setting)
+        if vector is None:
+            vector = await self._shelves.vector(text, inquiry.setting)
+            # The shelf may be another one by now, of another space.
+            inquiry = self._inquire(case, inquiry.bias)
+        if vector is None or inquiry.shelf is None:
+            return declines(case, inquiry.field, Declined.NO_VECTOR)
+        if case.pool.rule == "learned":
+            return _by_neighbours(inquiry, inquiry.shelf, vector)
+        return _by_relative(inquiry, inquiry.shelf, vector)
+
+
+def _made(case: Case, bias: float | None, shelf: Shelf | None, lesson: Lesson | None) -> Inquiry:
+    field = runners(case, lesson.habits if lesson is not None else {})
+    pinned = next((who.member.label for who in field if is_pinned(who, case)), None) if case.pool.sticky else None
+    return Inquiry(case, field, setting_of(case), pinned, bias, shelf, lesson)
+
+
+def _stays(pinned: str) -> Ranking:
+    return Ranking(pinned, [pinned], "pin", reason="same conversation")
+
+
+def _by_neighbours(inquiry: Inquiry, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
+    case, field, lesson = inquiry.case, inquiry.field, inquiry.lesson
+    pool = case.pool
+    dial, level = (lesson.dial, lesson.level) if lesson is not None else (Dial(), None)
+    stance = stand(dial, inquiry.bias, pool.bias, level)
+    question = knn.Question(
+        candidates=_candidates(field, shelf),
+        default=pool.default,
+        usual_nanos=lesson.usual_nanos if lesson is not None else None,
+        pinned=inquiry.pinned,
+        examples=len(shelf),
+        ridge=_ridge(field, lesson, vector, case.tag),
+    )
+    knobs = Knobs(
+        weight=stance.weight,
+        handicap=stance.handicap,
+        strong=lesson.strong if lesson is not None else pool.default,
+        switch_penalty=pool.switch_penalty,
+        warm=pool.warm,
+        familiar=lesson.familiar if lesson is not None else -1.0,
+        least_confidence=pool.least_confidence,
+    )
+    found = shelf.search(vector, knn.NEIGHBOURS, shelf.tag(case.tag))
+    choice = knn.choose(question, found, knobs)
+    declined = choice.declined
+    if declined is None and lesson is None:
+        declined = Declined.LEARNING
+    elif declined is None and lesson is not None and lesson.verdict is not None and not lesson.verdict.routable:
+        declined = Declined.NOT_ROUTABLE
+    return Ranking(
+        question.without_opinion if declined else choice.serves,
+        [standing.name for standing in choice.ranked],
+        "learned",
+        declined=declined,
+        choice=choice,
+        stance=stance,
+        dial=dial,
+        level=level,
+        near=near(found, question.candidates),
+        space=shelf.space,
+    )
+
+
+def _by_relative(inquiry: Inquiry, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
+    """The rules of known routers, as they are: no dial, no confidence, no floor."""
+    case, field, pool = inquiry.case, inquiry.field, inquiry.case.pool
+    candidates = [who for who in _candidates(field, shelf) if who.labels >= pool.warm]
+    if len(candidates) < 2:
+        return declines(case, field, Declined.WARMING if len(field) > 1 else Declined.ALONE)
+    if inquiry.pinned is not None:
+        return _stays(inquiry.pinned)
+    names = [who.name for who in candidates]
+    shown: tuple[Near, ...] = ()
+    if pool.rule == "clusters":
+        lesson = inquiry.lesson
+        if lesson is None or lesson.clusters is None:
+            return declines(case, field, Declined.LEARNING)
+        told = dict(zip(lesson.order, lesson.clusters.expect(vector), strict=True))
+        means = [told.get(who.name, who.mean) for who in candidates]
+    else:
+        found = shelf.search(vector, pool.k)
+        shown = near(found, candidates)
+        means = rules.plain_mean(found.labels[:, [who.column for who in candidates]], [who.mean for who in candidates])
+    scores = rules.plain_scores(means, [who.cost_nanos or 0.0 for who in candidates], pool.alpha)
+    order = sorted(range(len(names)), key=lambda at: (-scores[at], names[at]))
+    return Ranking(
+        names[order[0]],
+        [names[at] for at in order],
+        pool.rule,
+        scores=dict(zip(names, scores, strict=True)),
+        qualities=dict(zip(names, means, strict=True)),
+        near=shown,
+        space=shelf.space,
+    )
+
+
+def _candidates(field: Sequence[Runner], shelf: Shelf) -> tuple[Candidate, ...]:
+    columns = shelf.columns
+    sums, counts = shelf.totals()
+    made: list[Candidate] = []
+    for who in field:
+        label = who.member.label
+        column = columns.get(label, -1)
+        labels = counts[column] if column >= 0 else 0
+        mean = knn.expected_mean(sums[column], labels) if labels else 0.5
+        made.append(Candidate(name=label, column=column, cost_nanos=who.cost_nanos, mean=mean, labels=labels))
+    return tuple(made)
+
+
+def _ridge(
+    field: Sequence[Runner], lesson: Lesson | None, vector: npt.NDArray[np.float32], tag: str
+) -> list[float] | None:
+    if lesson is None or lesson.line is None:
+        return None
+    told = dict(zip(lesson.order, lesson.line.expect(vector, lesson.tags.get(tag, 0)), strict=True))
+    return [told.get(who.member.label, float("nan")) for who in field]

@@ -1,0 +1,270 @@
+"""Routing, told to those who are routed: how far learning is, what the dial does, and why a request went somewhere.
+
+Owns: /v1/router/status, dial, decisions and explain, and /admin/v1/routing-alpha. Refuses: another tenant's view (but
+to an admin, who names it), teaching, and deciding: what is explained walks through the same rooms, and is not executed.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from laneway.api.desk import Visitor, body_of, desk_of, encode, endpoint, json, visitor_of
+from laneway.chat import Op
+from laneway.dialects import FRONTS
+from laneway.errand import Ear, scope_of, silence
+from laneway.exchange import Exchange
+from laneway.failure import Failure, FailureError, Kind, fail
+from laneway.lesson import FEWEST_JUDGED, Lesson
+from laneway.policy.standing import progress, sentence
+from laneway.ports import Receipt, Shelf
+from laneway.ports.dials import LEAST, MOST
+from laneway.route import Pool, Stage
+from laneway.wire.json import decode
+
+MOST_LISTED = 1000
+MOST_EXPLAINED = 8 << 20
+FACTS = ("pool", "rule", "served", "declined")
+RANGE = f"alpha: expected a whole number from {LEAST} (lowest cost) to {MOST} (highest quality)."
+
+
+class Turning(msgspec.Struct, forbid_unknown_fields=True):
+    alpha: int | float | None = None
+
+
+_turning = msgspec.json.Decoder(Turning)
+
+
+# --- the dial ----------------------------------------------------------------------------------------------
+
+
+@endpoint
+async def alpha(request: Request) -> Response:
+    """GET /admin/v1/routing-alpha?tenant=: where a tenant's dial stands, for its own key or for an admin."""
+    visitor = await _visitor(request)
+    return _alpha(request, visitor.tenant.name)
+
+
+@endpoint
+async def turn(request: Request) -> Response:
+    """PUT /admin/v1/routing-alpha {"alpha": 0..10}: holds for the tenant's next request, and over a restart."""
+    visitor = await _visitor(request)
+    if not visitor.admin and visitor.key is None:
+        raise fail(Kind.FORBIDDEN, "The dial of everybody is an admin's to turn: send the admin key.")
+    said = decode(_turning, await body_of(request)).alpha
+    if said is None or said != int(said) or not LEAST <= said <= MOST:
+        raise fail(Kind.BAD_REQUEST, RANGE, field="alpha")
+    actor = visitor.key.id if visitor.key is not None else "admin"
+    await desk_of(request).counsel.dials.turn(visitor.tenant.name, int(said), actor=actor, now_s=time.time())
+    return _alpha(request, visitor.tenant.name)
+
+
+def _alpha(request: Request, tenant: str) -> Response:
+    return json({"alpha": desk_of(request).counsel.dials.position(tenant), "min": LEAST, "max": MOST})
+
+
+@endpoint
+async def dial(request: Request) -> Response:
+    """GET /v1/router/dial?pool=: what each position of the dial would do with the tenant's own examples."""
+    visitor = await _visitor(request)
+    pool = _pool(request)
+    tenant = visitor.tenant.name
+    lesson = await desk_of(request).counsel.lessons.ready(tenant, pool)
+    bias = desk_of(request).counsel.dials.bias(tenant)
+    rows = lesson.positions if lesson is not None else ()
+    order = lesson.order if lesson is not None else ()
+    unit = lesson.unit_nanos if lesson is not None else None
+    level = lesson.level if lesson is not None else None
+    return json(
+        {
+            "object": "router.dial",
+            "pool": pool.name,
+            "tenant": tenant,
+            "bias": pool.bias if bias is None else bias,
+            "positions": [
+                {
+                    "bias": row.bias,
+                    "alpha": round(row.bias * MOST, 6),
+                    "mix": dict(zip(order, row.mix, strict=True)),
+                    "quality": row.quality,
+                    "cost_ratio": row.cost,
+                    "usd_per_request": row.cost * unit / 1e9 if unit is not None else None,
+                    "kept_by_floor": level is not None and row.weight > max(level, 0.0),
+                }
+                for row in rows
+            ],
+            "steps": len(lesson.dial.weights) if lesson is not None and rows else 0,
+            "floor": pool.floor,
+            "examples": lesson.examples if lesson is not None else 0,
+        }
+    )
+
+
+# --- status ------------------------------------------------------------------------------------------------
+
+
+@endpoint
+async def status(request: Request) -> Response:
+    """GET /v1/router/status?pool=: what searches, what was taught, what is still needed, and go or no-go in words."""
+    visitor = await _visitor(request)
+    desk, tenant = desk_of(request), visitor.tenant.name
+    named = request.query_params.get("pool")
+    pools = [_pool(request)] if named else list(desk.loaded.layout.pools.values())
+    shelf = await desk.shelves.ready(tenant)
+    bias = desk.counsel.dials.bias(tenant)
+    told: list[dict[str, Any]] = []
+    for pool in pools:
+        lesson = await desk.counsel.lessons.ready(tenant, pool) if shelf is not None else None
+        told.append({**_told(pool, lesson), "bias": pool.bias if bias is None else bias})
+    return json(
+        {
+            "object": "router.status",
+            "tenant": tenant,
+            "backend": _backend(shelf),
+            "embedder": shelf.space if shelf is not None else None,
+            "records": len(shelf) if shelf is not None else 0,
+            "edition": shelf.edition if shelf is not None else 0,
+            "alpha": desk.counsel.dials.position(tenant),
+            "pools": told,
+        }
+    )
+
+
+def _backend(shelf: Shelf | None) -> str:
+    index = getattr(shelf, "index", None)
+    return "faiss" if index is not None and "faiss" in type(index).__module__ else "core"
+
+
+def _told(pool: Pool, lesson: Lesson | None) -> dict[str, Any]:
+    made = progress(pool, lesson.labels if lesson is not None else {})
+    verdict = lesson.verdict if lesson is not None else None
+    complete = lesson.complete if lesson is not None else 0
+    learned = lesson is not None and bool(lesson.order)
+    return {
+        "pool": pool.name,
+        "rule": pool.rule,
+        "default": pool.default,
+        "warm": made.warm,
+        "labels_needed": sum(made.needed.values()),
+        "candidates": [
+            {
+                "candidate": member.label,
+                "name": member.name,
+                "labels": made.labels[member.label],
+                "needed": made.needed[member.label],
+            }
+            for member in pool.members
+        ],
+        "tags": {
+            tag: {"labels": labels, "warm": progress(pool, labels).warm}
+            for tag, labels in (lesson.by_tag.items() if lesson is not None else ())
+        },
+        "complete": complete,
+        "routable": verdict.routable if verdict is not None else None,
+        "verdict": sentence(pool, made, verdict, learned, FEWEST_JUDGED, complete),
+        "gain": verdict.gain if verdict is not None else None,
+        "deviation": verdict.deviation if verdict is not None else None,
+        "strong": lesson.strong or None if lesson is not None else None,
+        "floor": pool.floor,
+    }
+
+
+# --- decisions ---------------------------------------------------------------------------------------------
+
+
+@endpoint
+async def decisions(request: Request) -> Response:
+    """GET /v1/router/decisions?limit=&pool=&rule=&served=&declined=: receipts, newest first."""
+    visitor = await _visitor(request)
+    text = request.query_params.get("limit", "100")
+    if not text.isdigit() or not 0 < int(text) <= MOST_LISTED:
+        raise fail(Kind.BAD_REQUEST, f"limit: expected a whole number from 1 to {MOST_LISTED}.", field="limit")
+    where = {name: value for name in FACTS if (value := request.query_params.get(name)) is not None}
+    receipts = desk_of(request).store.receipts
+    found = await receipts.recent(visitor.tenant.name, limit=int(text), where=where)
+    return json({"object": "list", "data": [_written(each) for each in found]})
+
+
+@endpoint
+async def decision(request: Request) -> Response:
+    """GET /v1/router/decisions/{id}: why a request went where it went; the id is in X-Laneway-Decision."""
+    visitor = await _visitor(request)
+    asked = request.path_params["id"]
+    found = await desk_of(request).store.receipts.get(visitor.tenant.name, asked)
+    if found is None:
+        raise fail(Kind.UNKNOWN_PATH, f"There is no decision '{asked[:80]}' of this tenant.")
+    return json(_written(found))
+
+
+def _written(receipt: Receipt) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(receipt)
+    told["neighbours"] = [
+        {"example": example, "similarity": likeness, "scores": scores}
+        for example, likeness, scores in receipt.neighbours
+    ]
+    told["dropped"] = [{"target": target, "reason": reason} for target, reason in receipt.dropped]
+    return {"object": "router.decision", **told}
+
+
+@endpoint
+async def explain(request: Request) -> Response:
+    """POST /v1/router/explain?front=/v1/messages: where any front's body would go, and why; nothing is called."""
+    desk = desk_of(request)
+    path = request.query_params.get("front") or _front(request)
+    front = FRONTS.get(path)
+    if front is None or front.op in (Op.EMBED, Op.COUNT):
+        known = ", ".join(name for name, each in FRONTS.items() if each.op not in (Op.EMBED, Op.COUNT))
+        raise fail(Kind.BAD_REQUEST, f"front: expected one of {known}.", field="front")
+    exchange = Exchange(front, dict(request.scope["headers"]))
+    exchange.body = await body_of(request, MOST_EXPLAINED)
+    # Decided and told: neither a stage nor a provider has a part in it.
+    exchange.dry, exchange.stage = True, Stage.ACTIVE
+    visitor = await visitor_of(request)
+    if visitor is not None and (visitor.admin or visitor.key is not None):
+        # A session, or an admin who asks in a tenant's name.
+        exchange.tenant = visitor.tenant
+        exchange.key_id = visitor.key.id if visitor.key is not None else None
+    heard = Ear()
+    await desk.stack(scope_of(exchange, path, lambda _: None), silence, heard)
+    if heard.status != 200 or exchange.decision is None:
+        return Response(heard.body, heard.status or 500, media_type="application/json")
+    told = msgspec.json.decode(heard.body)
+    told["receipt"] = _written(exchange.receipt) if exchange.receipt is not None else None
+    return Response(encode({**told, "object": "router.explanation"}), media_type="application/json")
+
+
+def _front(request: Request) -> str:
+    return "/v1/messages" if "anthropic-version" in request.headers else "/v1/chat/completions"
+
+
+# --- who asks, and of what ---------------------------------------------------------------------------------
+
+
+async def _visitor(request: Request) -> Visitor:
+    """Raises FailureError for who has no key, and for a tenant who names another."""
+    visitor = await visitor_of(request)
+    if visitor is None:
+        found = await desk_of(request).gate.identify(dict(request.scope["headers"]))
+        assert isinstance(found, Failure)
+        raise FailureError(found)
+    asked = request.query_params.get("tenant")
+    if asked not in (None, visitor.tenant.name):
+        raise fail(Kind.FORBIDDEN, "tenant: here is only what is your own tenant's.", field="tenant")
+    return visitor
+
+
+def _pool(request: Request) -> Pool:
+    pools = desk_of(request).loaded.layout.pools
+    named = request.query_params.get("pool")
+    if named is None and len(pools) == 1:
+        return next(iter(pools.values()))
+    meaning = desk_of(request).loaded.layout.names.meaning(named) if named else None
+    pool = pools.get(named or "") or (meaning.pool if meaning is not None else None)
+    if pool is None:
+        known = ", ".join(pools) or "none is configured"
+        raise fail(Kind.BAD_REQUEST, f"pool: name one of the pools: {known}.", field="pool")
+    return pool

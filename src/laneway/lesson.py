@@ -1,0 +1,282 @@
+"""What one tenant's examples teach about one pool, worked out once for many decisions.
+
+Owns: the lesson (a ridge, the dial and what each of its positions does, how far a floor lets costs count, what is
+novel, go or no-go) and how it is made of a shelf's rows, with the parts that `evaluate` measures.
+Refuses: knowing when to learn again (`lessons`), and choosing (`policy.knn`). Large memories are sampled, and numpy is
+loaded by the first lesson.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from laneway.policy.dial import (
+    FEWEST_POSITIONS,
+    Dial,
+    Outlook,
+    Position,
+    Stance,
+    keep_floor,
+    preview,
+    spread,
+    walk,
+)
+from laneway.policy.expected import Habit
+from laneway.policy.ridge import Ridge
+from laneway.policy.rules import Clusters
+from laneway.policy.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from laneway.evaluate import dataset, taught
+    from laneway.ports import Rows
+
+    Indices = npt.NDArray[np.intp]
+
+FEWEST_JUDGED = 40
+"""With fewer examples that have a label of every candidate nobody can say whether routing is worth it."""
+QUICK_ROWS, MOST_ROWS = 400, 2000
+"""Examples that estimates are cross-fitted on: at once, and when there is time."""
+MOST_FITTED = 10_000
+LIKE_ROWS = 300
+FOLDS_TWICE = 2
+SEED = 5
+BREATH = 16
+"""After so many examples of quick work, others are let in."""
+
+Rest = Callable[[], None]
+
+
+class Lesson(msgspec.Struct, frozen=True, kw_only=True):
+    """Labels are candidates' labels; `order` is that of the columns of everything below."""
+
+    edition: int
+    space: str
+    examples: int
+    labels: dict[str, int]
+    """How many labels each candidate has."""
+    by_tag: dict[str, dict[str, int]] = {}
+    """The same for each tag, "" for examples without one."""
+    tags: dict[str, int] = {}
+    """The tags' numbers in what was fitted: a shelf that was built anew may have others."""
+    complete: int = 0
+    """Examples that have a label of every warm candidate."""
+    order: tuple[str, ...] = ()
+    """The warm candidates."""
+    strong: str = ""
+    """The best of them, on the average of all labels."""
+    line: Ridge | None = None
+    clusters: Clusters | None = None
+    dial: Dial = Dial()
+    positions: tuple[Position, ...] = ()
+    floor: Stance | None = None
+    familiar: float = -1.0
+    verdict: Verdict | None = None
+    unit_nanos: float | None = None
+    """What a request is taken to cost at the default; None where nobody knows, or where it is free."""
+    usual_nanos: float | None = None
+    """The same, where the tenant's own requests say so."""
+    habits: dict[tuple[str, str], Habit] = {}
+    """How long answers were, by provider and model."""
+    quick: bool = False
+    at_s: float = 0.0
+
+    @property
+    def level(self) -> float | None:
+        """Up to which weight the floor lets costs count; negative: not even quality alone is enough for it."""
+        if self.floor is None:
+            return None
+        return self.floor.weight if self.floor.weight > 0 else -self.floor.handicap
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be learned from."""
+
+    rows: Rows
+    columns: Mapping[str, int]
+    tags: Mapping[str, int]
+    candidates: Sequence[str]
+    """Labels of the pool's candidates."""
+    ratios: Sequence[float]
+    """What each of them usually costs, as a ratio to what the default usually does."""
+    warm: int
+    blend_from: int
+    floor: float | None
+    clusters: bool
+    edition: int
+    space: str
+
+
+class Paced(list[Outlook]):
+    """Outlooks between which others are let in, whoever walks along them."""
+
+    def __init__(self, outlooks: Iterable[Outlook], rest: Rest) -> None:
+        super().__init__(outlooks)
+        self._rest = rest
+
+    def __iter__(self) -> Iterator[Outlook]:
+        for at, outlook in enumerate(super().__iter__()):
+            if at % BREATH == 0:
+                self._rest()
+            yield outlook
+
+
+def learn(subject: Subject, rest: Rest, *, most: int = MOST_ROWS) -> Lesson:
+    """Made in a thread. `rest` is called every tenth of a millisecond or so."""
+    import numpy as np
+
+    rows = subject.rows
+    labels = _columns(subject)
+    counts = (~np.isnan(labels)).sum(axis=0)
+    told = dict(zip(subject.candidates, counts.tolist(), strict=True))
+    bare = Lesson(
+        edition=subject.edition,
+        space=subject.space,
+        examples=len(rows.ids),
+        labels=told,
+        by_tag=_by_tag(subject, labels),
+        tags=dict(subject.tags),
+        quick=most < MOST_ROWS,
+    )
+    warm = np.flatnonzero(counts >= subject.warm)
+    if len(warm) < 2:
+        return bare
+    labels = labels[:, warm]
+    ratios = np.array([subject.ratios[at] for at in warm.tolist()])
+    strong = int(np.lexsort((ratios, -np.nanmean(labels, axis=0)))[0])
+    chance = np.random.default_rng([SEED, len(rows.ids)])
+    useful = chance.permutation(np.flatnonzero((~np.isnan(labels)).any(axis=1)))
+    lesson = msgspec.structs.replace(
+        bare,
+        order=tuple([subject.candidates[at] for at in warm.tolist()]),
+        strong=subject.candidates[int(warm[strong])],
+        complete=int((~np.isnan(labels)).all(axis=1).sum()),
+    )
+    fitted = useful[:MOST_FITTED]
+    if len(rows.ids) >= subject.blend_from:
+        from laneway.policy.ridge import fit
+
+        lesson = msgspec.structs.replace(lesson, line=fit(rows.vectors[fitted], labels[fitted], rows.tags[fitted]))
+        rest()
+    if subject.clusters:
+        from laneway.policy.rules import cluster
+
+        lesson = msgspec.structs.replace(lesson, clusters=cluster(rows.vectors[fitted], labels[fitted], chance))
+        rest()
+    return _with_outlook(lesson, subject, _Sample(subject, labels, ratios, strong, useful[:most]), fitted, rest)
+
+
+def _columns(subject: Subject) -> npt.NDArray[np.float32]:
+    import numpy as np
+
+    labels = np.full((len(subject.rows.ids), len(subject.candidates)), np.nan, np.float32)
+    for at, label in enumerate(subject.candidates):
+        column = subject.columns.get(label)
+        if column is not None and column < subject.rows.labels.shape[1]:
+            labels[:, at] = subject.rows.labels[:, column]
+    return labels
+
+
+def _by_tag(subject: Subject, labels: npt.NDArray[np.float32]) -> dict[str, dict[str, int]]:
+    import numpy as np
+
+    present = ~np.isnan(labels)
+    tags = subject.rows.tags
+    return {
+        name: dict(zip(subject.candidates, present[tags == number].sum(axis=0).tolist(), strict=True))
+        for name, number in {"": 0, **subject.tags}.items()
+        if (tags == number).any()
+    }
+
+
+class _Sample:
+    """Some of the examples, as the parts that `evaluate` measures take them."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        labels: npt.NDArray[np.float32],
+        ratios: npt.NDArray[np.float64],
+        strong: int,
+        chosen: Indices,
+    ) -> None:
+        self.ratios = ratios
+        self.strong = strong
+        self.labels = labels
+        self.rows = subject.rows
+        self.chosen = chosen
+
+    def parts(self, chosen: Indices) -> tuple[dataset.Pool, taught.Prompts]:
+        import numpy as np
+
+        from laneway.evaluate.dataset import Pool
+        from laneway.evaluate.taught import Prompts
+
+        empty = ("",) * len(chosen)
+        scores = self.labels[chosen]
+        pool = Pool(
+            models=tuple(map(str, range(scores.shape[1]))),
+            prompts=empty,
+            tasks=empty,
+            tags=empty,
+            scores=scores,
+            costs_usd=np.tile(self.ratios, (len(chosen), 1)),
+            strong=self.strong,
+            cheap=int(self.ratios.argmin()),
+        )
+        vectors = self.rows.vectors[chosen]
+        return pool, Prompts(vectors, vectors, self.rows.tags[chosen])
+
+
+def _with_outlook(lesson: Lesson, subject: Subject, sample: _Sample, fitted: Indices, rest: Rest) -> Lesson:
+    import numpy as np
+
+    from laneway.evaluate.contenders import MEASURED
+    from laneway.evaluate.taught import Taught, cross_fit
+
+    pool, prompts = sample.parts(sample.chosen)
+    everyone = np.arange(len(sample.chosen))
+    expected, _ = cross_fit(pool, prompts, everyone, MEASURED, np.random.default_rng(SEED), rest=rest)
+    costs = sample.ratios.tolist()
+    outlooks = Paced([Outlook(row, costs) for row in expected.tolist()], rest)
+    dial = spread(step.level for outlook in outlooks for step in walk(outlook, sample.strong)[1])
+    scores = pool.scores.astype(np.float64).tolist()
+    whole, their_prompts = sample.parts(fitted)
+    likes = Taught(whole, their_prompts, np.arange(len(fitted)), MEASURED, examples=0)
+    return msgspec.structs.replace(
+        lesson,
+        dial=dial,
+        positions=tuple(preview(dial, outlooks, FEWEST_POSITIONS)),
+        floor=None if subject.floor is None else keep_floor(outlooks, scores, sample.strong, subject.floor),
+        familiar=likes.likeness_bound(np.arange(min(len(fitted), LIKE_ROWS)), rest),
+        verdict=_verdict(pool, prompts, rest),
+    )
+
+
+def _verdict(pool: dataset.Pool, prompts: taught.Prompts, rest: Rest) -> Verdict | None:
+    import numpy as np
+
+    from laneway.evaluate.checks import reach_verdict
+    from laneway.evaluate.contenders import MEASURED
+    from laneway.evaluate.taught import cross_fit
+
+    whole = np.flatnonzero((~np.isnan(pool.scores)).all(axis=1))
+    if len(whole) < FEWEST_JUDGED:
+        return None
+    costs = pool.costs_usd[0]
+    if costs[pool.strong] > costs.min():
+        return reach_verdict(pool, prompts, SEED, lambda: None, rest)
+    # The best is no dearer than any other: what is to gain is quality alone.
+    gains: list[float] = []
+    scores = pool.scores[whole].astype(np.float64)
+    everyone = np.arange(len(whole))
+    for number in range(FOLDS_TWICE):
+        expected, fold_of = cross_fit(pool, prompts, whole, MEASURED, np.random.default_rng([SEED, number]), rest=rest)
+        won = scores[everyone, expected.argmax(axis=1)] - scores[:, pool.strong]
+        gains += [100 * float(won[fold_of == fold].mean()) for fold in range(int(fold_of.max()) + 1)]
+    return judge(gains, 100 * float((scores.max(axis=1) - scores[:, pool.strong]).mean()), len(whole))
