@@ -13,10 +13,13 @@ from typing import TypeVar
 import msgspec
 
 from laneway.chat import ChatRequest, Message, Op, Role, Text
-from laneway.dialects import asked_of, dialect
+from laneway.dialects import dialect
 from laneway.failure import Failure, FailureError, Kind, fail
+from laneway.policy.advice import setting_of
 from laneway.policy.tags import tag_of
+from laneway.ports import Case
 from laneway.ports.examples import HUMAN, Setting
+from laneway.route import Decision, Pool
 from laneway.teaching import Draft, Kept, Sight
 from laneway.wire.json import decode, encode
 
@@ -25,6 +28,7 @@ T = TypeVar("T")
 MOST_SAMPLES = 5000
 """In one body; a file is sent in several, under the name of one batch."""
 _OPENAI = dialect("openai")
+_NO_POOL, _NO_PLAN = Pool(name="", members=(), default=""), Decision(ranked=(), by="")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,17 +144,13 @@ def drafts(samples: Iterable[tuple[str, Sample]], sight: Sight) -> list[Draft]:
 
 
 def sight_of(key_id: str | None) -> Sight:
-    """How a request of this key is seen: as the live path sees it."""
+    """How a request of this key is seen: through the very functions of the live path."""
 
     def sight(request: ChatRequest, said: str | None) -> tuple[str, str, Setting]:
-        asked = asked_of(request)
-        setting = Setting(
-            tools=len(asked.tools),
-            earlier_turns=max(len(request.messages) - 1, 0),
-            system_characters=len(asked.system),
-            structured=asked.structured,
-            max_tokens=request.max_tokens or 0,
-        )
-        return asked.text, tag_of(said, asked.system, asked.tools, key_id), setting
+        body = _OPENAI.write_request(request, request.model).body
+        asked = _OPENAI.asked(Op.CHAT, body)
+        view = _OPENAI.view(Op.CHAT, body)
+        case = Case(id="", at_s=0.0, tenant="", pool=_NO_POOL, view=view, asked=asked, plan=_NO_PLAN)
+        return asked.text, tag_of(said or asked.tag, asked.system, asked.tools, key_id), setting_of(case)
 
     return sight

@@ -75,7 +75,7 @@ def taught(gateway: Served) -> Iterator[Served]:
             gateway.client.delete(f"{gateway.url}{MEMORY}/{example['id']}", headers=whose)
 
 
-def memory(gateway: Served, headers: Mapping[str, str] = ACME, **asked: Any) -> list[dict[str, Any]]:
+def memory(gateway: Served, headers: Any = ACME, **asked: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = gateway.get(MEMORY, params=asked, headers=headers).json()["data"]
     return found
 
