@@ -184,8 +184,11 @@ class Worker:
             except Exception:
                 log.exception("runs wait: something unexpected happened")
             with suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S if self._working else IDLE_S):
+                async with asyncio.timeout(self._rest_s()):
                     await self._woken.wait()
+
+    def _rest_s(self) -> float:
+        return min(TICK_S if self._working else IDLE_S, self.ways.table.lease / 4)
 
     async def _round(self) -> None:
         await self._look_after()
@@ -204,7 +207,7 @@ class Worker:
             run = await self.runs.take(now_s, partial(policy.begun, lease=lease, most_starts=table.starts))
             if run is None:
                 return
-            if run.owner == self._owner:
+            if run.owner == self._owner and run.id not in self._working:
                 work = self._working[run.id] = _Work(run, now_s - self._clock())
                 self._tasks[run.id] = asyncio.get_running_loop().create_task(self._work(work))
             elif run.kind == policy.GIVEN_UP:
