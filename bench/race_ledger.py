@@ -1,6 +1,7 @@
 """Processes race at one budget, some are killed on the way, and an observer looks on: is the cap ever passed?
 
 Owns: the racers, the referee who kills and replaces them, the observer, and the books they are held to afterwards.
+Half of the requests walk through the rooms, with callers who leave, streams that are cut, and fallbacks.
 Refuses: timing anything; what it measures is whether the sums are right. `python -m bench.race_ledger` runs it whole:
 8 processes x 64 tasks x 100,000 holds; a test runs it small.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -23,14 +25,23 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.race_requests import Rooms
+from laneway.policy.price import usd_to_nanos
 from laneway.ports import Hold, Share
 from laneway.stores.sqlite.database import Database
+from laneway.stores.sqlite.journal import SqliteJournal
 from laneway.stores.sqlite.ledger import SqliteLedger
 
+DAY, MONTH = "day:total", "month:total"
 MOST = 1000
 HOLD_S = 3.0
-AT_ONCE = "SELECT (SELECT coalesce(sum(spent_nanos), 0) FROM accounts WHERE name = 'day') + {leased}"
-LEASED = "(SELECT coalesce(sum(nanos), 0) FROM leases WHERE account = 'day')"
+AT_ONCE = "SELECT (SELECT coalesce(sum(spent_nanos), 0) FROM accounts WHERE name = 'day:total') + {leased}"
+_RECORDED = """
+SELECT record ->> '$.request_id', record ->> '$."awooop.cost_usd"', record ->> '$.caller_gone', record ->> '$.failure',
+    record ->> '$.attempts'
+FROM outcomes
+"""
+LEASED = "(SELECT coalesce(sum(nanos), 0) FROM leases WHERE account = 'day:total')"
 
 
 class Race(NamedTuple):
@@ -64,6 +75,13 @@ class Books(NamedTuple):
     """Settlements that a racer was told of before it ended or was killed."""
     lost: int
     """Of these, what is not in the books, or not as it was told."""
+    recorded: int
+    """Requests through the rooms whose record was written before their process was killed."""
+    disagreeing: int
+    """Of these, what says another cost than the books."""
+    left_early: int
+    cut: int
+    fell_back: int
     kills: int
     refused: int
     elapsed_s: float
@@ -75,9 +93,9 @@ class Books(NamedTuple):
 async def one(ledger: SqliteLedger, request: str, rng: random.Random, cap: int, log: int) -> bool:
     """One request; True when the ledger refused it."""
     nanos = rng.randint(1, MOST)
-    shares = [Share("day", nanos, cap)]
+    shares = [Share(DAY, nanos, cap)]
     if rng.random() < 0.3:
-        shares.append(Share("month", nanos, cap * 2))
+        shares.append(Share(MONTH, nanos, cap * 2))
     held = await ledger.hold(request, shares, time.time())
     if not isinstance(held, Hold):
         return True
@@ -85,7 +103,7 @@ async def one(ledger: SqliteLedger, request: str, rng: random.Random, cap: int, 
     fate = rng.random()
     if fate < 0.1:
         # A stream that ran out of its hold.
-        more = await ledger.extend(request, [Share("day", nanos + 200, cap)], time.time())
+        more = await ledger.extend(request, [Share(DAY, nanos + 200, cap)], time.time())
         nanos += 200 * isinstance(more, Hold)
     if fate < 0.85:
         # A caller who left after some of it pays for some of it.
@@ -101,17 +119,28 @@ async def one(ledger: SqliteLedger, request: str, rng: random.Random, cap: int, 
 async def run_racer(path: Path, name: str, tasks: int, holds: int, cap: int) -> None:
     database = Database(path, busy_s=60.0)
     ledger = SqliteLedger(database, hold_s=HOLD_S)
+    journal = SqliteJournal(database, keep_days=1.0, keep_rows=1_000_000)
     await database.start()
     log = os.open(path.with_name(f"told-{name}"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     done = os.open(path.with_name(f"done-{name}"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     numbers, rng = iter(range(holds)), random.Random(name)
 
+    rooms = Rooms(ledger, journal, rng, cap)
+
     async def work() -> None:
         for number in numbers:
-            refused = await one(ledger, f"{name}-{number}", rng, cap, log)
+            # Every other one walks through the rooms; the others ask the ledger for what rooms ask seldom.
+            if number % 2:
+                ended = await rooms.one()
+                refused = ended.refused
+                if ended.spent_nanos:
+                    os.write(log, f"{ended.request_id} {ended.spent_nanos}\n".encode())
+            else:
+                refused = await one(ledger, f"{name}-{number}", rng, cap, log)
             os.write(done, b"r" if refused else b".")
 
     await asyncio.gather(*(work() for _ in range(tasks)))
+    await journal.drain()
     await database.close()
 
 
@@ -221,7 +250,8 @@ def audit(race: Race, path: Path, most: int, looks: int, refused: int, elapsed_s
         for request, nanos in (line.split() for line in file.read_text().splitlines())
     }
     with closing(sqlite3.connect(path)) as db:
-        settled = dict(db.execute("SELECT request_id, nanos FROM settlements WHERE account = 'day'").fetchall())
+        settled = dict(db.execute("SELECT request_id, nanos FROM settlements WHERE account = ?", (DAY,)).fetchall())
+        recorded = db.execute(_RECORDED).fetchall()
         (leased,) = db.execute(f"SELECT {LEASED}").fetchone()
     hints = list(path.parent.glob(f"{path.name}-hint-*"))
     return Books(
@@ -234,6 +264,11 @@ def audit(race: Race, path: Path, most: int, looks: int, refused: int, elapsed_s
         settled=sum(settled.values()),
         told=len(told),
         lost=sum(settled.get(request) != nanos for request, nanos in told.items()),
+        recorded=len(recorded),
+        disagreeing=sum(usd_to_nanos(cost) != settled.get(request, 0) for request, cost, *_ in recorded),
+        left_early=sum(gone for *_, gone, _, _ in recorded),
+        cut=sum(failed == "cut" for *_, failed, _ in recorded),
+        fell_back=sum(attempts > 1 for *_, attempts in recorded),
         kills=race.kills,
         refused=refused,
         elapsed_s=round(elapsed_s, 1),
@@ -245,7 +280,7 @@ async def look_later(path: Path, cap: int) -> tuple[int, int]:
     database = Database(path)
     ledger = SqliteLedger(database, hold_s=HOLD_S)
     await database.start()
-    left = await ledger.left("day", cap, time.time() + 3 * HOLD_S)
+    left = await ledger.left(DAY, cap, time.time() + 3 * HOLD_S)
     await database.close()
     return left.spent_nanos, left.held_nanos
 
@@ -261,6 +296,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.role == "racer":
         path, name, tasks, holds, cap = asked.words
+        logging.disable()
         asyncio.run(run_racer(Path(path), name, int(tasks), int(holds), int(cap)))
     elif asked.role == "observer":
         run_observer(Path(asked.words[0]))

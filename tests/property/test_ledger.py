@@ -305,6 +305,8 @@ def check(books: Books) -> None:
     assert books.lost == 0, "what was answered before a kill is in the books, once"
     assert books.spent == books.settled, "the sum is the sum of its records"
     assert books.held == 0, "something is stranded"
+    assert books.disagreeing == 0, "a record says another cost than the books"
+    assert min(books.recorded, books.left_early, books.cut, books.fell_back) > 0, "nothing went wrong"
     assert books.refused > 0, "the race was too short to reach the cap"
     assert books.cap * 0.99 < books.spent <= books.cap, "they stopped before the cap"
 
