@@ -176,7 +176,8 @@ class Gateway:
         server, ledger = layout.settings.server, self.store.ledger
         app: App = Forward(self.upstream, signers=signers, agent=f"laneway/{__version__}", killed=ledger.killed)
         app = FallbackMiddleware(app, board=self.board, comment_s=COMMENT_S * scale)
-        app = TapMiddleware(app, taker=self.judges if layout.judges else None)
+        if layout.judges:
+            app = TapMiddleware(app, taker=self.judges)
         app = ShadowMiddleware(app, board=self.board)
         app = RouterMiddleware(app, adviser=self.counsel.adviser)
         app = StickyMiddleware(app, pins=self.store.pins)

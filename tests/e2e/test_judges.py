@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from tests.harness.gateway import Served, served, until
+from tests.harness.gateway import Served, served, told, until
 
 POOL = """
 [server]
@@ -124,7 +124,6 @@ def test_feedback_on_what_cannot_be_scored_is_refused_in_words(gateway: Served) 
 def test_a_taught_prompt_looks_as_a_live_one_does(gateway: Served) -> None:
     """The same tag and the same setting, so that they can be compared."""
     system = {"role": "system", "content": "You are a clerk."}
-    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
     turns = [system, {"role": "user", "content": HARD}]
     body = {"model": "smart", "messages": turns, "max_tokens": 77}
     answer = gateway.post("/v1/chat/completions", body, headers=ACME)
@@ -139,7 +138,6 @@ def test_a_taught_prompt_looks_as_a_live_one_does(gateway: Served) -> None:
     plain = {"prompt": HARD, "system": "You are a clerk.", "max_tokens": 77, "scores": {"fast": 0}}
     gateway.post("/v1/router/preferences/rank", plain, headers=ACME)
     assert (memory(gateway)[-1]["tag"], memory(gateway)[-1]["setting"]) == (told["tag"], told["setting"])
-    assert tool
 
 
 # --- judges ------------------------------------------------------------------------------------------------
@@ -149,10 +147,10 @@ def test_a_judge_scores_what_was_served_behind_the_request(tmp_path: Path) -> No
     """Whole and streamed answers alike; nothing of it is in the caller's own usage, and refusals are not judged."""
     with served(tmp_path, judge(share=1, pairs=0, burst=0)) as gateway:
         with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="key-of-acme-1", max_retries=0) as client:
-            said = [{"role": "user", "content": HARD}]
-            client.chat.completions.create(model="auto", messages=said)  # type: ignore[call-overload]
-            said[0]["content"] = EASY
-            stream = client.chat.completions.create(model="smart", messages=said, stream=True)  # type: ignore[call-overload]
+            client.chat.completions.create(model="auto", messages=[{"role": "user", "content": HARD}])
+            stream = client.chat.completions.create(
+                model="smart", messages=[{"role": "user", "content": EASY}], stream=True
+            )
             assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == "3 + 4 = 7."
         assert gateway.chat("fast", "What is 1+1?", headers=ACME).status_code == 200
         until(lambda: len(memory(gateway)) == 2)
@@ -234,8 +232,6 @@ def test_another_tenant_can_pay_for_judging(tmp_path: Path) -> None:
 
 
 def test_wrong_judges_are_told_all_at_once(tmp_path: Path) -> None:
-    from tests.harness.gateway import told
-
     wrong = POOL + (
         '[judges.Grader]\nmodel = "fast"\n[judges.a]\nmodel = "sim/sim-judge"\npools = ["smrt"]\ntenant = "acne"\n'
         'daily_usd = "much"\n[judges.b]\nmodel = "nobody"\n'
