@@ -47,6 +47,15 @@ class Index(Protocol):
     def everything(self) -> tuple[npt.NDArray[np.int64], Floats, npt.NDArray[np.uint16], Floats]: ...
 
 
+def made_index(searcher: str, dims: int) -> Index:
+    """FAISS is loaded here, and only if it is what searches."""
+    if searcher == "core":
+        return _core.Rows(dims, 0, TAG_PULL)
+    from laneway.vectors.faiss_rows import FaissRows
+
+    return FaissRows(dims)
+
+
 class TenantShelf:
     """As of `edition`. Written to by one at a time, searched by anybody meanwhile."""
 
@@ -59,7 +68,7 @@ class TenantShelf:
         self.saved = 0
         """The edition that its snapshot has."""
         self.columns: Mapping[str, int] = {}
-        self.index: Index = _core.Rows(dims, 0, TAG_PULL)
+        self.index = made_index(form.searcher, dims)
         self._named: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
 
@@ -99,53 +108,63 @@ class TenantShelf:
         self._recount()
 
     def put(self, placed: Sequence[Placed], gone: Sequence[int] = ()) -> None:
-        """Adds or replaces rows, and removes others."""
+        """Adds examples or replaces those of the same id, and removes others."""
         import numpy as np
 
         if gone:
             self.index.delete(np.array(gone, np.int64))
-        if placed:
-            self._insert(placed)
-        self._recount()
+            self._recount()
+        if not placed:
+            return
+        scores = [weighed(one.example.labels, self.form.trust) for one in placed]
+        candidates = list(dict.fromkeys(name for row in scores for name in row))
+        labels = np.array([[row.get(name, np.nan) for name in candidates] for row in scores], np.float32)
+        self.lay(
+            Rows(
+                ids=np.fromiter((one.example.id for one in placed), np.int64, len(placed)),
+                vectors=np.stack([one.vector for one in placed]),
+                tags=self._numbered([one.example.tag for one in placed]),
+                labels=labels.reshape(len(placed), len(candidates)),
+            ),
+            candidates,
+        )
 
-    def _insert(self, placed: Sequence[Placed]) -> None:
+    def lay(self, rows: Rows, candidates: Sequence[str]) -> None:
+        """Adds rows or replaces those of the same id; there is one column of labels for each of the candidates."""
         import numpy as np
 
-        scores = [weighed(one.example.labels, self.form.trust) for one in placed]
-        names = dict.fromkeys(name for row in scores for name in row if name not in self._named)
-        if names:
-            self._name(names)
-        labels = np.full((len(placed), self.index.columns), np.nan, np.float32)
-        for at, row in enumerate(scores):
-            for name, score in row.items():
-                column = self._named.get(name)
-                if column is not None:
-                    labels[at, column] = score
-        tags = np.fromiter((self._number(one.example.tag) for one in placed), np.uint16, len(placed))
-        ids = np.fromiter((one.example.id for one in placed), np.int64, len(placed))
-        self.index.insert(ids, np.stack([one.vector for one in placed]), tags, labels)
+        self._name([name for name in candidates if name not in self._named])
+        known = [at for at, name in enumerate(candidates) if name in self._named]
+        labels = np.full((len(rows.ids), self.index.columns), np.nan, np.float32)
+        labels[:, [self._named[candidates[at]] for at in known]] = rows.labels[:, known]
+        self.index.insert(rows.ids, rows.vectors, rows.tags, labels)
+        self._recount()
 
-    def _name(self, names: Mapping[str, None]) -> None:
-        """Gives candidates columns: those that have no label any more, then new ones."""
-        counts = self.index.totals()[1]
-        free = sorted(set(range(len(counts))) - {at for at in self._named.values() if counts[at]})
-        self._named = {name: at for name, at in self._named.items() if counts[at]}
-        wanted = min(len(names) - len(free), MOST_COLUMNS - len(counts))
+    def _numbered(self, tags: Sequence[str]) -> npt.NDArray[np.uint16]:
+        """Numbers for tags, new ones for those that are new."""
+        import numpy as np
+
+        for tag in dict.fromkeys(tags):
+            if tag and tag not in self._numbers and len(self._numbers) < MOST_TAGS:
+                taken = set(self._numbers.values())
+                self._numbers[tag] = next(at for at in range(1, MOST_TAGS + 1) if at not in taken)
+        return np.fromiter((self._numbers.get(tag, 0) for tag in tags), np.uint16, len(tags))
+
+    def _name(self, names: Sequence[str]) -> None:
+        """Gives candidates columns: those that nobody has any more, then new ones."""
+        if not names:
+            return
+        columns = self.index.columns
+        free = sorted(set(range(columns)) - set(self._named.values()))
+        wanted = min(len(names) - len(free), MOST_COLUMNS - columns)
         if wanted > 0:
-            self.index.widen(len(counts) + wanted)
-            free += range(len(counts), len(counts) + wanted)
-        self._named.update(zip(names, free, strict=False))
-
-    def _number(self, tag: str) -> int:
-        number = self._numbers.get(tag, 0)
-        if number == 0 and tag and len(self._numbers) < MOST_TAGS:
-            taken = set(self._numbers.values())
-            number = next(at for at in range(1, MOST_TAGS + 1) if at not in taken)
-            self._numbers[tag] = number
-        return number
+            self.index.widen(columns + wanted)
+            free += range(columns, columns + wanted)
+        # Another dict: the loop may be going through this one.
+        self._named = {**self._named, **dict(zip(names, free, strict=False))}
 
     def _recount(self) -> None:
         """Names stand for what has rows: a candidate without a label and a tag without an example are unknown."""
         counts, tagged = self.index.totals()[1], self.index.tags()
-        self.columns = {name: at for name, at in self._named.items() if counts[at]}
+        self.columns = self._named = {name: at for name, at in self._named.items() if counts[at]}
         self._numbers = {name: at for name, at in self._numbers.items() if at < len(tagged) and tagged[at]}
