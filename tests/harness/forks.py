@@ -93,7 +93,8 @@ def _main(config: str) -> None:
     from laneway.dialects import NAMES, dialect
     from laneway.gateway import build
     from laneway.listening import Listening
-    from laneway.serve import serve, start_logging
+    from laneway.logs import start_logging
+    from laneway.serve import serve
     from laneway.store import open_store
 
     for name in ("uvicorn.lifespan.on", "uvicorn.loops.auto", "laneway.upstream.engine"):
