@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from laneway import __version__
-from laneway.commands import budgets, check, keys, memory, records, runs, status, teach, usage
+from laneway.commands import budgets, check, keys, memory, records, runs, shadow, status, teach, usage
 from laneway.commands.terminal import add_config, complain, with_store
 from laneway.config import ConfigError
 from laneway.evaluate import command as evaluation
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     memory.add(commands)
     records.add(commands)
     budgets.add(commands)
+    shadow.add(commands)
     runs.add(commands)
     return parser
 

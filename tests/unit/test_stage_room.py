@@ -87,7 +87,8 @@ def test_a_lane_that_observes_says_so_in_the_callers_shape(front: str) -> None:
     assert answer.status == 403
     said = answer.json["error"]
     assert "The lane 'asked' only observes" in (said if isinstance(said, str) else said["message"])
-    assert yard.own.calls == yard.old.calls == yard.rows() == []
+    assert yard.own.calls == yard.old.calls == []
+    assert yard.rows() == []
     assert yard.exchange.failure is not None
     assert yard.exchange.failure.kind is Kind.FORBIDDEN
 

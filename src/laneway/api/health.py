@@ -43,6 +43,7 @@ async def metrics(request: Request) -> Response:
         "laneway_providers_awake": float(len(desk.loaded.layout.providers) - len(asleep)),
         "laneway_providers_asleep": float(len(asleep)),
         "laneway_records_dropped": float(desk.store.journal.dropped),
+        "laneway_shadow_rows_dropped": float(desk.store.shadows.dropped),
     }
     return Response(desk.metrics.text(extra), media_type="text/plain; version=0.0.4")
 

@@ -16,9 +16,11 @@ from starlette.responses import Response
 
 from laneway.api.desk import Desk, body_of, desk_of, endpoint, json, require_admin
 from laneway.api.health import seen
+from laneway.api.shadow import staged
 from laneway.config import nearest
 from laneway.failure import FailureError, Kind, fail
 from laneway.keeper import MAINTENANCE
+from laneway.policy.stages import SERVING
 from laneway.ports import Audited
 from laneway.route import Lane
 from laneway.wire.json import decode
@@ -103,9 +105,10 @@ def _lane(desk: Desk, lane: Lane) -> dict[str, Any]:
         elif not host.admission.may(lane.name) and host.admission.waiting.get(lane.name, 0) >= lane.queue:
             reasons[target.name] = "no slot is free and the queue is full"
     serving = next((target.name for target in own if target.name not in reasons), None)
+    stage = staged(desk, lane.name)
     return {
-        "stage": lane.stage.value,
-        "safe": serving is not None and lane.stage.value in ("canary", "active"),
+        **stage,
+        "safe": serving is not None and stage["stage"] in SERVING,
         "serving": serving,
         "reasons": reasons,
     }

@@ -26,6 +26,7 @@ from laneway.api import (
     router,
     runs,
     session,
+    shadow,
     usage,
 )
 from laneway.api.desk import refused
@@ -44,6 +45,7 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/v1/models", ("GET",), models.models),
     ("/v1/models/{id:path}", ("GET",), models.model),
     ("/v1/usage", ("GET",), usage.own),
+    ("/v1/decisions", ("POST",), shadow.decide),
     ("/v1/events", ("GET",), events.own),
     ("/v1/runs", ("POST",), runs.create),
     ("/v1/runs", ("GET",), runs.runs),
@@ -87,6 +89,8 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/admin/v1/maintenance", ("GET",), hosts.maintenance),
     ("/admin/v1/maintenance", ("PUT",), hosts.maintain),
     ("/admin/v1/audit", ("GET",), hosts.audit),
+    ("/admin/v1/shadow", ("GET",), shadow.report),
+    ("/admin/v1/lanes/{name}/stage", ("PUT",), shadow.stage),
     ("/admin/v1/events", ("GET",), events.everybody),
     ("/admin/v1/records", ("GET",), records.records),
     ("/admin/v1/records/export", ("GET",), records.export),

@@ -14,6 +14,7 @@ from laneway.config import ConfigError, Problem
 from laneway.environment import shown
 from laneway.layout import Layout, serves_catalogue
 from laneway.loaded import load
+from laneway.policy import stages
 from laneway.route import Clocks, Lane, Price, Provider, Stage
 from laneway.settings import ProviderTable
 from laneway.store import StoreError, open_store
@@ -99,7 +100,8 @@ def _serves(table: ProviderTable, provider: Provider) -> str:
 def _lane_words(lane: Lane) -> str:
     words = [
         f'badge "{lane.badge}"' if lane.badge else "",
-        "" if lane.stage is Stage.ACTIVE else lane.stage.value,
+        "" if lane.stage is Stage.ACTIVE else stages.words(lane.stage, lane.share),
+        f"legacy path {lane.legacy.provider.origin}{lane.legacy.provider.path}" if lane.legacy is not None else "",
         "runs only" if lane.run_only else "",
         "sticky" if lane.sticky else "",
         "" if lane.forces else "keeps the model that was asked for",

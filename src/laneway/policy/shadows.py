@@ -6,9 +6,12 @@ Refuses: reading or keeping rows, and guessing: what one side did not say is not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from urllib.parse import urlsplit
 
+from laneway.failure import Kind, fail
 from laneway.policy.names import spelling
 from laneway.policy.price import nanos_to_usd
 from laneway.ports import KINDS, Beside, Choice, LaneFigures, ShadowRow
@@ -116,6 +119,24 @@ def place_of_95(count: int) -> int:
 
 
 # --- the report --------------------------------------------------------------------------------------------
+
+_AGO = re.compile(r"(\d{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def read_since(text: str, now_s: float) -> float:
+    """An instant (RFC 3339), Unix seconds, or so long ago: `24h`, `7d`. Nothing: everything that is kept."""
+    if not text:
+        return 0.0
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return now_s - int(ago[1]) * _SECONDS[ago[2]]
+    try:
+        since_s = float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        message = "since: expected '24h', '7d', an instant such as '2026-01-31T12:00:00Z', or Unix seconds."
+        raise fail(Kind.BAD_REQUEST, message, field="since") from None
+    return since_s
 
 
 def as_object(lanes: Sequence[LaneFigures], since_s: float) -> dict[str, object]:
