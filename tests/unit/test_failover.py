@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,10 +13,12 @@ from laneway.edge import App
 from laneway.exchange import Exchange
 from laneway.failure import Kind
 from laneway.forward import Forward
+from laneway.middleware import fallback
 from laneway.middleware.budget import BudgetMiddleware
 from laneway.middleware.fallback import FallbackMiddleware
 from laneway.policy.breaker import BreakerRules
 from laneway.policy.budgets import Budget
+from laneway.policy.failover import OVERLOAD_S
 from laneway.policy.residency import Denial, real_parameters
 from laneway.route import FREE, HostRules, Lane, Skipped, Target, Tenant
 from tests.fakes.replies import Script, Scripted, failure, refused, target, whole
@@ -198,6 +201,70 @@ def test_when_nothing_else_is_left_the_open_breaker_is_named() -> None:
     assert "breaker is open" in answer.body.decode()
     assert float(answer.headers["retry-after"]) <= 30
     assert walk.called() == ["box-a"] * 2
+
+
+# --- the same target once more -------------------------------------------------------------------------------
+
+BUSY = refused("openai", Kind.OVERLOADED)
+ALONE = Lane(name="alone", targets=(A,))
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between attempts, none of which is waited."""
+    found: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+
+    monkeypatch.setattr(fallback, "asyncio", SimpleNamespace(sleep=sleep))
+    return found
+
+
+def test_an_overloaded_host_is_asked_once_more_where_there_is_no_other(waited: list[float]) -> None:
+    walk = Walk(ALONE, BUSY, whole("openai"))
+    assert run(walk.go()).status == 200
+    assert walk.called() == ["box-a", "box-a"]
+    assert waited == [OVERLOAD_S]
+
+
+def test_and_only_once(waited: list[float]) -> None:
+    walk = Walk(ALONE, BUSY)
+    assert run(walk.go()).status == 503
+    assert walk.called() == ["box-a", "box-a"]
+    assert len(waited) == 1
+
+
+def test_where_there_is_another_one_it_is_left_at_once(waited: list[float]) -> None:
+    walk = Walk(Lane(name="two", targets=(A, B)), BUSY, whole("openai"))
+    assert run(walk.go()).status == 200
+    assert walk.called() == ["box-a", "box-b"]
+    assert waited == []
+
+
+def test_the_last_of_several_is_asked_once_more_too(waited: list[float]) -> None:
+    walk = Walk(Lane(name="two", targets=(A, B)), DOWN, BUSY, whole("openai"))
+    assert run(walk.go()).status == 200
+    assert walk.called() == ["box-a", "box-b", "box-b"]
+
+
+@pytest.mark.parametrize(("asked_s", "wait_s", "waits"), [(3.0, 5.0, [3.0]), (9.0, 5.0, []), (None, 0.0, [])])
+def test_it_is_given_the_time_it_asks_for_where_the_lane_can_wait(
+    waited: list[float], asked_s: float | None, wait_s: float, waits: list[float]
+) -> None:
+    lane = msgspec.structs.replace(ALONE, wait_s=wait_s)
+    walk = Walk(lane, refused("openai", Kind.OVERLOADED, retry_after_s=asked_s), whole("openai"))
+    run(walk.go())
+    assert waited == waits
+    assert len(walk.called()) == 1 + len(waits)
+
+
+def test_near_the_deadline_it_is_not_asked_again(waited: list[float]) -> None:
+    lane = msgspec.structs.replace(ALONE, deadline_s=OVERLOAD_S / 2)
+    walk = Walk(lane, BUSY, whole("openai"))
+    assert run(walk.go()).status == 503
+    assert walk.called() == ["box-a"]
+    assert waited == []
 
 
 def test_near_the_deadline_no_attempt_begins() -> None:

@@ -304,3 +304,32 @@ def test_a_directory_is_asked_anew_for_each_request() -> None:
         return [before, (await ask("openai", "new").call(room)).status]
 
     assert run(main()) == [404, 200]
+
+
+# --- how a stream is to be saved ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["X-Laneway-Rescue", "X-AwoooP-Rescue"])
+@pytest.mark.parametrize("word", ["error", "continue", "hold", "Hold"])
+def test_a_caller_may_say_how_a_stream_is_to_be_saved(name: str, word: str) -> None:
+    _, exchange = placed("quick", headers={name: word})
+    assert exchange.rescue == word.lower()
+
+
+def test_who_says_nothing_leaves_it_to_the_lane() -> None:
+    assert placed("quick")[1].rescue is None
+
+
+@pytest.mark.parametrize("front", ASKS)
+def test_a_way_that_there_is_not_is_the_callers_mistake(front: str) -> None:
+    answer, exchange = placed("quick", headers={"X-Laneway-Rescue": "always"}, front=front)
+    assert answer.status == 400
+    assert exchange.failure is not None
+    assert (exchange.failure.kind, exchange.failure.field) == (Kind.MALFORMED_REQUEST, "rescue")
+    assert "error, continue, hold" in answer.body.decode()
+
+
+def test_other_prefixes_of_the_header_are_configuration() -> None:
+    knobs: dict[str, Any] = {"directory": Fixed(NAMES), "header_prefixes": ("x-acme-",)}
+    assert placed("quick", headers={"X-Acme-Rescue": "hold"}, **knobs)[1].rescue == "hold"
+    assert placed("quick", headers={"X-Laneway-Rescue": "never heard"}, **knobs)[1].rescue is None

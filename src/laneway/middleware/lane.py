@@ -220,8 +220,8 @@ def _rescue(named: str | None) -> str | None:
     if named is None or (word := named.lower()) in RESCUES:
         return None if named is None else word
     known = ", ".join(RESCUES)
-    message = f"The header X-Laneway-Rescue is '{named[:40]}': it can be one of {known}."
-    raise fail(Kind.MALFORMED_REQUEST, message, field="X-Laneway-Rescue")
+    message = f"There is no rescue '{named[:40]}' for a stream. It can be one of {known}."
+    raise fail(Kind.MALFORMED_REQUEST, message, field="rescue")
 
 
 def _trace_of(headers: dict[bytes, bytes]) -> str | None:
