@@ -22,6 +22,7 @@ from laneway.policy.dial import Dial
 from laneway.policy.knn import Candidate, Declined, Knobs
 from laneway.policy.stance import stand
 from laneway.ports import Advice, Case, Receipt, Receipts, Setting, Shelf, Shelves
+from laneway.ports.examples import PLAIN
 from laneway.route import Attempt, Target
 
 if TYPE_CHECKING:
@@ -148,9 +149,11 @@ class PoolAdviser:
             return declines(case, inquiry.field, Declined.NO_PROMPT)
         if inquiry.shelf is None or not len(inquiry.shelf):
             return declines(case, inquiry.field, Declined.NO_EXAMPLES)
-        vector = self._shelves.embed(text, inquiry.setting)
+        lesson = inquiry.lesson
+        setting = PLAIN if lesson is not None and lesson.plain else inquiry.setting
+        vector = self._shelves.embed(text, setting)
         if vector is None:
-            vector = await self._shelves.vector(text, inquiry.setting)
+            vector = await self._shelves.vector(text, setting)
             # The shelf may be another one by now, of another space.
             inquiry = self._inquire(case, inquiry.bias)
         if vector is None or inquiry.shelf is None:

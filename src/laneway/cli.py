@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from laneway import __version__
-from laneway.commands import budgets, check, keys, memory, records, runs, shadow, status, teach, usage
+from laneway.commands import budgets, check, keys, memory, records, route, runs, shadow, status, teach, usage
 from laneway.commands.terminal import add_config, complain, with_store
 from laneway.config import ConfigError
 from laneway.evaluate import command as evaluation
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluation.add_arguments(proof)
     proof.set_defaults(run=lambda given: evaluation.evaluate(given, sys.stdout, sys.stderr))
     status.add(commands)
+    route.add(commands)
     usage.add(commands)
     teach.add(commands)
     memory.add(commands)

@@ -28,6 +28,7 @@ from laneway.policy.expected import Habit
 from laneway.policy.ridge import Ridge
 from laneway.policy.rules import Clusters
 from laneway.policy.verdict import Verdict, judge
+from laneway.ports import Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +84,8 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     """The same, where the tenant's own requests say so."""
     habits: dict[tuple[str, str], Habit] = {}
     """How long answers were, by provider and model."""
+    plain: bool = False
+    """No example tells what surrounded it: then what surrounds a request must not make it look unlike all of them."""
     quick: bool = False
     at_s: float = 0.0
 
@@ -141,6 +144,8 @@ def learn(subject: Subject, rest: Rest, *, most: int = MOST_ROWS) -> Lesson:
         labels=told,
         by_tag=_by_tag(subject, labels),
         tags=dict(subject.tags),
+        # What surrounds a prompt stands in the last numbers of its vector.
+        plain=not rows.vectors[:, -len(Setting.__struct_fields__) :].any(),
         quick=most < MOST_ROWS,
     )
     warm = np.flatnonzero(counts >= subject.warm)
