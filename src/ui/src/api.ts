@@ -49,8 +49,8 @@ function wordsOf(status: number, text: string): string {
   return `The gateway answered ${status}.`;
 }
 
-export async function ask<T>(path: string, options: { method?: string; body?: unknown; raw?: string; signal?: AbortSignal } = {}): Promise<T> {
-  const headers: Record<string, string> = {};
+export async function ask<T>(path: string, options: { method?: string; body?: unknown; raw?: string; signal?: AbortSignal; headers?: Record<string, string> } = {}): Promise<T> {
+  const headers: Record<string, string> = { ...options.headers };
   const body = options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
   if (body !== undefined) headers["content-type"] = options.raw === undefined ? "application/json" : "application/x-ndjson";
   if (proof) headers["x-laneway-csrf"] = proof;

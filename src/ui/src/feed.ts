@@ -52,21 +52,26 @@ export function useFeed(): { happenings: Happening[]; live: boolean } {
   return { happenings, live };
 }
 
+interface Place { provider: string; model: string }
+
 function read(type: string, id: string, data: string): Happening {
   const told = JSON.parse(data) as Record<string, unknown>;
   const text = (name: string) => (typeof told[name] === "string" ? (told[name] as string) : null);
   const number = (name: string) => (typeof told[name] === "number" ? (told[name] as number) : null);
-  const cost = text("cost_usd") ?? number("cost_usd");
+  const place = (name: string) => told[name] as Place | undefined;
+  const [from, to] = [place("from"), place("to")];
+  const cost = text("cost_usd");
+  const served = text("provider") ? `${text("provider")}/${text("model")}` : null;
   return {
-    id: id || `${type}-${text("request_id") ?? Math.random()}`,
+    id: id || `${type}-${text("request_id")}`,
     type,
     at_s: number("at_s") ?? Date.now() / 1000,
     lane: text("lane"),
-    model: text("model"),
-    target: text("target") ?? text("provider"),
+    model: text("requested_model"),
+    target: to ? `${to.provider}/${to.model}` : served,
     badge: text("badge"),
-    failed: text("failure") !== null || (number("status") ?? 200) >= 400,
-    why: text("reason") ?? text("fallback_reason") ?? text("failure"),
+    failed: text("failure") !== null,
+    why: from ? `${from.provider}/${from.model}: ${text("reason") ?? ""}` : (text("failure") ?? text("fallback_reason")),
     elapsed_ms: number("elapsed_ms"),
     cost_nanos: cost === null ? null : Number(cost) * 1e9,
   };

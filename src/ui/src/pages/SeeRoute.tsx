@@ -1,3 +1,215 @@
+import { Alert, Badge, Button, Group, Loader, SegmentedControl, Select, SimpleGrid, Slider, Stack, Table, Text, Textarea, Timeline, Title } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { lazy, type ReactNode, Suspense, useEffect, useMemo, useState } from "react";
+import { ask, get, post, Refused } from "../api";
+import { useAsked } from "../asked";
+import { Graph } from "../parts/Graph";
+import { Answered, Figure, Nothing, PageHead, Panel } from "../parts/Panel";
+import { Costs, Qualities } from "../parts/Standings";
+import { failed } from "../parts/tell";
+import { Neighbours, Turning } from "../parts/Why";
+import { type Dial, type Example, type Explanation, type Places, type PoolStatus, type Position, type Receipt, short, type Status } from "../router";
+import { useSession } from "../session";
+import { share, usd } from "../words";
+
+const DialPicture = lazy(() => import("../parts/DialPicture"));
+const MARKS = [{ value: 0, label: "Cheap" }, { value: 0.5, label: "0.5" }, { value: 1, label: "Good" }];
+
 export default function SeeRoute() {
-  return null;
+  const status = useAsked<Status>("/v1/router/status");
+  const [named, setNamed] = useState<string | null>(null);
+  return (
+    <Stack>
+      <PageHead title="See it route">
+        {status.data && status.data.pools.length > 1 && <Select aria-label="Pool" data={status.data.pools.map((each) => each.pool)} value={named ?? status.data.pools[0]?.pool ?? null} onChange={setNamed} allowDeselect={false} />}
+      </PageHead>
+      <Answered asked={status} lines={6}>
+        {({ pools, records }) => {
+          const pool = pools.find((each) => each.pool === named) ?? pools[0];
+          if (!pool) return <Nothing>No pool is configured: [pools.auto] in the configuration names the models that may be chosen among. `laneway serve --config config/learned.toml` shows one at work.</Nothing>;
+          return <Walk key={pool.pool} pool={pool} records={records} />;
+        }}
+      </Answered>
+    </Stack>
+  );
+}
+
+function Walk({ pool, records }: { pool: PoolStatus; records: number }) {
+  const [prompt, setPrompt] = useState("");
+  const [bias, setBias] = useState(pool.bias);
+  const [asked] = useDebouncedValue(prompt, 250);
+  const [turned] = useDebouncedValue(bias, 60);
+  const explained = useExplained(pool.pool, asked, turned);
+  const receipt = explained.told?.receipt ?? null;
+  return (
+    <>
+      <Panel title="A prompt" hint="Nothing is called: this is what would be decided">
+        <Samples onChoose={setPrompt} />
+        <Textarea aria-label="Prompt" placeholder="Type a prompt, or take one of the examples" value={prompt} onChange={(event) => setPrompt(event.currentTarget.value)} autosize minRows={2} maxRows={8} />
+      </Panel>
+      <Scoreboard pool={pool} bias={turned} />
+      {explained.error && <Alert color="red">{explained.error}</Alert>}
+      {!asked.trim() ? <Nothing>Each step of the decision appears here.</Nothing> : receipt ? (
+        <Steps receipt={receipt} told={explained.told as Explanation} bias={bias} onTurn={setBias} prompt={asked} records={records} busy={explained.busy} />
+      ) : explained.busy && <Group><Loader size="sm" /></Group>}
+    </>
+  );
+}
+
+function useExplained(pool: string, prompt: string, bias: number) {
+  const { tenant } = useSession();
+  const [state, setState] = useState<{ told?: Explanation; error?: string; busy: boolean }>({ busy: false });
+  useEffect(() => {
+    if (!prompt.trim()) {
+      setState({ busy: false });
+      return;
+    }
+    const ending = new AbortController();
+    setState((before) => ({ ...before, busy: true }));
+    const body = { model: pool, messages: [{ role: "user", content: prompt }] };
+    ask<Explanation>("/v1/router/explain", { method: "POST", body, headers: { "x-laneway-bias": String(bias) }, signal: ending.signal })
+      .then((told) => setState({ told, busy: false }))
+      .catch((problem: unknown) => { if (!ending.signal.aborted) setState({ error: (problem as Refused).message, busy: false }); });
+    return () => ending.abort();
+  }, [pool, prompt, bias, tenant]);
+  return state;
+}
+
+function Samples({ onChoose }: { onChoose: (prompt: string) => void }) {
+  const examples = useAsked<{ data: Example[] }>("/v1/router/memory?limit=400");
+  const few = useMemo(() => spread((examples.data?.data ?? []).filter((each) => each.prompt.length < 140), 6), [examples.data]);
+  if (few.length === 0) return null;
+  return (
+    <Group gap={6} mb="sm">
+      {few.map((example) => <Button key={example.id} size="compact-sm" variant="light" onClick={() => onChoose(example.prompt)} maw={280} styles={{ label: { display: "block", overflow: "hidden", textOverflow: "ellipsis", lineHeight: 1.9 } }}>{example.prompt}</Button>)}
+    </Group>
+  );
+}
+
+function spread<T>(things: T[], many: number): T[] {
+  if (things.length <= many) return things;
+  return Array.from({ length: many }, (_, at) => things[Math.floor((at * things.length) / many)] as T);
+}
+
+/** Always the cheapest, always the strongest, and routed: what the examples say each would come to. */
+function Scoreboard({ pool, bias }: { pool: PoolStatus; bias: number }) {
+  const dial = useAsked<Dial>(`/v1/router/dial?pool=${encodeURIComponent(pool.pool)}`);
+  return (
+    <Panel title="Scoreboard" hint="What the examples say each way would come to">
+      <Answered asked={dial}>
+        {({ positions }) => {
+          const here = positions.length ? positions.reduce((best, each) => (Math.abs(each.bias - bias) < Math.abs(best.bias - bias) ? each : best)) : undefined;
+          const [cheap, strong] = [positions[0], positions.at(-1)];
+          if (!here || !cheap || !strong) return <Nothing>{pool.verdict}</Nothing>;
+          const cheapest = Object.entries(cheap.mix).sort((a, b) => b[1] - a[1])[0]?.[0] ?? "";
+          return (
+            <SimpleGrid cols={{ base: 1, md: 2 }}>
+              <div>
+                <Table verticalSpacing="xs">
+                  <Table.Thead><Table.Tr><Table.Th /><Table.Th ta="right">Cost</Table.Th><Table.Th ta="right">Quality</Table.Th><Table.Th ta="right">To {short(cheapest)}</Table.Th></Table.Tr></Table.Thead>
+                  <Table.Tbody>
+                    {([["Lowest cost", cheap], ["Routed", here], ["Highest quality", strong]] as [string, Position][]).map(([name, each]) => (
+                      <Table.Tr key={name} fw={name === "Routed" ? 650 : undefined}>
+                        <Table.Td>{name}</Table.Td>
+                        <Table.Td ta="right" className="number">{cost(each)}</Table.Td>
+                        <Table.Td ta="right" className="number">{(100 * each.quality).toFixed(1)}</Table.Td>
+                        <Table.Td ta="right" className="number">{share(each.mix[cheapest] ?? 0)}</Table.Td>
+                      </Table.Tr>
+                    ))}
+                  </Table.Tbody>
+                </Table>
+                <Figure label="Saved against highest quality" value={share(strong.cost_ratio ? 1 - here.cost_ratio / strong.cost_ratio : 0)} hint={here.kept_by_floor ? "held up by the quality floor" : undefined} />
+              </div>
+              <Suspense fallback={<Loader size="sm" />}><DialPicture positions={positions} here={here} /></Suspense>
+            </SimpleGrid>
+          );
+        }}
+      </Answered>
+    </Panel>
+  );
+}
+
+const cost = (each: Position): string => (each.usd_per_request !== null ? `${usd(each.usd_per_request * 1000)} per 1,000` : `${each.cost_ratio.toFixed(2)} x`);
+
+function Steps({ receipt, told, bias, onTurn, prompt, records, busy }: { receipt: Receipt; told: Explanation; bias: number; onTurn: (bias: number) => void; prompt: string; records: number; busy: boolean }) {
+  const places = usePlaces(receipt, records);
+  const prompts = useMemo(() => new Map(places?.nodes.map((node) => [node.id, node.prompt])), [places]);
+  const names = receipt.standings.map((each) => each.candidate).sort();
+  const winner = receipt.standings.find((each) => each.target === receipt.served) ?? receipt.standings[0];
+  const [view, setView] = useState("graph");
+  return (
+    <Panel title="The decision, step by step" right={busy ? <Loader size="xs" /> : undefined}>
+      <Timeline active={6} bulletSize={22} lineWidth={2}>
+        <Step title="The request"><Text size="sm">{prompt.length} characters{receipt.tag ? `, kind of task ${receipt.tag.slice(0, 40)}` : ""}</Text></Step>
+        <Step title="Gates">
+          {told.dropped.length === 0 ? <Text size="sm">Every candidate is able and allowed to serve it.</Text> : told.dropped.map((each) => <Text key={`${each.provider}/${each.model}`} size="sm">{each.model} is left out: {each.reason}</Text>)}
+        </Step>
+        <Step title="Vector"><Text size="sm">{receipt.space ? `A point in the space ${receipt.space}` : "None"}{receipt.likeness !== null ? `; the nearest examples are like it to ${receipt.likeness.toFixed(2)}` : ""}.</Text></Step>
+        <Step title={`${receipt.neighbours.length} nearest of ${records} examples`}>
+          {receipt.neighbours.length === 0 ? <Text size="sm" c="dimmed">None.</Text> : (
+            <>
+              <SegmentedControl size="xs" mb="xs" aria-label="Shown as" data={[{ value: "graph", label: "Graph" }, { value: "list", label: "List" }]} value={view} onChange={setView} />
+              {view === "graph" && places ? <Graph places={places} receipt={receipt} /> : <Neighbours receipt={receipt} prompts={prompts} />}
+            </>
+          )}
+        </Step>
+        <Step title="Expected quality"><Qualities receipt={receipt} names={names} /></Step>
+        <Step title="Expected cost"><Costs receipt={receipt} /></Step>
+        <Step title="Decision">
+          <Group gap="xs" mb="xs"><Badge size="lg" tt="none" data-testid="winner">{short(winner?.candidate ?? receipt.served)}</Badge><Badge variant="light" tt="none">{receipt.declined ? "default" : receipt.rule}</Badge></Group>
+          {receipt.declined && <Alert color="gray" py="xs" mb="xs">{receipt.declined}</Alert>}
+          <Text size="sm" fw={600}>The dial</Text>
+          <Slider value={bias} onChange={onTurn} min={0} max={1} step={0.01} marks={MARKS} thumbLabel="Quality against cost" label={(value) => value.toFixed(2)} maw={520} mx={56} mb="xl" mt={4} />
+          <Turning receipt={receipt} />
+        </Step>
+      </Timeline>
+      <Answers prompt={prompt} receipt={receipt} />
+    </Panel>
+  );
+}
+
+function Step({ title, children }: { title: string; children: ReactNode }) {
+  return <Timeline.Item title={<Title order={3} size="h5">{title}</Title>}>{children}</Timeline.Item>;
+}
+
+/** Where a sample of the examples lies, with all those that speak about this prompt. */
+function usePlaces(receipt: Receipt, records: number): Places | undefined {
+  const { tenant } = useSession();
+  const [places, setPlaces] = useState<Places>();
+  const near = receipt.neighbours.map((each) => each.example).join(",");
+  useEffect(() => {
+    if (!near) return;
+    const ending = new AbortController();
+    get<Places>(`/v1/router/map?limit=250&near=${near}`, ending.signal).then(setPlaces).catch(() => undefined);
+    return () => ending.abort();
+  }, [near, tenant, records]);
+  return places;
+}
+
+function Answers({ prompt, receipt }: { prompt: string; receipt: Receipt }) {
+  const [answers, setAnswers] = useState<{ model: string; text: string | null; error: { message: string } | null }[]>();
+  const [busy, setBusy] = useState(false);
+  useEffect(() => setAnswers(undefined), [prompt]);
+  const look = async () => {
+    setBusy(true);
+    try {
+      const models = receipt.standings.map((each) => each.target);
+      setAnswers((await post<{ answers: { model: string; text: string | null; error: { message: string } | null }[] }>("/v1/router/preferences/compare", { prompt, models })).answers);
+    } catch (problem) {
+      failed(problem);
+    } finally {
+      setBusy(false);
+    }
+  };
+  if (receipt.standings.length === 0) return null;
+  return (
+    <>
+      <Button variant="light" onClick={() => void look()} loading={busy} mt="sm">Ask every candidate</Button>
+      {answers && (
+        <SimpleGrid cols={{ base: 1, md: Math.min(answers.length, 3) }} mt="sm">
+          {answers.map((answer) => <div key={answer.model}><Text size="sm" fw={600}>{short(answer.model)}</Text><Text size="sm" style={{ whiteSpace: "pre-wrap" }}>{answer.text ?? answer.error?.message}</Text></div>)}
+        </SimpleGrid>
+      )}
+    </>
+  );
 }

@@ -1,0 +1,74 @@
+// A table of any length: only the rows that are seen are in the document.
+
+import { Box, Group, Text } from "@mantine/core";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { type ReactNode, useRef } from "react";
+
+export interface Column<T> {
+  name: string;
+  /** A share of the width. */
+  width: number;
+  right?: boolean;
+  cell: (row: T) => ReactNode;
+}
+
+const ROW = 38;
+
+export function LongTable<T>({ label, rows, columns, keyOf, onChoose, height = 520, onEnd }: { label: string; rows: T[]; columns: Column<T>[]; keyOf: (row: T) => string; onChoose?: (row: T) => void; height?: number; onEnd?: () => void }) {
+  const frame = useRef<HTMLDivElement>(null);
+  const seen = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => frame.current,
+    estimateSize: () => ROW,
+    overscan: 12,
+    onChange: (instance) => {
+      if (onEnd && (instance.getVirtualItems().at(-1)?.index ?? 0) >= rows.length - 20) onEnd();
+    },
+  });
+  const cells = (render: (column: Column<T>) => ReactNode, header = false) =>
+    columns.map((column) => (
+      <Box key={column.name} role={header ? "columnheader" : "cell"} style={{ flex: `${column.width} 1 0`, minWidth: 0, textAlign: column.right ? "right" : "left" }}>
+        {render(column)}
+      </Box>
+    ));
+  return (
+    <Box style={{ overflowX: "auto" }} tabIndex={0} aria-label={`${label}, sideways`} role="group">
+      <Box role="table" aria-label={label} aria-rowcount={rows.length + 1} miw={columns.length * 92}>
+        <Group role="row" wrap="nowrap" gap="xs" px="xs" pb={4} aria-rowindex={1}>{cells((column) => <Text size="xs" fw={600} c="dimmed">{column.name}</Text>, true)}</Group>
+        <Box ref={frame} h={Math.min(height, rows.length * ROW + 4)} style={{ overflowY: "auto" }} role="rowgroup" tabIndex={0} aria-label={label}>
+          <Box h={seen.getTotalSize()} pos="relative" role="presentation">
+            {seen.getVirtualItems().map((item) => {
+              const row = rows[item.index] as T;
+              return (
+                <Group
+                  key={keyOf(row)}
+                  role="row"
+                  aria-rowindex={item.index + 2}
+                  wrap="nowrap"
+                  gap="xs"
+                  px="xs"
+                  pos="absolute"
+                  top={0}
+                  left={0}
+                  w="100%"
+                  h={ROW}
+                  className={onChoose ? "row chosen" : "row"}
+                  tabIndex={onChoose ? 0 : undefined}
+                  onClick={onChoose && (() => onChoose(row))}
+                  onKeyDown={onChoose && ((event) => { if (event.key === "Enter") onChoose(row); })}
+                  style={{ transform: `translateY(${item.start}px)` }}
+                >
+                  {cells((column) => column.cell(row))}
+                </Group>
+              );
+            })}
+          </Box>
+        </Box>
+      </Box>
+    </Box>
+  );
+}
+
+export function Cell({ children, dim }: { children: ReactNode; dim?: boolean }) {
+  return <Text size="sm" truncate className="number" c={dim ? "dimmed" : undefined}>{children}</Text>;
+}
