@@ -58,7 +58,7 @@ from laneway.store import Store, StoreError, open_store
 from laneway.stores.memory import MemoryKeys
 from laneway.upstream.signers import signers_of
 from laneway.upstream.switch import Switch
-from laneway.vectors import LocalShelves
+from laneway.vectors import LocalShelves, settle
 
 FIRST_LOOK_S = 0.7
 """How long the start waits for the first model lists; slower providers are listed when they have answered."""
@@ -141,6 +141,7 @@ class Gateway:
             roster.inherit(before)
         gate = self._gate(layout)
         signers = signers_of(layout.providers.values(), self.variables)
+        settle(self.shelves, layout, self.store, self.upstream, signers, loaded.scale)
         stack: App = self._stack(layout, gate, signers, loaded.scale)
         plain: App = self._plain
         origins = layout.settings.server.cors

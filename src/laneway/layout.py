@@ -20,6 +20,7 @@ from laneway.chains import Chains
 from laneway.channels import made_channels
 from laneway.chat import Card
 from laneway.config import ConfigError, Problem, joined, nearest, visible
+from laneway.embedders import made_embedder
 from laneway.gates import made_gates, with_legacy
 from laneway.jury import budgets_of, made_judges
 from laneway.places import Places, family_of, faults, price_faults
@@ -64,6 +65,7 @@ class Layout:
         self.denials = made_denials(settings, self._wrong)
         self.breaker = made_breaker(settings.breaker, scale)
         self.channels = made_channels(settings, self._wrong)
+        self.embedder = made_embedder(settings, self._named, self._wrong)
         self.judges = made_judges(settings, self._named, self._wrong)
         self.budgets = (*made_budgets(settings, self._wrong), *budgets_of(self.judges, settings.server))
         self.tenants, self.keys = self._made_tenants()

@@ -56,6 +56,8 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     standings: Standings
     examples: Examples
     place: str
+    file: Path | None = None
+    """What it is, if it is one: caches may rest beside it."""
     starting: Callable[[], Awaitable[None]]
     closing: Callable[[], Awaitable[None]]
 
@@ -178,6 +180,7 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
         standings=SqliteStandings(database),
         examples=SqliteExamples(database, clock=clock),
         place=str(path),
+        file=path,
         starting=database.start,
         closing=close,
     )

@@ -25,15 +25,15 @@ FLOORS: tuple[Floor, ...] = (
         "wire formats and the values of routing: pure, and made of the words below",
     ),
     Floor(
-        "addresses capacity caps catalog chains channels config environment exchange jury layout places policy pools "
-        "gates ports record rescue settings",
+        "addresses capacity caps catalog chains channels config embedders environment exchange gates jury layout "
+        "places policy pools ports record rescue settings",
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
         "foresight shadowing staging "
         "adviser alerts allowance attempt board case counsel courier dials edge embed errand evaluate events following "
-        "hearsay host inline judge keeper lesson lessons loaded messenger meter metrics origins roster samples spans store "
-        "stores survey teaching treasury upstream vectors witness",
+        "hearsay host inline judge keeper lesson lessons loaded messenger meter metrics origins roster samples spans "
+        "store stores survey teaching treasury upstream vectors witness",
         "what touches the world, one room for each part of it",
     ),
     Floor(

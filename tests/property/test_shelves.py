@@ -136,7 +136,7 @@ class World:
             if action in ("hashed", "static"):
                 self.embedder = HashedEmbedder() if action == "hashed" else StaticEmbedder()
                 wanted = form(self.embedder, self.searcher)
-                self.shelves.use(wanted)
+                self.shelves.use(wanted, folder=self.folder)
                 if self.shelves._wanted is not None:
                     await self.shelves._move_to(wanted)
             await check(await self.shelves.ready(tenant), rows, self.embedder)

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from laneway.settings.units import Seconds
+
 
 class LearningTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The memory of scored examples, and how it is searched."""
@@ -19,8 +21,10 @@ class LearningTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     for a provider's `/embeddings`."""
     memory_mb: Annotated[float, Meta(gt=0, le=1_048_576)] = 1024.0
     """MiB for examples in memory; the tenants that were asked for longest ago make room."""
-    index: Literal["auto", "core", "faiss"] = "auto"
-    """What searches: `core` (the compiled core), `faiss`, or `auto` for the faster one at each size."""
+    deadline: Seconds = 0.3
+    """Seconds that a request waits for a vector from a provider; after that it is decided without one."""
+    index: Literal["core", "faiss"] = "core"
+    """What searches: `core`, the compiled core, which is faster at every size, or `faiss`."""
     snapshots: bool = True
     """Keep what is in memory in files beside the store, so that a restart is quick."""
     trust: dict[str, Annotated[float, Meta(ge=0, le=1)]] = {}

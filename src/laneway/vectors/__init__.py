@@ -6,6 +6,7 @@ what searches.
 """
 
 from laneway.vectors.form import Form as Form
+from laneway.vectors.settled import settle as settle
 from laneway.vectors.shelf import TenantShelf as TenantShelf
 from laneway.vectors.shelves import LocalShelves as LocalShelves
 from laneway.vectors.spaces import FarSpace as FarSpace

@@ -28,6 +28,9 @@ class Binder:
 
     def __init__(self, examples: Examples, folder: Path | None) -> None:
         self._examples = examples
+        self.use(folder)
+
+    def use(self, folder: Path | None) -> None:
         self._snapshots = Snapshots(folder) if folder is not None else None
 
     async def bring_up(self, tenant: str, shelf: TenantShelf | None, form: Form) -> TenantShelf | None:
@@ -86,35 +89,35 @@ class Binder:
             tags=shelf.tags,
         )
         try:
-            await asyncio.to_thread(self._write, head, shelf)
+            await asyncio.to_thread(_write, self._snapshots, head, shelf)
         except OSError as error:
             log.warning("a snapshot could not be written: %s", error.strerror)
         shelf.saved = shelf.edition
-
-    def _write(self, head: Head, shelf: TenantShelf) -> None:
-        assert self._snapshots is not None
-        self._snapshots.write(head, shelf.packed())
 
     async def _recalled(self, tenant: str, form: Form) -> TenantShelf | None:
         if self._snapshots is None:
             return None
         edition, origin = await self._examples.edition(tenant), await self._examples.origin(tenant)
-        return await asyncio.to_thread(self._read, tenant, form, edition, origin) if edition else None
+        return await asyncio.to_thread(_read, self._snapshots, tenant, form, edition, origin) if edition else None
 
-    def _read(self, tenant: str, form: Form, edition: int, origin: str) -> TenantShelf | None:
-        assert self._snapshots is not None
-        found = self._snapshots.read(tenant, form.key)
-        if found is None:
-            return None
-        head, rows = found
-        # One from the future is of a store that was put back to an earlier state since.
-        if head.origin != origin or head.edition > edition:
-            return None
-        try:
-            shelf = TenantShelf(tenant, head.dims, form)
-            shelf.unpack(rows, head.columns, head.tags)
-        except ValueError as error:
-            log.warning("a snapshot was thrown away: %s", error)
-            return None
-        shelf.edition = shelf.saved = head.edition
-        return shelf
+
+def _write(snapshots: Snapshots, head: Head, shelf: TenantShelf) -> None:
+    snapshots.write(head, shelf.packed())
+
+
+def _read(snapshots: Snapshots, tenant: str, form: Form, edition: int, origin: str) -> TenantShelf | None:
+    found = snapshots.read(tenant, form.key)
+    if found is None:
+        return None
+    head, rows = found
+    # One from the future is of a store that was put back to an earlier state since.
+    if head.origin != origin or head.edition > edition:
+        return None
+    try:
+        shelf = TenantShelf(tenant, head.dims, form)
+        shelf.unpack(rows, head.columns, head.tags)
+    except ValueError as error:
+        log.warning("a snapshot was thrown away: %s", error)
+        return None
+    shelf.edition = shelf.saved = head.edition
+    return shelf

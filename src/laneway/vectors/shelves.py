@@ -69,9 +69,10 @@ class LocalShelves:
         self._tasks: list[asyncio.Task[None]] = []
         self._moving: asyncio.Task[None] | None = None
 
-    def use(self, form: Form, memory_bytes: int = MEMORY_BYTES) -> None:
+    def use(self, form: Form, memory_bytes: int = MEMORY_BYTES, folder: Path | None = None) -> None:
         """Puts settings in force. Shelves of another form are built in the background, while the old ones serve."""
         self._memory_bytes = memory_bytes
+        self._binder.use(folder)
         if form.key == self._form.key or (form.space.near and not self._kept):
             self._form, self._wanted = form, None
         else:

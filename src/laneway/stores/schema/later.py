@@ -69,10 +69,7 @@ def create_standings(db: Connection) -> None:
 
 @step
 def create_examples(db: Connection) -> None:
-    """A deletion leaves its number only, so that other processes can follow; ids count in each memory.
-
-    Texts and vectors are contents, which a table of their own overwrites when they are deleted.
-    """
+    """A deletion leaves its number, so that others can follow; texts and vectors are contents, which are overwritten."""
     for statement in (
         """
         CREATE TABLE memories (
