@@ -121,9 +121,20 @@ def test_who_says_nothing_gets_the_lane_of_the_model_and_the_first_project(quiet
 
 
 def test_deep_rca_takes_runs_only(quiet: Town) -> None:
+    """A call that waits is told where to go; a run is answered by the one host that takes heavy models."""
     answer = quiet.ask("deep-rca")
     assert answer.status_code == 409
     assert "POST /v1/runs" in answer.text
+    asked = {"messages": [{"role": "user", "content": QUESTION}], "options": {"temperature": 0}}
+    body = {"lane": "deep-rca", "front": "ollama", "request": asked}
+    made = quiet.gateway.post("/v1/runs", body, headers={"X-AwoooP-Project-ID": "night-watch"})
+    assert made.status_code == 202, made.text
+    path = made.headers["location"]
+    until(lambda: quiet.gateway.get(path).json()["ended_s"])
+    done = quiet.gateway.get(path).json()
+    assert done["result"]["message"]["content"] == ANSWER
+    assert done["served"] == "111/qwen2.5:14b"
+    assert (done["cost_usd"], quiet.record()["awooop.project_id"]) == ("0", "night-watch")
 
 
 def test_an_ollama_client_reads_the_merged_lists(quiet: Town) -> None:
