@@ -69,7 +69,7 @@ def create_standings(db: Connection) -> None:
 
 @step
 def create_examples(db: Connection) -> None:
-    """A deletion leaves its number, so that others can follow; texts and vectors are contents, which are overwritten."""
+    """A deletion leaves its number, so that others can follow; texts and vectors are contents, to be overwritten."""
     for statement in (
         """
         CREATE TABLE memories (
