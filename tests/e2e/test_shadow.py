@@ -56,6 +56,10 @@ targets = ["a/sim-large", "c/sim-large"]
 
 [lanes.blind]
 targets = ["plain"]
+
+[lanes.slow]
+targets = ["a/sim-small"]
+run_only = true
 """
 STAGED = CONFIG.replace('[lanes.fast]\ntargets = ["a/sim-small", "b/sim-medium"]\n', "") + (
     '[lanes.fast]\ntargets = ["a/sim-small"]\nstage = "shadow"\n'
@@ -274,6 +278,12 @@ def test_any_fronts_body_is_taken_as_it_is_with_a_lane_in_the_headers(gateway: S
     ):
         decision = gateway.post("/v1/decisions", body, headers={"x-laneway-lane": "fast", **headers}).json()
         assert decision["would_call"]["model"] == "sim-small", decision
+
+
+def test_a_lane_that_takes_runs_only_is_decided_all_the_same(gateway: Served) -> None:
+    body = {"model": "slow", "messages": [{"role": "user", "content": "hi"}]}
+    assert gateway.chat("slow").status_code == 409
+    assert gateway.post("/v1/decisions", {"request": body}).json()["would_call"]["provider"] == "a"
 
 
 def test_a_request_that_nothing_can_serve_is_a_decision_as_well(gateway: Served) -> None:

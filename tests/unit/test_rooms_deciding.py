@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from laneway.board import Board
 from laneway.exchange import SLOT, Exchange
 from laneway.failure import Kind
 from laneway.forward import Forward
 from laneway.middleware.lane import LaneMiddleware
 from laneway.middleware.router import RouterMiddleware
 from laneway.middleware.shadow import ShadowMiddleware
-from laneway.route import Decision, Dropped, Lane, Stage, Target
+from laneway.policy.breaker import Breaker, BreakerRules
+from laneway.policy.residency import Denial
+from laneway.route import Decision, Dropped, HostRules, Lane, Stage, Target
 from tests.fakes.replies import HANG, Scripted, target, whole
 from tests.harness.asgi import ASKS, Answer, Caller, ask
 from tests.harness.loop import run
@@ -130,3 +133,46 @@ def test_a_caller_may_ask_what_would_happen(value: str, tells: bool) -> None:
 def test_the_header_can_be_ones_own() -> None:
     assert not shadowed(headers={"x-what-if": "1"}, header="X-What-If")[1].calls
     assert shadowed(headers={"x-laneway-dry-run": "1"}, header="X-What-If")[1].calls
+
+
+# --- at this moment ----------------------------------------------------------------------------------------
+
+HOST = target(name="host").provider
+HEAVY, LIGHT = (Target(provider=HOST, model=name, upstream=name) for name in ("heavy", "light"))
+
+
+def foreseen(*targets: Target, board: Board, **rules: Any) -> dict[str, Any]:
+    lane = Lane(name="asked", targets=targets, stage=Stage.SHADOW, **rules)
+    app = RouterMiddleware(ShadowMiddleware(Forward(Scripted(HANG)), board=board))
+    told: dict[str, Any] = run(ask("openai", "asked").call(LaneMiddleware(app, lanes=[lane]))).json
+    return told
+
+
+def test_it_says_by_which_rule_a_host_is_left_out_now() -> None:
+    board = Board()
+    rule = Denial(name="no-heavy", providers=frozenset({"host"}), models=("heavy",), from_parameters=None)
+    board.configure({"host": HostRules()}, BreakerRules(), [rule])
+    told = foreseen(HEAVY, LIGHT, SEES, board=board)
+    assert [(each["model"], each["kind"]) for each in told["skipped"]] == [("heavy", "denied")]
+    assert "the rule 'no-heavy' keeps heavy (of unknown size) off host" in told["skipped"][0]["reason"]
+    assert told["would_call"] == {"provider": "host", "model": "light", "tier": "balanced", "fallback": True}
+
+
+def test_open_breakers_full_hosts_and_conditions_are_foreseen() -> None:
+    now_s = 100.0
+    board = Board({"host": HostRules(slots=1, reserved={"other": 1})}, clock=lambda: now_s)
+    board.host("sees").breakers[SEES.name] = Breaker(strikes=2, trips=1, until_s=now_s + 9)
+    told = foreseen(SEES, BLIND, LIGHT, board=board, queue=0, only_if={BLIND.name: "sees"}, emergency=frozenset())
+    assert [(each["provider"], each["kind"]) for each in told["skipped"]] == [("sees", "open"), ("host", "full")]
+    assert "its breaker is open after timeouts" in told["skipped"][0]["reason"]
+    assert told["would_call"]["provider"] == "blind", "which serves only while the first is away"
+    told = foreseen(SEES, LIGHT, board=board, queue=0)
+    assert (told["would_call"], len(told["skipped"])) == (None, 2)
+
+
+def test_a_last_resort_is_foreseen_only_behind_everything_else() -> None:
+    told = foreseen(SEES, BLIND, board=Board(), emergency=frozenset({BLIND.name}))
+    assert told["would_call"]["fallback"] is False
+    assert told["skipped"] == []
+    told = foreseen(BLIND, board=Board(), emergency=frozenset({BLIND.name}))
+    assert [each["kind"] for each in told["skipped"]] == ["no_budget"]

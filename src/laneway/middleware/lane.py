@@ -95,7 +95,7 @@ class LaneMiddleware:
         meaning = names.meaning(model)
         lane = self._lane(exchange, names, meaning)
         if lane is not None:
-            _let_into(tenant, lane, run=exchange.run)
+            _let_into(tenant, lane, later=exchange.run is not None or exchange.dry)
             exchange.lane = lane
         candidates, exchange.pool = _candidates(lane, meaning, model)
         if exchange.pool is not None:
@@ -127,10 +127,10 @@ class LaneMiddleware:
         return names.lanes.get(own) if own is not None else None
 
 
-def _let_into(tenant: Tenant, lane: Lane, *, run: str | None) -> None:
+def _let_into(tenant: Tenant, lane: Lane, *, later: bool) -> None:
     if tenant.lanes is not None and lane.name not in tenant.lanes:
         raise fail(Kind.FORBIDDEN, f"This key may not use the lane '{lane.name}'.", field="lane")
-    if lane.run_only and run is None:
+    if lane.run_only and not later:
         raise fail(
             Kind.RUN_ONLY,
             f"The lane '{lane.name}' takes runs only: send this request to POST /v1/runs.",

@@ -59,6 +59,7 @@ def told(exchange: Exchange, decision: Decision) -> dict[str, Json]:
         "stage": stage.value if stage is not None else None,
         "by": decision.by,
         "reason": decision.reason,
+        "confidence": decision.confidence,
         "executed": False,
         "would_call": {**_named(first), "fallback": first is not ahead[0]} if first is not None else None,
         "ranked": [_named(target) for target in decision.ranked],
