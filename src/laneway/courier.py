@@ -13,6 +13,8 @@ import socket
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from laneway.failure import FailureError
 from laneway.ports import Call, Clocks, Upstream
 from laneway.wire.retry import read_retry_after
@@ -42,7 +44,7 @@ class Courier:
             async with asyncio.timeout(TRY_S):
                 if not private and await _is_own(call.origin):
                     return Tried(OWN)
-                return await self._send(call)
+                return await self._send(call if private else replace(call, public=True))
         except TimeoutError:
             return Tried("no answer in time")
         except FailureError as error:

@@ -24,6 +24,9 @@ class Call(msgspec.Struct, frozen=True):
     target: str
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes = b""
+    public: bool = False
+    """Only an address of the public internet is called, whatever the name turns out to mean. A client that leaves
+    looking names up to a proxy leaves this to it as well."""
 
 
 class Reply(Protocol):

@@ -65,7 +65,8 @@ class Engine:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._bind(loop)
-        pool = self._pools.get(call.origin) or self._add_pool(call.origin, loop)
+        name = f"{call.origin} in public" if call.public else call.origin
+        pool = self._pools.get(name) or self._add_pool(name, call, loop)
         head = encode_head(call, pool.host_line)
         connection = pool.pop_idle() or await pool.acquire(clocks.connect_s)
         rested = connection.served > 0
@@ -95,14 +96,14 @@ class Engine:
             raise RuntimeError("this engine belongs to another event loop; make one engine per loop")
         self._loop = loop
 
-    def _add_pool(self, text: str, loop: asyncio.AbstractEventLoop) -> Pool:
-        origin = Origin.of(text)
+    def _add_pool(self, name: str, call: Call, loop: asyncio.AbstractEventLoop) -> Pool:
+        origin = Origin.of(call.origin)
         if origin.tls and self._ssl_context is None:
             self._ssl_context = ssl.create_default_context()
             self._ssl_context.set_alpn_protocols(["http/1.1"])
         if len(self._pools) >= _MOST_POOLS:
-            self._pools = {name: pool for name, pool in self._pools.items() if pool.places or pool.connections}
-        pool = self._pools[text] = Pool(origin, self._limits, loop, self._ssl_context)
+            self._pools = {known: pool for known, pool in self._pools.items() if pool.places or pool.connections}
+        pool = self._pools[name] = Pool(origin, self._limits, loop, self._ssl_context, public=call.public)
         return pool
 
 

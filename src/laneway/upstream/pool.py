@@ -69,6 +69,8 @@ class Pool:
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
         ssl_context: ssl.SSLContext | None,
+        *,
+        public: bool = False,
     ) -> None:
         self.host_line = origin.host_line
         self.places = 0
@@ -78,6 +80,7 @@ class Pool:
         self._limits = limits
         self._loop = loop
         self._ssl_context = ssl_context
+        self._public = public
         self._addresses = _Addresses(origin, limits.dns_s, loop)
         self._idle: deque[Connection] = deque()
         self._queue: deque[asyncio.Future[Connection | None]] = deque()
@@ -263,6 +266,9 @@ class Pool:
         raise errors[0]
 
     async def _connect(self, address: str) -> Connection:
+        # Asked of the very address that is called: a name may mean another one the next time it is looked up.
+        if self._public and not ipaddress.ip_address(address.partition("%")[0]).is_global:
+            raise _OwnNetworkError
         connection = Connection(self._loop, self)
         self.connections.add(connection)
         tls = self._ssl_context if self._origin.tls else None
@@ -331,11 +337,17 @@ class _Addresses:
         self._until_s = self._loop.time() + self._dns_s
 
 
+class _OwnNetworkError(OSError):
+    """The address is none of the public internet."""
+
+
 def _bad_origin() -> FailureError:
     return fail(Kind.CONNECT, "the provider's url must begin with http://host[:port] or https://host[:port]")
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, _OwnNetworkError):
+        return "its address is one of the own network, and that was not allowed"
     if isinstance(error, ConnectionRefusedError):
         return "the provider refused the connection; is it running, and is its url right?"
     if isinstance(error, (socket.gaierror, UnicodeError)):
