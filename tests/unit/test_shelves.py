@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from laneway.ports import Example, Label
+from laneway import _core
+from laneway.embed import RemoteEmbedder, StaticEmbedder
+from laneway.failure import Kind, fail
+from laneway.ports import Call, Clocks, Example, Label, Reply, Setting
+from laneway.route import Provider, Target
+from laneway.store import Store, open_store
 from laneway.stores.examples import MemoryExamples
-from laneway.vectors import LocalShelves
+from laneway.stores.schema.teaching import FORGET_S
+from laneway.stores.sqlite.examples import SqliteExamples
+from laneway.upstream.simulated import Simulated
+from laneway.vectors import FarSpace, Form, LocalShelves, NearSpace, TenantShelf
 from laneway.vectors.weights import weighed
 from tests.harness.loop import run
-
-SMALL, LARGE = "near/small", "far/large"
 
 
 def example(text: str, tag: str = "", **scores: float) -> Example:
@@ -71,3 +86,298 @@ def test_labels_of_several_sources_become_one_score() -> None:
     assert weighed(labels, {"judge": 0.25, "noise": 0.0}) == {"a": 0.8, "b": pytest.approx(0.3)}
     thirds = [Label("a", 1.0, source) for source in ("x", "y", "z")]
     assert weighed(thirds, {"x": 0.1, "y": 0.7, "z": 0.3}) == {"a": 1.0}
+
+
+# --- memory, processes, restarts --------------------------------------------------------------------------
+
+
+def many(count: int, start: int = 0) -> list[Example]:
+    return [example(f"question {start + at} about {at % 7}", a=at % 2, b=0.5) for at in range(count)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """The test's own time limit ends the patience."""
+    while not condition():  # noqa: ASYNC110 - what happens in the background sets no event
+        await asyncio.sleep(0.005)
+
+
+async def opened(path: Path) -> Store:
+    store = open_store(f"sqlite:///{path}")
+    await store.start()
+    return store
+
+
+def test_asking_begins_to_load_and_never_waits() -> None:
+    async def scene() -> None:
+        examples = MemoryExamples()
+        await examples.add("acme", many(20))
+        shelves = LocalShelves(examples)
+        assert shelves.get("acme") is None
+        assert shelves.get("acme") is None
+        await until(lambda: shelves.get("acme") is not None)
+        shelf = shelves.get("acme")
+        assert shelf is not None
+        assert len(shelf) == 20
+        assert shelves.get("nobody") is None
+        await shelves.close()
+
+    run(scene())
+
+
+def test_those_asked_for_longest_ago_make_room() -> None:
+    async def scene() -> None:
+        examples = MemoryExamples()
+        for tenant in ("a", "b", "c"):
+            await examples.add(tenant, many(40))
+        shelves = LocalShelves(examples)
+        assert await shelves.ready("a") is not None
+        one = shelves.held_bytes
+        shelves = LocalShelves(examples, memory_bytes=2 * one + one // 2)
+        for tenant in ("a", "b", "a", "c"):
+            assert await shelves.ready(tenant) is not None
+            assert shelves.held_bytes <= 2 * one + one // 2
+        assert {tenant for tenant in "abc" if shelves.get(tenant) is not None} == {"a", "c"}
+        # However small the bound, the one that is asked for is there.
+        shelves.use(Form(NearSpace(StaticEmbedder())), memory_bytes=1)
+        shelf = await shelves.ready("b")
+        assert shelf is not None
+        assert shelves.get("b") is shelf
+        assert shelves.held_bytes == shelf.held_bytes
+        await shelves.close()
+
+    run(scene())
+
+
+def test_what_another_process_teaches_is_seen_soon(tmp_path: Path) -> None:
+    """Both have the file open; one teaches, changes and deletes, and the other follows by itself."""
+
+    async def scene() -> None:
+        ours, theirs = await opened(tmp_path / "store.db"), await opened(tmp_path / "store.db")
+        shelves = LocalShelves(ours.examples, follow_s=0.01)
+        shelves.start()
+        assert await shelves.ready("acme") is None
+        one, _ = await theirs.examples.add("acme", many(2))
+        await until(lambda: len(shelves.get("acme") or ()) == 2)
+        await theirs.examples.change("acme", msgspec.structs.replace(one, tag="new"))
+        await until(lambda: (shelf := shelves.get("acme")) is not None and shelf.tag("new") == 1)
+        await theirs.examples.delete("acme", [1, 2])
+        await until(lambda: len(shelves.get("acme") or ()) == 0)
+        await shelves.close()
+        for store in (ours, theirs):
+            await store.close()
+
+    run(scene())
+
+
+def test_whoever_was_away_while_deletions_were_forgotten_begins_anew(tmp_path: Path) -> None:
+    async def scene() -> None:
+        store = await opened(tmp_path / "store.db")
+        shelves = LocalShelves(store.examples)
+        await store.examples.add("acme", many(3))
+        assert len(await shelves.ready("acme") or ()) == 3
+        await store.examples.delete("acme", [2])
+        assert isinstance(store.examples, SqliteExamples)
+        forget = partial(store.examples.prune, now_s=time.time() + 2 * FORGET_S)
+        await store.examples._database.write(forget)
+        assert await store.examples.since("acme", 3) == []
+        shelf = await shelves.ready("acme")
+        assert shelf is not None
+        assert shelf.rows().ids.tolist() == [1, 3]
+        await store.close()
+
+    run(scene())
+
+
+class Counting:
+    """An embedder that says how often it was asked."""
+
+    dims = StaticEmbedder.dims
+    space = StaticEmbedder.space
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def embed(self, text: str, setting: Setting = Setting()) -> npt.NDArray[np.float32]:  # noqa: B008 - it is frozen
+        self.asked += 1
+        return StaticEmbedder().embed(text, setting)
+
+
+async def restarted(store: Store, folder: Path, trust: Mapping[str, float] | None = None) -> tuple[int, TenantShelf]:
+    """A new process's shelf, and how many examples it had to embed."""
+    embedder = Counting()
+    shelves = LocalShelves(store.examples, Form(NearSpace(embedder), trust or {}), folder=folder)
+    shelf = await shelves.ready("acme")
+    assert shelf is not None
+    await shelves.close()
+    return embedder.asked, shelf
+
+
+def test_a_restart_needs_only_what_changed_since(tmp_path: Path) -> None:
+    """Nothing of the text rests in the snapshot, and nobody else may read it."""
+
+    async def scene() -> None:
+        store, folder = await opened(tmp_path / "store.db"), tmp_path / "shelves"
+        await store.examples.add("acme", many(1200))
+        assert (await restarted(store, folder))[0] == 1200
+        (file,) = folder.iterdir()
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert b"question" not in file.read_bytes()
+        await store.examples.add("acme", many(3, 1200))
+        asked, shelf = await restarted(store, folder)
+        assert (asked, len(shelf)) == (3, 1203)
+        # A deletion takes the snapshot away at once; a new one is written without what was deleted.
+        await store.examples.delete("acme", [7])
+        assert (await restarted(store, folder))[0] == 0
+        asked, shelf = await restarted(store, folder)
+        assert (asked, 7 in shelf.rows().ids) == (0, False)
+        await store.close()
+
+    run(scene())
+
+
+def test_a_snapshot_that_is_damaged_or_anothers_is_no_snapshot(tmp_path: Path) -> None:
+    """Cut, changed anywhere, of another store, of an older state of it, or built with other trust: built anew."""
+
+    async def scene() -> None:
+        store, folder = await opened(tmp_path / "store.db"), tmp_path / "shelves"
+        await store.examples.add("acme", many(1000))
+        await restarted(store, folder)
+        (file,) = folder.iterdir()
+        whole = file.read_bytes()
+        places = random.Random(1).sample(range(len(whole)), 12)
+        flipped = [whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :] for at in (*places, 0, 9, 30, 60)]
+        for damaged in (b"", whole[:30], whole[:-1], whole + b"x", *flipped):
+            file.write_bytes(damaged)
+            asked, shelf = await restarted(store, folder)
+            assert asked == 1000
+            assert shelf.rows().ids.tolist() == list(range(1, 1001))
+        assert (await restarted(store, folder))[0] == 0
+        assert (await restarted(store, folder, {"human": 0.5}))[0] == 1000
+        other = await opened(tmp_path / "other.db")
+        await other.examples.add("acme", many(1100))
+        assert (await restarted(other, folder))[0] == 1100
+        file.write_bytes(whole)
+        await store.close()
+        await other.close()
+
+    run(scene())
+
+
+# --- providers' vectors ------------------------------------------------------------------------------------
+
+
+class Line:
+    """Carries calls to the simulated provider, unless it is told to fail or to hang."""
+
+    def __init__(self) -> None:
+        self.simulated = Simulated()
+        self.calls = 0
+        self.broken = False
+        self.hangs = False
+
+    async def open(self, call: Call, clocks: Clocks) -> Reply:
+        self.calls += 1
+        if self.hangs:
+            await asyncio.sleep(60)
+        if self.broken:
+            raise fail(Kind.CONNECT, "nobody is there")
+        return await self.simulated.open(call, clocks)
+
+    async def close(self) -> None:
+        pass
+
+
+def remote(line: Line, deadline_s: float = 5.0) -> RemoteEmbedder:
+    provider = Provider(name="far", dialect="openai", origin="simulated://models", path="/v1")
+    return RemoteEmbedder(
+        line, Target(provider=provider, model="sim-embed", upstream="sim-embed"), deadline_s=deadline_s
+    )
+
+
+def test_a_providers_vector_stands_beside_the_shape_and_is_remembered() -> None:
+    async def scene() -> None:
+        line = Line()
+        embedder = remote(line)
+        assert embedder.embed("add 2 and 2") is None
+        vector = await embedder.vector("add 2 and 2")
+        assert vector is not None
+        assert vector.shape == (64 + _core.SHAPE_DIMS,)
+        assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-6)
+        assert np.linalg.norm(vector[:64]) == pytest.approx(math.sqrt(0.8), abs=1e-5)
+        assert embedder.embed("add 2 and 2") is vector
+        assert await embedder.vector("add 2 and 2") is vector
+        assert line.calls == 1
+        with_tools = await embedder.vector("add 2 and 2", Setting(tools=4))
+        assert with_tools is not None
+        assert not np.array_equal(with_tools[64:], vector[64:])
+        for text in ("", "x" * 10_000):
+            assert await embedder.vector(text) is not None
+
+    run(scene())
+
+
+def test_a_provider_that_is_late_or_fails_gives_no_vector() -> None:
+    async def scene() -> None:
+        line = Line()
+        line.hangs = True
+        embedder = remote(line, deadline_s=0.01)
+        assert await embedder.vector("one") is None
+        line.hangs, line.broken = False, True
+        assert await embedder.vector("one") is None
+        assert embedder.late == 2
+
+    run(scene())
+
+
+def test_the_old_space_serves_until_the_new_one_is_whole() -> None:
+    """Changing the embedder never mixes two spaces, and what a provider embedded once it is not asked again."""
+
+    async def scene() -> None:
+        examples, line = MemoryExamples(), Line()
+        await examples.add("acme", many(150))
+        shelves = LocalShelves(examples, follow_s=0.01)
+        shelves.start()
+        assert await shelves.ready("acme") is not None
+        line.broken = True
+        far = Form(FarSpace(remote(line), examples))
+        shelves.use(far)
+        await until(lambda: line.calls > 0)
+        shelf, vector = await shelves.ready("acme"), shelves.embed("question 3")
+        assert shelf is not None
+        assert vector is not None
+        assert shelf.space == StaticEmbedder.space
+        assert len(shelf.search(vector, 5)) == 5
+        line.broken = False
+        shelves.use(far)
+        await until(lambda: (there := shelves.get("acme")) is not None and there.space == far.space.name)
+        asked = await shelves.vector("question 3")
+        shelf = shelves.get("acme")
+        assert shelf is not None
+        assert asked is not None
+        assert shelf.rows().ids.tolist() == list(range(1, 151))
+        assert len(shelf.search(asked, 5)) == 5
+        assert len(await examples.vectors("acme", far.space.name, range(1, 151))) == 150
+        await shelves.close()
+        line.broken = True
+        again = LocalShelves(examples, Form(FarSpace(remote(line), examples)))
+        assert len(await again.ready("acme") or ()) == 150
+        await again.close()
+
+    run(scene())
+
+
+def test_teaching_does_not_fail_with_a_provider() -> None:
+    """The rows are kept; the shelf has what it had, and catches up once the provider is back."""
+
+    async def scene() -> None:
+        examples, line = MemoryExamples(), Line()
+        shelves = LocalShelves(examples, Form(FarSpace(remote(line), examples)))
+        await examples.add("acme", many(2))
+        assert len(await shelves.ready("acme") or ()) == 2
+        line.broken = True
+        await examples.add("acme", many(1))
+        assert len(await shelves.ready("acme") or ()) == 2
+        line.broken = False
+        assert len(await shelves.ready("acme") or ()) == 3
+
+    run(scene())
