@@ -35,7 +35,10 @@ from laneway.stores.sqlite.ledger import SqliteLedger
 DAY, MONTH = "day:total", "month:total"
 MOST = 1000
 HOLD_S = 3.0
-AT_ONCE = "SELECT (SELECT coalesce(sum(spent_nanos), 0) FROM accounts WHERE name = 'day:total') + {leased}"
+AT_ONCE = """
+SELECT (SELECT coalesce(sum(spent_nanos), 0) FROM accounts WHERE name = 'day:total'),
+    (SELECT coalesce(sum(nanos), 0) FROM leases WHERE account = 'day:total' AND expires_s > ?)
+"""
 _RECORDED = """
 SELECT record ->> '$.request_id', record ->> '$."awooop.cost_usd"', record ->> '$.caller_gone', record ->> '$.failure',
     record ->> '$.attempts'
@@ -59,6 +62,14 @@ class Race(NamedTuple):
         return self.holds * MOST // 8
 
 
+class Seen(NamedTuple):
+    """What the observer tells."""
+
+    most: int
+    most_spent: int
+    looks: int
+
+
 class Books(NamedTuple):
     """What the race came to."""
 
@@ -68,6 +79,7 @@ class Books(NamedTuple):
     """In leases and holds, when all of them had expired."""
     most_seen: int
     """Spent and leased at the worst instant that the observer saw."""
+    most_spent: int
     looks: int
     settlements: int
     settled: int
@@ -149,18 +161,19 @@ async def run_racer(path: Path, name: str, tasks: int, holds: int, cap: int) -> 
 
 def run_observer(path: Path) -> None:
     """Looks without pause until its input ends, and tells the worst it saw."""
-    most = looks = 0
+    most = most_spent = looks = 0
     os.set_blocking(0, False)
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60.0)) as db:
         while True:
-            (seen,) = db.execute(AT_ONCE.format(leased=LEASED)).fetchone()
-            most, looks = max(most, seen), looks + 1
+            # A process that gets no turn for long may leave a lease behind that came to its end: it covers nothing.
+            spent, leased = db.execute(AT_ONCE, (time.time(),)).fetchone()
+            most, most_spent, looks = max(most, spent + leased), max(most_spent, spent), looks + 1
             try:
                 if os.read(0, 1) == b"":
                     break
             except BlockingIOError:
                 time.sleep(0.001)
-    sys.stdout.write(json.dumps([most, looks]))
+    sys.stdout.write(json.dumps([most, most_spent, looks]))
 
 
 # --- the referee -------------------------------------------------------------------------------------------
@@ -192,8 +205,8 @@ def run_race(race: Race, path: Path) -> Books:
             if process.poll() is None:
                 process.kill()
             process.communicate()
-    most, looks = json.loads(observer_says)
-    return audit(race, path, most, looks, refused, time.monotonic() - began_s)
+    seen = Seen(*json.loads(observer_says))
+    return audit(race, path, seen, refused, time.monotonic() - began_s)
 
 
 async def make(path: Path) -> None:
@@ -242,7 +255,7 @@ def told_done(path: Path, name: str) -> bytes:
         return b""
 
 
-def audit(race: Race, path: Path, most: int, looks: int, refused: int, elapsed_s: float) -> Books:
+def audit(race: Race, path: Path, seen: Seen, refused: int, elapsed_s: float) -> Books:
     left = asyncio.run(look_later(path, race.cap))
     told = {
         request: int(nanos)
@@ -258,8 +271,9 @@ def audit(race: Race, path: Path, most: int, looks: int, refused: int, elapsed_s
         cap=race.cap,
         spent=left[0],
         held=left[1] + leased + len(hints),
-        most_seen=most,
-        looks=looks,
+        most_seen=seen.most,
+        most_spent=seen.most_spent,
+        looks=seen.looks,
         settlements=len(settled),
         settled=sum(settled.values()),
         told=len(told),

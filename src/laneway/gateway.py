@@ -51,10 +51,10 @@ from laneway.ports import Upstream
 from laneway.roster import Roster
 from laneway.route import Key
 from laneway.runs import Ways, Worker, porch
-from laneway.settings import ServerTable
+from laneway.settings import READ_ONCE
 from laneway.spans import spans_of
 from laneway.staging import Staging
-from laneway.store import Store, StoreError, open_store
+from laneway.store import Store, StoreError, store_of
 from laneway.stores.memory import MemoryKeys
 from laneway.upstream.signers import signers_of
 from laneway.upstream.switch import Switch
@@ -64,8 +64,6 @@ FIRST_LOOK_S = 0.7
 """How long the start waits for the first model lists; slower providers are listed when they have answered."""
 WATCH_S = 1.0
 SETTLE_S = 5.0
-FIXED = ("host", "port", "store", "engine", "trusted_proxies", "record_prefix", "log", "keep_records_days")
-"""Settings of the server that are read once, when it starts."""
 log = logging.getLogger("laneway")
 
 
@@ -96,7 +94,7 @@ class Gateway:
         self.loopback = loopback
         self._on_reload = on_reload
         self._started_with = server
-        self.store = store if store is not None else _opened(server)
+        self.store = store if store is not None else store_of(server)
         self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
         self.metrics = Metrics()
         self.board = Board()
@@ -218,7 +216,7 @@ class Gateway:
             await self._following.read_book(loaded.layout)
             self._put_in_force(loaded)
         version, server = loaded.layout.version, loaded.layout.settings.server
-        later = tuple(name for name in FIXED if getattr(server, name) != getattr(self._started_with, name))
+        later = tuple(name for name in READ_ONCE if getattr(server, name) != getattr(self._started_with, name))
         log.info("configuration %s is in force (was %s)", version, before.loaded.layout.version)
         if later:
             log.warning("these settings of [server] wait for the next start: %s", ", ".join(later))
@@ -366,10 +364,6 @@ def build(
     """The whole gateway from a configuration file, or from the environment alone."""
     loaded = load(Path(path) if path is not None else None, variables)
     return Gateway(loaded, variables=variables, store=store, upstream=upstream, loopback=loopback, on_reload=on_reload)
-
-
-def _opened(server: ServerTable) -> Store:
-    return open_store(server.store, keep_days=server.keep_records_days, prefix=server.record_prefix)
 
 
 def _admin_gate(layout: Layout) -> Gate | None:

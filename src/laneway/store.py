@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,11 +31,21 @@ from laneway.ports import (
     Standings,
 )
 from laneway.record import PREFIX
+from laneway.settings import ServerTable
 from laneway.stores.schema import StoreError as StoreError
 
 KEEP_DAYS = 30.0
 KEEP_ROWS = 1_000_000
+KEEP_USAGE_DAYS = 400.0
 FORMS = "'sqlite:///relative/path', 'sqlite:////absolute/path' or 'memory:'"
+
+
+class Keep(NamedTuple):
+    """How much of the past is kept."""
+
+    days: float
+    rows: int
+    usage_days: float
 
 
 class Store(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,21 +86,33 @@ def open_store(
     *,
     keep_days: float = KEEP_DAYS,
     keep_rows: int = KEEP_ROWS,
+    keep_usage_days: float = KEEP_USAGE_DAYS,
     prefix: str = PREFIX,
     clock: Callable[[], float] = time.time,
 ) -> Store:
     """The store a URL names; nothing is touched before `start()`. Raises StoreError for a URL that names none.
 
-    `keep_days` and `keep_rows` bound the journal; `prefix` is that of the records' own attributes; `clock` says what
-    is past its time.
+    `keep_days` and `keep_rows` bound the journal, `keep_usage_days` what it adds up to; `prefix` is that of the
+    records' own attributes; `clock` says what is past its time.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "memory" and rest in ("", "//"):
         return _memory(prefix)
     if scheme == "sqlite":
-        return _sqlite(_path(rest), keep_days, keep_rows, prefix, clock)
+        keep = Keep(keep_days, keep_rows, keep_usage_days)
+        return _sqlite(_path(rest), keep, prefix, clock)
     # Only the scheme is shown: the rest of somebody's database URL may hold a password.
     raise StoreError(f"No store's URL begins with '{scheme[:20]}'. Write {FORMS}.")
+
+
+def store_of(server: ServerTable) -> Store:
+    """The store of a configuration."""
+    return open_store(
+        server.store,
+        keep_days=server.keep_records_days,
+        keep_usage_days=server.keep_usage_days,
+        prefix=server.record_prefix,
+    )
 
 
 def _path(rest: str) -> Path:
@@ -139,7 +162,7 @@ async def _nothing() -> None:
     pass
 
 
-def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Callable[[], float]) -> Store:
+def _sqlite(path: Path, keep: Keep, prefix: str, clock: Callable[[], float]) -> Store:
     from laneway.stores.sqlite.audit import SqliteAudit
     from laneway.stores.sqlite.book import SqliteBook
     from laneway.stores.sqlite.database import Database
@@ -157,7 +180,9 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
     from laneway.stores.sqlite.standings import SqliteStandings
 
     database = Database(path, clock=clock)
-    journal = SqliteJournal(database, keep_days=keep_days, keep_rows=keep_rows, prefix=prefix)
+    journal = SqliteJournal(
+        database, keep_days=keep.days, keep_rows=keep.rows, keep_usage_days=keep.usage_days, prefix=prefix
+    )
 
     async def close() -> None:
         await journal.drain()
@@ -174,9 +199,9 @@ def _sqlite(path: Path, keep_days: float, keep_rows: int, prefix: str, clock: Ca
         notices=SqliteNotices(database),
         book=SqliteBook(database),
         runs=SqliteRuns(database),
-        receipts=SqliteReceipts(database, keep_days=keep_days, keep_rows=keep_rows),
+        receipts=SqliteReceipts(database, keep_days=keep.days, keep_rows=keep.rows),
         dials=SqliteDials(database),
-        shadows=SqliteShadows(database, keep_days=keep_days),
+        shadows=SqliteShadows(database, keep_days=keep.days),
         standings=SqliteStandings(database),
         examples=SqliteExamples(database, clock=clock),
         place=str(path),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from laneway.ports import Figures, Question, Tally
 from laneway.route import Attempt, Decision, Dropped, Outcome, Price, Target
 from laneway.store import Store, open_store
 from laneway.stores.sqlite.journal import SqliteJournal
+from laneway.stores.sqlite.usage import prune_usage
 from tests.harness.loop import run
 from tests.harness.outcomes import SONNET, STUDIO, outcome
 from tests.harness.sqlite import NOW, database, rows
@@ -155,6 +157,23 @@ def test_reports_outlive_the_records(tmp_path: Path) -> None:
             return list(await journal.usage(Question(("tenant",), *ALWAYS)))
 
     assert [line.figures.requests for line in run(scene())] == [1]
+
+
+def test_days_past_their_time_are_forgotten_whole(tmp_path: Path) -> None:
+    """A day is kept to its end, and the file does not grow for ever."""
+
+    async def scene() -> list[str]:
+        async with database(tmp_path / "store.db") as db:
+            journal = SqliteJournal(db, keep_days=1.0, keep_rows=10)
+            for age in (0, 2, 3, 4):
+                for tenant in ("acme", "bees"):
+                    journal.record(outcome(at_s=NOW - age * DAY_S, tenant=tenant))
+            await journal.drain()
+            forget = partial(prune_usage, now_s=NOW, keep_days=2.0)
+            assert [await db.write(forget) for _ in range(3)] == [True, True, False]
+            return [line.labels[0] for line in await journal.usage(Question(("day",), *ALWAYS))]
+
+    assert run(scene()) == ["2023-11-12", "2023-11-14"]
 
 
 def test_a_batch_that_is_undone_adds_nothing(tmp_path: Path) -> None:

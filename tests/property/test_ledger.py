@@ -300,6 +300,7 @@ def test_processes_that_hold_settle_and_crash_never_pass_the_cap_and_lose_nothin
 
 
 def check(books: Books) -> None:
+    assert books.most_spent <= books.cap, "spent passed the cap"
     assert books.most_seen <= books.cap, "spent and leased passed the cap"
     assert books.looks > 20
     assert books.lost == 0, "what was answered before a kill is in the books, once"
@@ -308,7 +309,7 @@ def check(books: Books) -> None:
     assert books.disagreeing == 0, "a record says another cost than the books"
     assert min(books.recorded, books.left_early, books.cut, books.fell_back) > 0, "nothing went wrong"
     assert books.refused > 0, "the race was too short to reach the cap"
-    assert books.cap * 0.99 < books.spent <= books.cap, "they stopped before the cap"
+    assert books.cap * 0.97 < books.spent <= books.cap, "they stopped before the cap"
 
 
 def test_budgets_overspent_when_requests_race(tmp_path: Path) -> None:

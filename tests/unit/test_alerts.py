@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ from laneway.ports import Alert, Notice
 from laneway.route import FREE, Attempt, Target
 from laneway.store import Store, open_store
 from laneway.stores.memory import MemoryLedger
+from laneway.stores.sqlite.notices import TOLD_S, SqliteNotices, prune
 from laneway.upstream.engine import Engine
 from tests.fakes.upstream import FakeUpstream, answering, response
 from tests.harness.loop import run
 from tests.harness.outcomes import SONNET, STUDIO, outcome
-from tests.harness.sqlite import until
+from tests.harness.sqlite import database, until
 
 NOW = 1_700_000_000.0
 DAY = "2023-11-14"
@@ -139,6 +141,25 @@ def test_a_process_killed_while_it_sends_leaves_the_notice_to_the_next(tmp_path:
             clock.now_s += 60
             await alerts.round()
             assert len(fake.requests) == 1
+
+    run(scene())
+
+
+def test_what_was_told_long_ago_is_forgotten_but_not_what_still_waits(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    waits, old, new = (
+        Notice(id=name, channel="c", kind="cap", subject="s", period="p", facts={}, at_s=at_s)
+        for name, at_s in (("waits", NOW), ("old", NOW), ("new", NOW + 5.0))
+    )
+
+    async def scene() -> None:
+        async with database(path) as db:
+            notices = SqliteNotices(db)
+            await notices.put([waits, old, new])
+            for notice in (old, new):
+                await notices.ended(notice.id, NOW + 6.0)
+            await db.write(partial(prune, now_s=NOW + TOLD_S))
+            assert {notice.id for notice in await notices.recent(9)} == {"waits", "new"}
 
     run(scene())
 

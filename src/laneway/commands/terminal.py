@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from laneway.loaded import Loaded
 from laneway.settings import ServerTable
-from laneway.store import Store, open_store
+from laneway.store import Store, store_of
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ def with_store(loaded: Loaded, work: Callable[[Store], Awaitable[T]]) -> T:
     server = loaded.layout.settings.server
 
     async def run() -> T:
-        store = open_store(server.store, keep_days=server.keep_records_days, prefix=server.record_prefix)
+        store = store_of(server)
         await store.start()
         try:
             return await work(store)

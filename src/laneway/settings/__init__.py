@@ -22,6 +22,7 @@ from laneway.settings.places import ModelTable as ModelTable
 from laneway.settings.places import ProviderTable as ProviderTable
 from laneway.settings.pools import PoolTable as PoolTable
 from laneway.settings.runs import RunsTable as RunsTable
+from laneway.settings.server import READ_ONCE as READ_ONCE
 from laneway.settings.server import ServerTable as ServerTable
 from laneway.settings.stages import PromotionTable as PromotionTable
 from laneway.settings.stages import RollbackTable as RollbackTable

@@ -52,3 +52,19 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Form of the log on the standard error: lines for people, or a JSON object in each."""
     keep_records_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
     """How long records of requests are kept."""
+    keep_usage_days: Annotated[float, Meta(gt=0, le=36_500)] = 400.0
+    """How long the sums of `laneway usage` are kept; what budgets have spent is kept for good."""
+
+
+READ_ONCE = (
+    "host",
+    "port",
+    "store",
+    "engine",
+    "trusted_proxies",
+    "record_prefix",
+    "log",
+    "keep_records_days",
+    "keep_usage_days",
+)
+"""Settings of the server that wait for its next start."""

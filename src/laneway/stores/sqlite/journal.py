@@ -23,7 +23,7 @@ from laneway.route import Outcome
 from laneway.stores.schema import StoreError
 from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.records import records_of
-from laneway.stores.sqlite.usage import add_usage, usage_of
+from laneway.stores.sqlite.usage import KEEP_USAGE_DAYS, add_usage, prune_usage, usage_of
 
 DELAY_S = 0.05
 """How long an outcome may wait for others to be written with."""
@@ -58,6 +58,7 @@ class SqliteJournal:
         *,
         keep_days: float,
         keep_rows: int,
+        keep_usage_days: float = KEEP_USAGE_DAYS,
         prefix: str = PREFIX,
         most: int = MOST_UNWRITTEN,
     ) -> None:
@@ -80,6 +81,7 @@ class SqliteJournal:
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[int] | None = None
         database.add_chore(self.prune)
+        database.add_chore(partial(prune_usage, keep_days=keep_usage_days))
 
     def record(self, outcome: Outcome) -> None:
         if self._recorded - self._written >= self._most:

@@ -1,7 +1,8 @@
 """Notices in SQLite: each is sent by one process, also when that one ends before it could.
 
 Owns: the row that is unique before anything is sent, lending it for a try, and how it ended.
-Refuses: to say when a failed one is due again (policy does), and to forget what was told.
+Refuses: to say when a failed one is due again (policy does), and to forget what was told for as long as its period can
+be asked about: what still holds after ninety days, as a kill does, is told once more.
 """
 
 from __future__ import annotations
@@ -26,6 +27,14 @@ _END = "UPDATE notices SET state = ?, reason = ?, ended_s = ? WHERE id = ?"
 _FAIL = "UPDATE notices SET reason = ?, due_s = ? WHERE id = ? AND state = 'waiting'"
 _RECENT = f"SELECT {_COLUMNS} FROM notices ORDER BY at_s DESC, rowid DESC LIMIT ?"  # noqa: S608
 
+# They stand in the order in which they came, so that the oldest tell whether there is anything to do.
+_FORGET = (
+    "DELETE FROM notices WHERE rowid IN (SELECT rowid FROM notices ORDER BY rowid LIMIT ?) "
+    "AND at_s <= ? AND state <> 'waiting'"
+)
+TOLD_S = 90 * 86_400.0
+STEP_ROWS = 500
+
 _facts = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -34,6 +43,7 @@ class SqliteNotices:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        database.add_chore(prune)
 
     async def put(self, notices: Sequence[Notice]) -> int:
         return await self._database.write(partial(_put, notices))
@@ -53,6 +63,11 @@ class SqliteNotices:
 
     async def recent(self, limit: int) -> Sequence[Notice]:
         return await self._database.read(lambda db: [_notice(row) for row in db.execute(_RECENT, (limit,))])
+
+
+def prune(db: sqlite3.Connection, now_s: float) -> bool:
+    """A step of forgetting what was told long ago."""
+    return db.execute(_FORGET, (STEP_ROWS, now_s - TOLD_S)).rowcount >= STEP_ROWS
 
 
 def _put(notices: Sequence[Notice], db: sqlite3.Connection) -> int:
