@@ -11,10 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from laneway import __version__
-from laneway.commands import budgets, check, keys, memory, records, route, runs, shadow, status, teach, usage
+from laneway.commands import budgets, check, keys, memory, proof, records, route, runs, shadow, status, teach, usage
 from laneway.commands.terminal import add_config, complain, with_store
 from laneway.config import ConfigError
-from laneway.evaluate import command as evaluation
 from laneway.loaded import load
 from laneway.store import Store, StoreError
 
@@ -68,13 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check.add(commands)
     keys.add(commands)
-    proof = commands.add_parser(
-        "eval",
-        help="measure what routing gains on labelled prompts",
-        description="Measure what routing gains on labelled prompts, beside simpler ways to choose.",
-    )
-    evaluation.add_arguments(proof)
-    proof.set_defaults(run=lambda given: evaluation.evaluate(given, sys.stdout, sys.stderr))
+    proof.add(commands)
     status.add(commands)
     route.add(commands)
     usage.add(commands)

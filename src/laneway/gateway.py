@@ -277,13 +277,17 @@ class Gateway:
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def start(self) -> None:
+    async def open(self) -> None:
+        """As far as a request needs it, with nothing going on behind."""
         await self.store.start()
         await self.staging.load()
         if await self._following.look(self.desk.loaded.layout):
             self._swap(self.desk.loaded, self.desk.roster)
         self._start_refresh()
         await self.desk.roster.first_look(FIRST_LOOK_S)
+
+    async def start(self) -> None:
+        await self.open()
         self._begin(self._following.run(self._look_again))
         for service in self._services:
             service.start()

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from laneway.evaluate.dataset import Pool
+    from collections.abc import Sequence
+
+    from laneway.evaluate.dataset import Pool, Row
     from laneway.evaluate.trial import Plan, Trial
 
 RULES = ("cheap", "strong", "random", "length", "knn5", "clusters16", "ours", "oracle")
@@ -19,9 +21,7 @@ BAR = 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", type=Path, required=True, metavar="FILE", help="labelled prompts: JSON lines, .gz or not"
-    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help="labelled prompts: JSON lines, .gz or not")
     parser.add_argument("--cheap", metavar="MODEL", help="the cheap one of two models to compare")
     parser.add_argument("--strong", metavar="MODEL", help="the strong one")
     parser.add_argument("--pool", type=_names, metavar="A,B,C", help="two models or more to choose from")
@@ -103,8 +103,11 @@ class Progress:
             self.stream.flush()
 
 
-def evaluate(parsed: argparse.Namespace, out: TextIO, err: TextIO) -> int:
-    """Exit code 2, and one sentence, where the file or the choice of models is wrong."""
+def evaluate(
+    parsed: argparse.Namespace, out: TextIO, err: TextIO, own: tuple[Sequence[Row], Sequence[str]] | None = None
+) -> int:
+    """Exit code 2, and one sentence, where the file or the choice of models is wrong. `own` are a tenant's examples,
+    with their tags, instead of a file."""
     from laneway.evaluate.dataset import DatasetError, read, select
 
     if parsed.pool and (parsed.cheap or parsed.strong):
@@ -114,7 +117,7 @@ def evaluate(parsed: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         err.write("laneway: --cheap and --strong go together.\n")
         return 2
     try:
-        rows, tags = read(parsed.data, parsed.tag)
+        rows, tags = own if own is not None else read(parsed.data, parsed.tag)
         models = parsed.pool or tuple(filter(None, (parsed.cheap, parsed.strong)))
         pool = select(rows, tags, models, parsed.strong)
     except DatasetError as error:
@@ -141,7 +144,7 @@ def _run(parsed: argparse.Namespace, pool: Pool, out: TextIO, err: TextIO) -> No
     trial.done = progress.step
     figures = trial.run()
     found = report.Report(
-        data=parsed.data.name,
+        data=_name(parsed),
         examples=len(pool.prompts),
         models=pool.models,
         cheap=pool.models[pool.cheap],
@@ -164,6 +167,11 @@ def _run(parsed: argparse.Namespace, pool: Pool, out: TextIO, err: TextIO) -> No
         _plot(parsed, pool, plan, trial)
 
 
+def _name(parsed: argparse.Namespace) -> str:
+    name: str = parsed.data.name if parsed.data is not None else f"memory of {parsed.tenant}"
+    return name
+
+
 def _plot(parsed: argparse.Namespace, pool: Pool, plan: Plan, trial: Trial) -> None:
     from laneway.evaluate import curves
     from laneway.evaluate import trial as trials
@@ -174,5 +182,5 @@ def _plot(parsed: argparse.Namespace, pool: Pool, plan: Plan, trial: Trial) -> N
     singles = list(zip(pool.models, alone.costs.tolist(), alone.quality.tolist(), strict=True))
     hull = alone.hull(pool.strong)
     mixed = trials.Drawn("random", tuple(hull.costs.tolist()), tuple(hull.quality.tolist()))
-    title = f"Cost and quality: {parsed.data.name}"
+    title = f"Cost and quality: {_name(parsed)}"
     parsed.plot.write_text(draw(title, [mixed, *trial.drawn], singles), encoding="utf-8")

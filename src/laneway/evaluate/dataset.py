@@ -53,11 +53,19 @@ def read(path: Path, tag: str | None = None) -> tuple[list[Row], list[str]]:
     """Rows and, where a field is named for it, the tag of each."""
     rows: list[Row] = []
     tags: list[str] = []
+    for number, line in enumerate(lines_of(path), 1):
+        if line.strip():
+            rows.append(_row(line, number))
+            tags.append(_tag(line, number, tag) if tag else "")
+    if not rows:
+        raise DatasetError(f"{path} holds no rows.")
+    return rows, tags
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """A file's lines, gzipped or not; what is wrong with it is a DatasetError."""
     try:
-        for number, line in enumerate(_lines(path), 1):
-            if line.strip():
-                rows.append(_row(line, number))
-                tags.append(_tag(line, number, tag) if tag else "")
+        yield from _lines(path)
     except FileNotFoundError:
         raise DatasetError(f"There is no file {path}.") from None
     except IsADirectoryError:
@@ -66,9 +74,6 @@ def read(path: Path, tag: str | None = None) -> tuple[list[Row], list[str]]:
         raise DatasetError(f"{path} is named like a gzip file, but is none, or is cut off.") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
-    if not rows:
-        raise DatasetError(f"{path} holds no rows.")
-    return rows, tags
 
 
 def _lines(path: Path) -> Iterator[bytes]:
