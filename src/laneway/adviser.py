@@ -99,7 +99,8 @@ class PoolAdviser:
             del self._under_way[receipt.served]
         for attempt in attempts:
             if attempt.failure is None and attempt.called:
-                taken_s = (attempt.first_content_s or attempt.ended_s) - attempt.started_s
+                whole_s = attempt.ended_s - attempt.started_s
+                taken_s = whole_s if attempt.first_content_s is None else attempt.first_content_s
                 name = attempt.target.name
                 before_s = self._speeds_s.get(name, taken_s)
                 self._speeds_s[name] = SLOW * before_s + (1 - SLOW) * taken_s
