@@ -71,6 +71,8 @@ class Messenger:
         except FailureError as error:
             # It is lent, and comes back by itself.
             log.warning("webhook of run %s waits: %s", run.id, error.failure.message)
+        except Exception:
+            log.exception("webhook of run %s waits", run.id)
 
     async def _call(self, run: Run) -> Call:
         texts = await self._runs.texts(run.id)

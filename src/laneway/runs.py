@@ -14,7 +14,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -33,6 +33,7 @@ from laneway.ports import Upstream
 from laneway.ports.runs import Run, Runs, State, Step, Texts
 from laneway.route import Attempt, Tenant
 from laneway.settings import RunsTable
+from laneway.wire.json import UNREADABLE, decode_any
 
 TICK_S = 0.2
 """Between two looks at what this process has under way: steps are written down, and orders to end are heard."""
@@ -263,7 +264,7 @@ class Worker:
     async def _walked(self, work: _Work, texts: Texts) -> End:
         """Through the rooms, like a request that came over a socket."""
         ways, run = self.ways, work.run
-        exchange = exchange_of(run.path, headers_of(texts.headers, run.lane, ways.prefixes), texts.body, run.id)
+        exchange = exchange_of(run.path, texts, run.id)
         exchange.tenant, exchange.key_id = ways.tenant(run.tenant), run.key_id
         exchange.attempts = _Heard(work.tell)
         work.exchange = exchange
@@ -272,11 +273,11 @@ class Worker:
         used = policy.used_by(exchange.attempts)
         if work.leaving and exchange.gone:
             return End(State.CANCELLED, used=used)
-        if ear.status == 200:
+        if ear.status == 200 and _is_json(ear.body):
             last = exchange.attempts[-1].target.name if exchange.attempts else ""
             return End(State.SUCCEEDED, 200, served=last, used=used, result=ear.body)
-        unknown = Failure(kind=Kind.INTERNAL, message=f"The gateway answered {ear.status}.")
-        return _failed(work, exchange.failure or unknown)
+        odd = Failure(kind=Kind.MALFORMED_ANSWER, message=f"The answer, of status {ear.status}, was no JSON.")
+        return _failed(work, exchange.failure or odd)
 
     async def _note(self, work: _Work) -> None:
         steps = work.taken()
@@ -315,6 +316,15 @@ class Worker:
         await self.runs.change(work.run.id, change)
 
 
+def _is_json(body: bytes) -> bool:
+    """What a lane's older path said may be anything."""
+    try:
+        decode_any(body)
+    except UNREADABLE:
+        return False
+    return True
+
+
 async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
     """Waits for them, and cancels what takes too long."""
     if not tasks:
@@ -339,16 +349,9 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """Who comes here has been let in."""
 
 
-def exchange_of(path: str, headers: Mapping[bytes, bytes], body: bytes, run_id: str) -> Exchange:
+def exchange_of(path: str, texts: Texts, run_id: str) -> Exchange:
     """The Exchange of a run: it says that it is one, and has its body already."""
+    headers = {name.encode("latin-1"): value.encode("latin-1") for name, value in texts.headers}
     exchange = Exchange(FRONTS[path], {b"content-type": b"application/json", **headers})
-    exchange.body, exchange.run = body, run_id
+    exchange.body, exchange.run = texts.body, run_id
     return exchange
-
-
-def headers_of(headers: Sequence[tuple[str, str]], lane: str | None, prefixes: Sequence[str]) -> Mapping[bytes, bytes]:
-    """As the lane's room reads them, with the lane that the run is for."""
-    made = {name.encode("latin-1"): value.encode("latin-1") for name, value in headers}
-    for prefix in prefixes if lane else ():
-        made[f"{prefix}lane".lower().encode()] = (lane or "").encode()
-    return made

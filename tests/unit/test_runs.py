@@ -254,3 +254,8 @@ def test_only_headers_that_belong_to_the_request_are_kept() -> None:
     kept = kept_headers(said, ["X-Laneway-", "x-awooop-"])
     assert [name for name, _ in kept] == ["x-laneway-trace", "x-awooop-project-id", "anthropic-version", "traceparent"]
     assert [name for name, _ in kept_headers(said, [""])] == ["anthropic-version", "traceparent"]
+    named = [("x-awooop-lane", "other"), ("x-laneway-lane", "another"), ("x-laneway-trace", "t")]
+    assert kept_headers(named, ["X-Laneway-", "x-awooop-"], "deep") == (
+        ("x-laneway-trace", "t"),
+        ("x-laneway-lane", "deep"),
+    )

@@ -285,6 +285,21 @@ def test_a_run_under_way_is_ended(here: bool) -> None:
     played(scene())
 
 
+def test_an_answer_that_is_no_json_is_no_result() -> None:
+    async def odd(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"<html>"})
+
+    async def scene() -> None:
+        async with opened() as store, working(store, odd, Clock()) as worker:
+            await accepted(store)
+            worker.start()
+            assert (await becomes(store, State.FAILED)).kind == "malformed_answer"
+            assert await store.runs.result("run_a") is None
+
+    played(scene())
+
+
 def test_old_runs_are_forgotten() -> None:
     async def scene() -> None:
         clock, stack = Clock(), Stack()

@@ -30,7 +30,7 @@ from laneway.policy.run_requests import Order, kept_headers, read_order, within_
 from laneway.ports import Audited
 from laneway.ports.runs import ENDED, Run, Runs, State, Step, Texts, Wanted
 from laneway.route import Key, Tenant
-from laneway.runs import Ways, exchange_of, headers_of
+from laneway.runs import Ways, exchange_of
 from laneway.wire.json import encode
 from laneway.wire.sse import comment
 
@@ -55,13 +55,13 @@ async def create(request: Request) -> Response:
     order = read_order(await body_of(request, most), request.headers, _named_lane(request, ways))
     there = await desk.store.runs.same(tenant.name, order.same) if order.same else None
     if there is None:
-        headers = kept_headers(request.headers.items(), ways.prefixes)
+        headers = kept_headers(request.headers.items(), ways.prefixes, order.lane)
+        texts = Texts(body=order.body, headers=headers, secret=order.secret)
         try:
-            exchange = await _admitted(ways, tenant, order, headers)
+            exchange = await _admitted(ways, tenant, order, texts)
         except FailureError as error:
             return _turned_away(request, order, error.failure)
         run = _run(order, exchange, tenant, key)
-        texts = Texts(body=order.body, headers=headers, secret=order.secret)
         there = await desk.store.runs.accept(run, texts, (policy.accepted_step(run),), ways.table.waiting)
         if there is None:
             failure = Failure(
@@ -84,11 +84,11 @@ def _named_lane(request: Request, ways: Ways) -> str:
     return next((name.strip() for name in named if name), "")
 
 
-async def _admitted(ways: Ways, tenant: Tenant, order: Order, headers: tuple[tuple[str, str], ...]) -> Exchange:
+async def _admitted(ways: Ways, tenant: Tenant, order: Order, texts: Texts) -> Exchange:
     """The request as the rooms saw it that would turn it away. Raises FailureError where one does."""
     if order.hook and (fault := address_fault(order.hook, private=ways.table.private_webhooks, allow=ALLOW)):
         raise fail(Kind.BAD_REQUEST, f"webhook: the address {fault}.", field="webhook")
-    exchange = exchange_of(order.path, headers_of(headers, order.lane, ways.prefixes), order.body, "to be accepted")
+    exchange = exchange_of(order.path, texts, "to be accepted")
     exchange.tenant = tenant
     await ways.porch(scope_of(exchange, order.path, lambda _: None), silence, Ear())
     if exchange.failure is not None:

@@ -8,7 +8,7 @@ Refuses: judging the request itself (its front's dialect does), lanes and models
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -155,7 +155,18 @@ def _print(body: bytes, lane: str) -> str:
     return hashlib.sha256(msgspec.json.encode(tree, order="deterministic")).hexdigest()
 
 
-def kept_headers(headers: Iterable[tuple[str, str]], prefixes: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Those that go with the request when it is executed; never one that holds a key."""
+def kept_headers(
+    headers: Iterable[tuple[str, str]], prefixes: Sequence[str], lane: str = ""
+) -> tuple[tuple[str, str], ...]:
+    """Those that go with the request when it is executed, and the lane that it is for; never one that holds a key."""
     own = tuple(prefix.lower() for prefix in prefixes if prefix)
-    return tuple((name, value) for name, value in headers if name in _KEPT or (own and name.startswith(own)))
+    lanes = {f"{prefix}lane" for prefix in own} if lane else set()
+    kept = [
+        (name, value)
+        for name, value in headers
+        if name in _KEPT or (own and name.startswith(own) and name not in lanes)
+    ]
+    if lane and own:
+        # A header's value is read as Latin-1.
+        kept.append((f"{own[0]}lane", lane.encode().decode("latin-1")))
+    return tuple(kept)
