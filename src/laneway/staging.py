@@ -18,7 +18,7 @@ from laneway.config import nearest
 from laneway.failure import FailureError, Kind, fail
 from laneway.layout import Layout
 from laneway.policy.orders import read_reason
-from laneway.policy.stages import STAGES, STEPS, Gates, Move, further, judge_back, judge_further, rest_s, words
+from laneway.policy.stages import SERVING, STAGES, STEPS, Gates, Move, further, judge_back, judge_further, rest_s, words
 from laneway.ports import Alert, Shadows, Standing, Standings
 from laneway.route import Lane, Stage
 
@@ -63,6 +63,7 @@ class Staging:
         self._every_s = every_s
         self._edition = 0
         self._known: dict[str, Standing] = {}
+        self._in_force: dict[str, InForce] = {}
         self._running: asyncio.Task[None] | None = None
         self._layout: Layout | None = None
         self._is_new = False
@@ -93,6 +94,10 @@ class Staging:
                 made[name] = InForce(Stage(known.stage), known.share, watched)
             else:
                 made[name] = InForce(lane.stage, lane.share, watched)
+            before = self._in_force.get(name)
+            if before is not None and made[name][:2] != before[:2]:
+                who, why = (known.actor, known.reason) if known is not None else (FILE, "as it says now")
+                log.info("lane %s is in stage %s (%s): %s", name, words(*made[name][:2]), who, why)
         self._in_force = made
 
     # --- the store -----------------------------------------------------------------------------------------
@@ -140,7 +145,6 @@ class Staging:
         )
         if not await self._standings.put(standing, after=known.edition if known is not None else 0):
             return None
-        log.warning("lane %s is in stage %s (%s): %s", lane.name, words(move.stage, move.share), actor, move.reason)
         return standing
 
     # --- orders --------------------------------------------------------------------------------------------
@@ -220,22 +224,18 @@ class Staging:
     async def _judged(self, name: str, now: InForce, gates: Gates) -> Move | None:
         standing, now_s = self.standing(name), self._clock()
         since_s = standing.at_s if standing is not None else 0.0
-        if gates.rollback is not None:
-            seen = await self._shadows.evidence(name, max(since_s, now_s - gates.rollback.window_s))
-            back = judge_back(now.stage, now.share, gates.rollback, seen)
-            if back is not None:
-                return back
-        if gates.promotion is None:
+        back, on = gates.rollback, gates.promotion
+        if back is not None and now.stage in SERVING:
+            from_s = max(since_s, now_s - back.window_s)
+            seen = await self._shadows.evidence(name, from_s, timed=back.p95_ms is not None)
+            move = judge_back(now.stage, now.share, back, seen)
+            if move is not None:
+                return move
+        rests_until_s = max(standing.rests_until_s if standing is not None else 0.0, since_s + on.hold_s if on else 0.0)
+        if on is None or now.stage in (Stage.OBSERVE, Stage.ACTIVE) or now_s < rests_until_s:
             return None
-        return judge_further(
-            now.stage,
-            now.share,
-            gates.promotion,
-            await self._shadows.evidence(name, since_s),
-            since_s=since_s,
-            rests_until_s=standing.rests_until_s if standing is not None else 0.0,
-            now_s=now_s,
-        )
+        seen = await self._shadows.evidence(name, since_s, timed=on.p95_ms is not None)
+        return judge_further(now.stage, now.share, on, seen, rests_until_s=rests_until_s, now_s=now_s)
 
     async def look(self, now_s: float) -> list[Alert]:
         """Steps back that people are told of, whoever made them."""

@@ -381,6 +381,18 @@ def test_a_choice_that_is_none_is_refused(said: str) -> None:
     assert "legacy: expected an object with some of host, provider" in answer.json["error"]["message"]
 
 
+def test_a_decision_is_no_result_of_a_run() -> None:
+    for legacy, status in ((None, 403), (OLD, 200)):
+        yard = Yard(lane=lane(Stage.SHADOW, legacy=legacy))
+        caller = ask("openai", "asked")
+        exchange = Exchange.of(caller.scope)
+        assert exchange is not None
+        exchange.run = "run_1"
+        answer = run(yard.call(caller))
+        assert answer.status == status
+        assert b"laneway.decision" not in answer.body
+
+
 # --- executed ----------------------------------------------------------------------------------------------
 
 

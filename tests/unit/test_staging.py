@@ -230,7 +230,9 @@ def test_promote_and_rollback_go_by_the_lanes_own_steps() -> None:
         (("fast", "canary", 0.5, " "), Kind.BAD_REQUEST, "reason: say in 1 to 300 characters why"),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused(order: tuple[str, str, float | None, str], kind: Kind, told: str) -> None:
+def test_an_order_that_makes_no_sense_is_refused(
+    order: tuple[str, str, float | None, str], kind: Kind, told: str
+) -> None:
     async def scene(store: Store) -> None:
         with pytest.raises(FailureError) as caught:
             await Process(store).staging.order(*order, actor="ada")
@@ -292,7 +294,7 @@ def test_gates_take_a_lane_to_active_and_back_with_a_rest_that_grows(caplog: pyt
         assert reasons[0] == "something that costs money stood in for 2 of 2 requests, within 100 s"
         assert "4 of 5 requests failed, and at most 30 % may, within 100 s" in reasons
 
-    with caplog.at_level(logging.WARNING, "laneway"):
+    with caplog.at_level(logging.INFO, "laneway"):
         play(scene)
     assert "lane fast is in stage canary 20 % (gate): 9 of 10 decisions agreed with the legacy path" in caplog.text
 

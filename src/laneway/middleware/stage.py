@@ -71,6 +71,8 @@ class StageMiddleware:
             await self._execute(exchange, scope, receive, send, kept=watched or stage is Stage.CANARY)
         elif lane is not None and lane.legacy is not None and self._passage is not None:
             await self._pass(exchange, lane, self._passage, scope, receive, send)
+        elif exchange.run is not None:
+            await refuse(exchange, send, _serves_no_run(lane, stage))
         else:
             exchange.dry = True
             await self._decide(exchange, scope, receive, send)
@@ -143,6 +145,13 @@ def _in_share(exchange: Exchange, lane: Lane, share: float) -> bool:
 def _observes(lane: Lane | None) -> Failure:
     name = lane.name if lane is not None else ""
     message = f"The lane '{name}' only observes: nothing is sent to a model here. Its stage has to be shadow or more."
+    return Failure(kind=Kind.FORBIDDEN, message=message, field="lane")
+
+
+def _serves_no_run(lane: Lane | None, stage: Stage) -> Failure:
+    """A decision is no result of a run."""
+    name = lane.name if lane is not None else ""
+    message = f"The lane '{name}' is in stage {stage.value} and served nothing; a run needs a lane that is active."
     return Failure(kind=Kind.FORBIDDEN, message=message, field="lane")
 
 

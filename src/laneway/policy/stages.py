@@ -108,10 +108,10 @@ def judge_back(stage: Stage, share: float, gate: Rollback, seen: Evidence) -> Mo
 
 
 def judge_further(
-    stage: Stage, share: float, gate: Promotion, seen: Evidence, *, since_s: float, rests_until_s: float, now_s: float
+    stage: Stage, share: float, gate: Promotion, seen: Evidence, *, rests_until_s: float, now_s: float
 ) -> Move | None:
     """Whether figures since the last step let a lane go a step further. Nothing promotes a lane that observes."""
-    if stage is Stage.OBSERVE or now_s < max(since_s + gate.hold_s, rests_until_s):
+    if stage is Stage.OBSERVE or now_s < rests_until_s:
         return None
     step = further(stage, share, gate.steps)
     if step is None or STAGES.index(step[0]) > STAGES.index(gate.up_to):

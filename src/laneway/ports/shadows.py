@@ -103,7 +103,8 @@ class Shadows(Protocol):
     async def report(self, lane: str | None, since_s: float) -> Sequence[LaneFigures]:
         """By lane name; everything kept before is in it."""
 
-    async def evidence(self, lane: str, since_s: float) -> Evidence: ...
+    async def evidence(self, lane: str, since_s: float, *, timed: bool = True) -> Evidence:
+        """`timed`: whether the latency is wanted, which takes longest."""
 
     async def recent(self, limit: int, lane: str | None = None) -> Sequence[ShadowRow]:
         """Newest first."""

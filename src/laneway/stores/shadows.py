@@ -30,7 +30,7 @@ class MemoryShadows:
     async def report(self, lane: str | None, since_s: float) -> Sequence[LaneFigures]:
         return added(self._since(lane, since_s))
 
-    async def evidence(self, lane: str, since_s: float) -> Evidence:
+    async def evidence(self, lane: str, since_s: float, *, timed: bool = True) -> Evidence:
         rows = self._since(lane, since_s)
         served = [row for row in rows if row.executed]
         took = sorted(
@@ -45,7 +45,7 @@ class MemoryShadows:
             requests=len(served),
             failures=sum(row.failed for row in served),
             paid=sum(row.paid for row in served),
-            p95_ms=took[place_of_95(len(took))] if took else None,
+            p95_ms=took[place_of_95(len(took))] if took and timed else None,
         )
 
     async def recent(self, limit: int, lane: str | None = None) -> Sequence[ShadowRow]:

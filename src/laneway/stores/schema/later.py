@@ -49,7 +49,9 @@ def create_shadow_rows(db: Connection) -> None:
         ) STRICT
         """
     )
-    db.execute("CREATE INDEX shadow_rows_by_lane ON shadow_rows (lane, at_s)")
+    # It holds all that gates add up, so that no row has to be looked at.
+    facts = "executed, compared, agreed, failed, paid, latency_ms"
+    db.execute(f"CREATE INDEX shadow_rows_by_lane ON shadow_rows (lane, at_s, {facts})")
     db.execute("CREATE INDEX shadow_rows_by_age ON shadow_rows (at_s)")
 
 

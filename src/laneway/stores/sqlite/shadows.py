@@ -36,7 +36,15 @@ _LATENCY = (
 _ROWS = "SELECT told FROM shadow_rows WHERE (? IS NULL OR lane = ?) AND at_s >= ?"
 _RECENT = "SELECT told FROM shadow_rows WHERE ? IS NULL OR lane = ? ORDER BY id DESC LIMIT ?"
 _FORGET_OLD = "DELETE FROM shadow_rows WHERE id IN (SELECT id FROM shadow_rows WHERE at_s <= ? ORDER BY at_s LIMIT ?)"
-_LANES = "SELECT DISTINCT lane FROM shadow_rows"
+# From one lane to the next by the index: DISTINCT would look at every row.
+_LANES = """
+WITH RECURSIVE lanes (lane) AS (
+    SELECT min(lane) FROM shadow_rows
+    UNION ALL
+    SELECT (SELECT min(lane) FROM shadow_rows WHERE lane > lanes.lane) FROM lanes WHERE lane IS NOT NULL
+)
+SELECT lane FROM lanes WHERE lane IS NOT NULL
+"""
 _FORGET_CROWD = (
     "DELETE FROM shadow_rows WHERE id IN "
     "(SELECT id FROM shadow_rows WHERE lane = ? ORDER BY at_s DESC LIMIT ? OFFSET ?)"
@@ -53,6 +61,8 @@ class SqliteShadows:
         self._database = database
         self._keep_s = keep_days * 86_400
         self._keep_rows = keep_rows
+        self._lanes: list[str] = []
+        """Whose rows have still to be looked at."""
         self._behind: Behind[ShadowRow] = Behind(database, _insert)
         database.add_chore(self.prune)
 
@@ -69,9 +79,9 @@ class SqliteShadows:
             lambda db: added(_decode(told) for (told,) in db.execute(_ROWS, (lane, lane, since_s)))
         )
 
-    async def evidence(self, lane: str, since_s: float) -> Evidence:
+    async def evidence(self, lane: str, since_s: float, *, timed: bool = True) -> Evidence:
         await self._behind.drain()
-        return await self._database.read(lambda db: _evidence(db, lane, since_s))
+        return await self._database.read(lambda db: _evidence(db, lane, since_s, timed=timed))
 
     async def recent(self, limit: int, lane: str | None = None) -> Sequence[ShadowRow]:
         await self._behind.drain()
@@ -80,11 +90,15 @@ class SqliteShadows:
         )
 
     def prune(self, db: sqlite3.Connection, now_s: float) -> bool:
-        """A step of forgetting: what is too old, and what is too much of one lane."""
+        """A step of forgetting: what is too old, and what is too much of one lane; the next step is another lane's."""
         gone = db.execute(_FORGET_OLD, (now_s - self._keep_s, STEP_ROWS)).rowcount
-        for (lane,) in db.execute(_LANES).fetchall():
-            gone = max(gone, db.execute(_FORGET_CROWD, (lane, STEP_ROWS, self._keep_rows)).rowcount)
-        return gone >= STEP_ROWS
+        if not self._lanes:
+            self._lanes = [lane for (lane,) in db.execute(_LANES)]
+        if self._lanes:
+            more = db.execute(_FORGET_CROWD, (self._lanes[-1], STEP_ROWS, self._keep_rows)).rowcount >= STEP_ROWS
+            if not more:
+                del self._lanes[-1]
+        return gone >= STEP_ROWS or bool(self._lanes)
 
 
 def _insert(rows: Sequence[ShadowRow], db: sqlite3.Connection) -> None:
@@ -99,7 +113,8 @@ def _values(row: ShadowRow) -> tuple[object, ...]:
     )
 
 
-def _evidence(db: sqlite3.Connection, lane: str, since_s: float) -> Evidence:
-    decisions, compared, agreed, requests, failures, paid, timed = db.execute(_SUMS, (lane, since_s)).fetchone()
-    found = db.execute(_LATENCY, (lane, since_s, place_of_95(timed))).fetchone() if timed else None
+def _evidence(db: sqlite3.Connection, lane: str, since_s: float, *, timed: bool) -> Evidence:
+    *_, count = sums = db.execute(_SUMS, (lane, since_s)).fetchone()
+    decisions, compared, agreed, requests, failures, paid = sums[:-1]
+    found = db.execute(_LATENCY, (lane, since_s, place_of_95(count))).fetchone() if timed and count else None
     return Evidence(decisions, compared, agreed, requests, failures, paid, found[0] if found is not None else None)
