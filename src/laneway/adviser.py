@@ -178,6 +178,7 @@ def _by_neighbours(inquiry: Inquiry, shelf: Shelf, vector: npt.NDArray[np.float3
     case, field, lesson = inquiry.case, inquiry.field, inquiry.lesson
     pool = case.pool
     dial, level = (lesson.dial, lesson.level) if lesson is not None else (Dial(), None)
+    tag = shelf.tag(case.tag)
     stance = stand(dial, inquiry.bias, pool.bias, level)
     question = knn.Question(
         candidates=_candidates(field, shelf),
@@ -193,10 +194,10 @@ def _by_neighbours(inquiry: Inquiry, shelf: Shelf, vector: npt.NDArray[np.float3
         strong=lesson.strong if lesson is not None else pool.default,
         switch_penalty=pool.switch_penalty,
         warm=pool.warm,
-        familiar=lesson.familiar if lesson is not None else -1.0,
+        familiar=(lesson.familiar if tag else lesson.familiar_untagged) if lesson is not None else -1.0,
         least_confidence=pool.least_confidence,
     )
-    found = shelf.search(vector, knn.NEIGHBOURS, shelf.tag(case.tag))
+    found = shelf.search(vector, knn.NEIGHBOURS, tag)
     choice = knn.choose(question, found, knobs)
     declined = choice.declined
     if declined is None and lesson is None:

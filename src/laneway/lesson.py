@@ -77,6 +77,8 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[Position, ...] = ()
     floor: Stance | None = None
     familiar: float = -1.0
+    familiar_untagged: float = -1.0
+    """The likeness below which a prompt is novel; and where nobody knows its tag."""
     verdict: Verdict | None = None
     unit_nanos: float | None = None
     """What a request is taken to cost at the default; None where nobody knows, or where it is free."""
@@ -252,13 +254,15 @@ def _with_outlook(lesson: Lesson, subject: Subject, sample: _Sample, fitted: Ind
     dial = spread(step.level for outlook in outlooks for step in walk(outlook, sample.strong)[1])
     scores = pool.scores.astype(np.float64).tolist()
     whole, their_prompts = sample.parts(fitted)
+    some = np.arange(min(len(fitted), LIKE_ROWS))
     likes = Taught(whole, their_prompts, np.arange(len(fitted)), MEASURED, examples=0)
     return msgspec.structs.replace(
         lesson,
         dial=dial,
         positions=tuple(preview(dial, outlooks, FEWEST_POSITIONS)),
         floor=None if subject.floor is None else keep_floor(outlooks, scores, sample.strong, subject.floor),
-        familiar=likes.likeness_bound(np.arange(min(len(fitted), LIKE_ROWS)), rest),
+        familiar=likes.likeness_bound(some, rest),
+        familiar_untagged=likes.likeness_bound(some, rest, tagged=False),
         verdict=_verdict(pool, prompts, rest),
     )
 

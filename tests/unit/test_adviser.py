@@ -124,6 +124,14 @@ def test_a_tag_tells_prompts_apart_that_read_alike() -> None:
     assert (names(simple)[0], names(subtle)[0]) == (SMALL.name, LARGE.name)
 
 
+def test_a_tag_that_nobody_knows_makes_no_prompt_novel() -> None:
+    """Examples that were taught with one key hold for another one."""
+    taught = examples(160, tag="key:one")
+    for tag in ("key:one", "key:two", ""):
+        (advice,) = advised(case(EASY, tag=tag, bias=0.4), taught=taught)
+        assert (names(advice)[0], advice.receipt.declined) == (SMALL.name, None)
+
+
 # --- declining ---------------------------------------------------------------------------------------------
 
 

@@ -107,11 +107,13 @@ class Taught:
             rest()
         return expected
 
-    def likeness_bound(self, rows: Indices, rest: Rest = _without_rest) -> float:
-        """Below which a prompt is of no known kind: by the examples themselves, each beside the others."""
+    def likeness_bound(self, rows: Indices, rest: Rest = _without_rest, *, tagged: bool = True) -> float:
+        """Below which a prompt is of no known kind: by the examples themselves, each beside the others. For prompts
+        whose tag nobody knows, the examples are asked without theirs."""
         means = []
         for row in rows.tolist():
-            near = self.shelf.search(self.prompts.vectors[row], knn.LIKE + 1, int(self.prompts.tags[row]))
+            tag = int(self.prompts.tags[row]) if tagged else 0
+            near = self.shelf.search(self.prompts.vectors[row], knn.LIKE + 1, tag)
             others = near.similarities[near.ids != row][: knn.LIKE]
             means.append(float(others.mean()) if len(others) else 0.0)
             rest()

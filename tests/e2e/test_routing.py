@@ -1,0 +1,341 @@
+"""Routing as its callers meet it: taught over HTTP, answered by models of different skill, and explained."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness.gateway import Served, served, told, until
+from tests.harness.taught import easy, hard
+
+CONFIG = """
+[server]
+admin_key = "admin-key-of-tests"
+
+[providers.sim]
+url = "simulated://models/v1"
+family = "simulated"
+accepts = ["sim-*"]
+
+[models.fast]
+provider = "sim"
+id = "sim-small"
+
+[models.strong]
+provider = "sim"
+id = "sim-large"
+version = "2"
+
+[pools.smart]
+candidates = ["fast", "strong"]
+default = "strong"
+aliases = ["auto"]
+warm = 20
+keep_prompts = true
+
+[pools.plain]
+candidates = ["fast", "strong"]
+rule = "cheapest"
+
+[lanes.busy]
+pool = "smart"
+
+[tenants.acme]
+keys = ["key-of-acme-1"]
+
+[tenants.bees]
+keys = ["key-of-bees-1"]
+
+[tenants.lean]
+keys = ["key-of-lean-1"]
+models = ["fast", "sim-small"]
+"""
+ADMIN = {"authorization": "Bearer admin-key-of-tests"}
+ACME = {"authorization": "Bearer key-of-acme-1"}
+BEES = {"authorization": "Bearer key-of-bees-1"}
+LEAN = {"authorization": "Bearer key-of-lean-1"}
+FAST, STRONG = "sim/sim-small", "sim/sim-large@2"
+ALPHA = "/admin/v1/routing-alpha"
+
+
+def lessons(count: int, seed: int = 1) -> str:
+    """Scored prompts, half of them hard, one a line."""
+    chance = random.Random(seed)
+    rows = []
+    for number in range(count):
+        is_hard = bool(number % 2)
+        prompt = hard(chance) if is_hard else easy(chance)
+        rows.append({"prompt": prompt, "scores": {"fast": 0.1 if is_hard else 0.9, "strong": 0.95}})
+    return "\n".join(map(json.dumps, rows))
+
+
+EASY, HARD = (json.loads(line)["prompt"] for line in lessons(2).splitlines())
+
+
+def teach(gateway: Served, count: int = 80, headers: Mapping[str, str] = ACME) -> None:
+    answer = gateway.client.post(
+        f"{gateway.url}/v1/router/preferences/rank",
+        content=lessons(count),
+        headers={**headers, "content-type": "application/x-ndjson"},
+    )
+    assert answer.status_code in (200, 201), answer.text
+
+
+def status(gateway: Served, headers: Mapping[str, str] = ACME) -> dict[str, Any]:
+    """Once everything that was taught is learned."""
+    found: dict[str, Any] = gateway.get("/v1/router/status", headers=headers).json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("routing"), CONFIG) as gateway:
+        teach(gateway)
+        assert status(gateway)["pools"][0]["routable"]
+        yield gateway
+
+
+def ask(
+    gateway: Served, prompt: str, headers: Mapping[str, str] = ACME, model: str = "auto", **more: str
+) -> httpx.Response:
+    answer = gateway.chat(model, prompt, headers={**headers, **{key.replace("_", "-"): v for key, v in more.items()}})
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def explained(gateway: Served, prompt: str, headers: Mapping[str, str] = ACME, **more: str) -> dict[str, Any]:
+    body = {"model": "auto", "messages": [{"role": "user", "content": prompt}]}
+    answer = gateway.post("/v1/router/explain", body, headers={**headers, **more})
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def model(answer: httpx.Response) -> str:
+    return answer.headers["x-laneway-model"]
+
+
+def refused(answer: httpx.Response, status: int = 400) -> str:
+    assert answer.status_code == status, answer.text
+    return str(answer.json()["error"]["message"])
+
+
+# --- being routed ------------------------------------------------------------------------------------------
+
+
+def test_easy_prompts_go_to_the_cheap_model_and_hard_ones_to_the_strong(gateway: Served) -> None:
+    assert model(ask(gateway, EASY, x_laneway_bias="0.4")) == "sim-small"
+    assert model(ask(gateway, HARD, x_laneway_bias="0.6")) == "sim-large"
+    # In a lane that ranks by the pool, whatever model is named.
+    assert model(ask(gateway, EASY, model="whatever", x_laneway_lane="busy", x_laneway_bias="0.4")) == "sim-small"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/messages", {"max_tokens": 50, "messages": [{"role": "user", "content": EASY}]}),
+        ("/api/chat", {"messages": [{"role": "user", "content": EASY}], "stream": False}),
+        ("/api/generate", {"prompt": EASY, "stream": False}),
+    ],
+)
+def test_every_front_is_routed_and_explained_alike(gateway: Served, path: str, body: dict[str, Any]) -> None:
+    bias = {**ACME, "x-laneway-bias": "0.4"}
+    answer = gateway.post(path, {"model": "auto", **body}, headers=bias)
+    assert model(answer) == "sim-small", answer.text
+    found = gateway.post(f"/v1/router/explain?front={path}", {"model": "auto", **body}, headers=bias).json()
+    assert found["receipt"]["plan"] == receipt(gateway, answer)["plan"]
+
+
+def receipt(gateway: Served, answer: httpx.Response, headers: Mapping[str, str] = ACME) -> dict[str, Any]:
+    """By the id in the answer's header."""
+    found: dict[str, Any] = gateway.get(
+        f"/v1/router/decisions/{answer.headers['x-laneway-decision']}", headers=headers
+    ).json()
+    return found
+
+
+def test_an_explanation_is_what_happens(gateway: Served) -> None:
+    """The same ranking with the same figures, and nothing is called for it."""
+    chance = random.Random(8)
+    for number in range(6):
+        prompt, bias = (hard if number % 2 else easy)(chance), str(number / 5)
+        answer = ask(gateway, prompt, x_laneway_bias=bias)
+        found = explained(gateway, prompt, **{"x-laneway-bias": bias})
+        assert (found["object"], found["executed"]) == ("router.explanation", False)
+        own = {"id", "at_s"}
+        kept = receipt(gateway, answer)
+        assert {key: value for key, value in found["receipt"].items() if key not in own} == {
+            key: value for key, value in kept.items() if key not in own
+        }
+        assert model(answer) == found["ranked"][0]["model"]
+        nowhere = gateway.get(f"/v1/router/decisions/{found['receipt']['id']}", headers=ACME)
+        refused(nowhere, 404)
+
+
+def test_a_stream_says_its_decision_too(gateway: Served) -> None:
+    body = {"model": "auto", "messages": [{"role": "user", "content": EASY}], "stream": True}
+    answer = gateway.post("/v1/chat/completions", body, headers=ACME)
+    assert answer.headers["x-laneway-decision"] == answer.headers["x-laneway-request-id"]
+
+
+def test_decisions_are_listed_for_their_own_tenant(gateway: Served) -> None:
+    mine, plain = ask(gateway, EASY), ask(gateway, EASY, model="plain")
+    listed = gateway.get("/v1/router/decisions?limit=2", headers=ACME).json()["data"]
+    assert [each["id"] for each in listed] == [
+        plain.headers["x-laneway-decision"],
+        mine.headers["x-laneway-decision"],
+    ]
+    (first,) = gateway.get("/v1/router/decisions?rule=cheapest&limit=1", headers=ACME).json()["data"]
+    assert (first["pool"], first["served"], first["text"]) == ("plain", "sim/sim-small", None)
+    assert listed[1]["text"] == EASY
+    theirs = gateway.get(f"/v1/router/decisions/{mine.headers['x-laneway-decision']}", headers=BEES)
+    assert "no decision" in refused(theirs, 404)
+    assert gateway.get("/v1/router/decisions", headers=BEES).json()["data"] == []
+    shown = gateway.get("/v1/router/decisions?tenant=acme&limit=1", headers=ADMIN).json()["data"]
+    assert shown[0]["tenant"] == "acme"
+    refused(gateway.get("/v1/router/decisions?tenant=acme", headers=BEES), 403)
+    assert "from 1 to 1000" in refused(gateway.get("/v1/router/decisions?limit=0", headers=ACME))
+    assert gateway.get("/v1/router/decisions").status_code == 401
+
+
+def test_another_tenant_is_not_routed_by_what_it_did_not_teach(gateway: Served) -> None:
+    answer = ask(gateway, EASY, BEES)
+    assert model(answer) == "sim-large"
+    assert receipt(gateway, answer, BEES)["declined"] == "there are no examples"
+    # Whom only one candidate is allowed is served by that, and by no other.
+    assert model(ask(gateway, HARD, LEAN)) == "sim-small"
+
+
+def test_the_pools_are_models_that_can_be_listed(gateway: Served) -> None:
+    names = {each["id"] for each in gateway.get("/v1/models", headers=ACME).json()["data"]}
+    assert {"smart", "auto", "plain"} <= names
+    assert gateway.get("/v1/models/auto", headers=ACME).json()["id"] == "auto"
+
+
+# --- the dial ----------------------------------------------------------------------------------------------
+
+
+def turn(gateway: Served, alpha: object, headers: Mapping[str, str] = ACME, query: str = "") -> httpx.Response:
+    return gateway.client.put(f"{gateway.url}{ALPHA}{query}", json={"alpha": alpha}, headers=headers)
+
+
+def test_the_dial_counts_for_the_next_request_and_for_nobody_else(gateway: Served) -> None:
+    assert gateway.get(ALPHA, headers=ACME).json() == {"alpha": 5, "min": 0, "max": 10}
+    try:
+        assert turn(gateway, 0).json() == {"alpha": 0, "min": 0, "max": 10}
+        assert model(ask(gateway, HARD)) == "sim-small", "0 is a value, and means the lowest cost"
+        assert gateway.get(ALPHA, headers=ACME).json()["alpha"] == 0
+        assert gateway.get(ALPHA, headers=BEES).json()["alpha"] == 5
+        assert turn(gateway, 10, ADMIN, "?tenant=acme").json()["alpha"] == 10
+        assert model(ask(gateway, EASY)) == "sim-large"
+        for header, value in (("x_laneway_bias", "0"), ("x_weave_routing_alpha", "0")):
+            assert model(ask(gateway, HARD, **{header: value})) == "sim-small", "a request's own wish goes first"
+        noted = gateway.get("/admin/v1/audit?action=routing-alpha", headers=ADMIN).json()["data"]
+        assert [each["detail"]["alpha"] for each in noted[:2]] == [10, 0]
+    finally:
+        turn(gateway, 5)
+
+
+@pytest.mark.parametrize("alpha", [-1, 11, 5.5, None, "5", True])
+def test_a_dial_that_has_no_such_position_is_refused_with_the_range(gateway: Served, alpha: object) -> None:
+    message = refused(turn(gateway, alpha))
+    assert alpha in ("5", True) or "from 0 (lowest cost) to 10 (highest quality)" in message
+    assert gateway.get(ALPHA, headers=ACME).json()["alpha"] == 5
+
+
+def test_whose_dial_it_is(gateway: Served) -> None:
+    refused(turn(gateway, 3, BEES, "?tenant=acme"), 403)
+    assert gateway.get(ALPHA).status_code == 401
+    assert gateway.client.put(gateway.url + ALPHA, json={"alpha": 3}).status_code == 401
+
+
+def test_every_position_of_the_dial_is_told_beforehand(gateway: Served) -> None:
+    told = gateway.get("/v1/router/dial?pool=smart", headers=ACME).json()
+    positions = told["positions"]
+    assert [each["alpha"] for each in positions] == list(range(11))
+    assert positions[0]["mix"] == {FAST: pytest.approx(1), STRONG: 0}
+    assert positions[10]["mix"] == {FAST: 0, STRONG: pytest.approx(1)}
+    costs = [each["usd_per_request"] for each in positions]
+    assert costs == sorted(costs)
+    assert len(set(costs)) == 11, "no position is dead"
+    assert "name one of the pools: smart, plain" in refused(gateway.get("/v1/router/dial", headers=ACME))
+
+
+# --- how far it is -----------------------------------------------------------------------------------------
+
+
+def test_the_status_says_what_is_there_and_what_is_needed(gateway: Served) -> None:
+    told = status(gateway)
+    smart, plain = told["pools"]
+    assert (told["records"], told["backend"], told["alpha"]) == (80, "core", 5)
+    assert (smart["warm"], smart["labels_needed"], smart["routable"]) == (True, 0, True)
+    assert [each["labels"] for each in smart["candidates"]] == [80, 80]
+    assert smart["verdict"].startswith("Routable: +")
+    assert "'cheapest'" in plain["verdict"]
+    theirs = status(gateway, BEES)["pools"][0]
+    assert (theirs["warm"], theirs["labels_needed"]) == (False, 40)
+    assert theirs["verdict"].startswith("No examples yet: teach at least 20 labels")
+
+
+def test_an_explanation_of_nonsense_is_a_refusal(gateway: Served) -> None:
+    assert refused(gateway.post("/v1/router/explain", {"model": "auto"}, headers=ACME)) == "Missing `messages`."
+    assert "expected one of" in refused(gateway.post("/v1/router/explain?front=/v1/embeddings", {}, headers=ACME))
+    assert gateway.post("/v1/router/explain", {"model": "auto"}).status_code == 401
+    gone = {"model": "auto", "messages": [{"role": "user", "content": "x"}]}
+    refused(gateway.post("/v1/router/explain", gone, headers={**ACME, "x-laneway-bias": "2"}))
+
+
+def test_a_person_is_shown_where_a_prompt_would_go(gateway: Served) -> None:
+    arguments = ("route", "--config", "gateway.toml", "--url", gateway.url, "--tenant", "acme", "--model", "auto")
+    code, said, _ = told(gateway.folder, *arguments, "--bias", "0.4", EASY)
+    assert code == 0
+    assert said.startswith("sim/sim-small, by learned: quality 0.")
+    assert "pool smart, dial at 0.4" in said
+    assert "nearest examples" in said
+    code, said, _ = told(gateway.folder, *arguments, "--json", HARD)
+    assert json.loads(said)["receipt"]["rule"] == "learned"
+    code, _, complaint = told(gateway.folder, *arguments, "--bias", "7", EASY)
+    assert (code, "expected a number from 0 to 1" in complaint) == (2, True)
+    code, _, complaint = told(gateway.folder, *arguments[:3], "--url", "http://127.0.0.1:9", EASY)
+    assert (code, "No gateway answers" in complaint) == (2, True)
+
+
+# --- conversations, and a restart --------------------------------------------------------------------------
+
+
+def test_a_conversation_keeps_its_model_and_a_restart_forgets_nothing(tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "content": HARD},
+        {"role": "assistant", "content": "It follows."},
+        {"role": "user", "content": "Thanks. And now say it in French."},
+    ]
+
+    def talk(gateway: Served, count: int) -> httpx.Response:
+        headers = {**ACME, "x-laneway-bias": "0.6"}
+        answer = gateway.post("/v1/chat/completions", {"model": "auto", "messages": turns[:count]}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    with served(tmp_path, CONFIG) as gateway:
+        teach(gateway)
+        status(gateway)
+        assert turn(gateway, 7).status_code == 200
+        first = talk(gateway, 1)
+        assert model(first) == "sim-large"
+        second = talk(gateway, 3)
+        penalties = {each["candidate"]: each["penalty"] for each in receipt(gateway, second)["standings"]}
+        assert penalties == {FAST: 0.02, STRONG: 0.0}, "a switch has a price"
+        assert model(second) == "sim-large"
+    with served(tmp_path, CONFIG) as gateway:
+        assert gateway.get(ALPHA, headers=ACME).json()["alpha"] == 7
+        assert receipt(gateway, first)["served"] == "sim/sim-large"
+        # As soon as what was taught is learned again.
+        third = until(lambda: (told := receipt(gateway, talk(gateway, 3))) and told["confidence"] and told)
+        assert third["rule"] in ("learned", "pin")
+        assert {each["candidate"]: each["penalty"] for each in third["standings"]} == {FAST: 0.02, STRONG: 0.0}
