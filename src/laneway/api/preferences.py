@@ -140,7 +140,7 @@ async def teacher_of(request: Request) -> tuple[Teacher, str | None]:
 
 @endpoint
 async def rank(request: Request) -> Response:
-    """POST /v1/router/preferences/rank {"prompt", "scores"}, {"examples": [...]} or NDJSON: teaches, all or nothing."""
+    """POST /v1/router/preferences/rank {"prompt", "scores"}: teaches an example, several, or NDJSON; all or nothing."""
     teacher, key_id = await teacher_of(request)
     samples, batch = await _samples(request)
     batch = batch or request.query_params.get("batch")
