@@ -227,7 +227,8 @@ nb::bytes save(const laneway::Rows& rows) {
   return copy;
 }
 
-void load(laneway::Rows& rows, const nb::bytes& bytes) {
+// Bytes, or a file that is mapped: what is large need not be copied on its way.
+void load(laneway::Rows& rows, const Line<std::uint8_t>& bytes) {
   const std::span<const std::uint8_t> span = span_of(bytes);
   const nb::gil_scoped_release others;
   rows.load(span);

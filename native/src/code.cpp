@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
 
 #include "laneway/scan.hpp"
 
@@ -67,21 +68,33 @@ void Coder::rotate(std::span<const float> vector, float* out) const {
   transform(last, span_);
 }
 
+// Sums run side by side, because a compiler may not change the order of one sum, and waiting for each addition would take
+// longer than all the rest.
 float Coder::encode(std::span<const float> vector, std::uint8_t* codes) const {
+  constexpr std::size_t kLanes = kGroup;
   thread_local std::vector<float> turned;
+  thread_local std::vector<std::int32_t> rounded;
   turned.assign(groups_ * kGroup, 0.0f);
+  rounded.resize(turned.size());
   rotate(vector, turned.data());
-  float square = 0;
-  for (const float value : turned) square += value * value;
+  float squares[kLanes] = {}, alongs[kLanes] = {};
+  for (std::size_t dim = 0; dim < turned.size(); dim += kLanes)
+    for (std::size_t at = 0; at < kLanes; ++at) squares[at] += turned[dim + at] * turned[dim + at];
+  const float square = std::accumulate(squares, squares + kLanes, 0.0f);
   const float inverse = square > kNothing ? std::sqrt(static_cast<float>(dims_) / square) / kStep : 0;
-  float along = 0;
-  for (std::size_t dim = 0; dim < turned.size(); ++dim) {
-    const float level = std::clamp(std::floor(turned[dim] * inverse), -8.0f, 7.0f);
-    along += (level + 0.5f) * turned[dim];
-    const auto code = static_cast<unsigned>(static_cast<int>(level) + 8);
-    std::uint8_t& byte = codes[dim / kGroup * kGroupBytes + dim % (kGroup / 2)];
-    byte = static_cast<std::uint8_t>(dim % kGroup < kGroup / 2 ? code : byte | code << 4);
-  }
+  for (std::size_t dim = 0; dim < turned.size(); dim += kLanes)
+    for (std::size_t at = 0; at < kLanes; ++at) {
+      // Above zero, cutting off is rounding down.
+      const float level = std::min(std::max(turned[dim + at] * inverse + 8.0f, 0.0f), 15.5f);
+      rounded[dim + at] = static_cast<std::int32_t>(level);
+      alongs[at] += (static_cast<float>(rounded[dim + at]) - kMiddle) * turned[dim + at];
+    }
+  for (std::size_t group = 0; group < groups_; ++group)
+    for (std::size_t at = 0; at < kGroup / 2; ++at) {
+      const std::int32_t* const code = rounded.data() + group * kGroup + at;
+      codes[group * kGroupBytes + at] = static_cast<std::uint8_t>(code[0] | code[kGroup / 2] << 4);
+    }
+  const float along = std::accumulate(alongs, alongs + kLanes, 0.0f);
   return inverse > 0 && along > 0 ? square / along : 0;
 }
 

@@ -170,5 +170,5 @@ class Rows:
     def save(self) -> bytes:
         """Everything, as bytes that `load` takes on a table of the same `dims` and `tag_pull`."""
 
-    def load(self, data: bytes) -> None:
+    def load(self, data: bytes | memoryview) -> None:
         """Replaces everything. Bytes that are damaged or of another space are refused."""

@@ -106,18 +106,18 @@ def _write(snapshots: Snapshots, head: Head, shelf: TenantShelf) -> None:
 
 
 def _read(snapshots: Snapshots, tenant: str, form: Form, edition: int, origin: str) -> TenantShelf | None:
-    found = snapshots.read(tenant, form.key)
-    if found is None:
-        return None
-    head, rows = found
-    # One from the future is of a store that was put back to an earlier state since.
-    if head.origin != origin or head.edition > edition:
-        return None
-    try:
-        shelf = TenantShelf(tenant, head.dims, form)
-        shelf.unpack(rows, head.columns, head.tags)
-    except ValueError as error:
-        log.warning("a snapshot was thrown away: %s", error)
-        return None
+    with snapshots.read(tenant, form.key) as found:
+        if found is None:
+            return None
+        head, rows = found
+        # One from the future is of a store that was put back to an earlier state since.
+        if head.origin != origin or head.edition > edition:
+            return None
+        try:
+            shelf = TenantShelf(tenant, head.dims, form)
+            shelf.unpack(rows, head.columns, head.tags)
+        except ValueError as error:
+            log.warning("a snapshot was thrown away: %s", error)
+            return None
     shelf.edition = shelf.saved = head.edition
     return shelf

@@ -130,7 +130,7 @@ class FaissRows:
         rows.insert(*self.everything())
         return rows.save()
 
-    def load(self, data: bytes) -> None:
+    def load(self, data: bytes | memoryview) -> None:
         rows = _core.Rows(self.dims, 0, TAG_PULL)
         rows.load(data)
         self._ids, self._vectors, self._tags, self._labels = rows.everything()

@@ -8,10 +8,11 @@ removes rows removes the file.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -59,13 +60,19 @@ class Snapshots:
         finally:
             fresh.unlink(missing_ok=True)
 
-    def read(self, tenant: str, form: str) -> tuple[Head, bytes] | None:
-        """None where there is none that can be used."""
-        with suppress(OSError), self._path(tenant).open("rb") as file:
-            head = _head(file.read(_SIZES.size), file.read)
-            if head is not None and (head.tenant, head.form) == (tenant, form):
-                return head, file.read()
-        return None
+    @contextmanager
+    def read(self, tenant: str, form: str) -> Iterator[tuple[Head, memoryview] | None]:
+        """None where there is none that can be used. The rows are the file itself, and valid within the block."""
+        try:
+            with self._path(tenant).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+                head = _head(file.read(_SIZES.size), file.read)
+                if head is not None and (head.tenant, head.form) == (tenant, form):
+                    with memoryview(whole) as view, view[file.tell() :] as rows:
+                        yield head, rows
+                    return
+        except (OSError, ValueError):  # an empty file cannot be mapped
+            pass
+        yield None
 
     def tenants(self) -> Iterator[str]:
         """Whose there are, the newest first."""
