@@ -14,10 +14,10 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from laneway.dialects import FRONTS
 from laneway.edge import App, Receive, Send
@@ -30,7 +30,7 @@ from laneway.middleware.lane import LaneMiddleware
 from laneway.policy import runs as policy
 from laneway.policy.runs import End, Lease
 from laneway.ports import Upstream
-from laneway.ports.runs import Run, Runs, State, Step, Texts
+from laneway.ports.runs import Change, Run, Runs, State, Step, Texts
 from laneway.route import Attempt, Tenant
 from laneway.settings import RunsTable
 from laneway.wire.json import UNREADABLE, decode_any
@@ -41,8 +41,11 @@ IDLE_S = 1.0
 """Between two looks for runs that another process accepted; this one's own are begun at once."""
 PRUNE_S = 60.0
 PRUNED = 200
+MOST_WAIT_S = 5.0
 CLOSE_S = 5.0
 log = logging.getLogger("laneway")
+
+T = TypeVar("T")
 
 
 class Ways(NamedTuple):
@@ -77,7 +80,8 @@ class _Work:
         """What has happened and is not written down yet."""
         self.exchange: Exchange | None = None
         self.leaving = False
-        self.over = False
+        self.end: Change | None = None
+        """What came of it, until it is written down."""
         self._leave: Callable[[], None] | None = None
         self._wall_s = wall_s
         self._passed = 0
@@ -219,7 +223,7 @@ class Worker:
         if not self._working:
             return
         for work in list(self._working.values()):
-            if work.steps and not work.over:
+            if work.steps and work.end is None:
                 await self._note(work)
         now_s, lease_s = self._now(), self.ways.table.lease
         if abs(now_s - self._renewed_s) >= lease_s / 3:
@@ -228,7 +232,7 @@ class Worker:
         held = {run.id: run for run in await self.runs.held(self._owner)}
         for run_id, work in list(self._working.items()):
             if run_id not in held:
-                if not work.over and (task := self._tasks.get(run_id)) is not None:
+                if work.end is None and (task := self._tasks.get(run_id)) is not None:
                     # Somebody else has it, after this process gave no sign of life for too long.
                     task.cancel()
             elif held[run_id].cancelling:
@@ -251,7 +255,7 @@ class Worker:
 
     async def _executed(self, work: _Work) -> End:
         try:
-            texts = await self.runs.texts(work.run.id)
+            texts = await _insisted(partial(self.runs.texts, work.run.id), f"run {work.run.id}")
             if texts is None:
                 return End(State.FAILED, 500, Kind.INTERNAL.value, "What was asked is gone from the store.")
             return await self._walked(work, texts)
@@ -288,32 +292,31 @@ class Worker:
             raise
 
     async def _record(self, work: _Work, end: End) -> None:
-        """The end, its result and its last steps, in one transaction; again until the store takes it."""
+        """The end, its result and its last steps, in one transaction."""
         change = partial(policy.ended, owner=self._owner, end=end, steps=work.taken(), now_s=self._now())
-        work.over = True
-        wait_s = TICK_S
-        run: Run | None = work.run
-        while True:
-            try:
-                run = await self.runs.change(work.run.id, change)
-                break
-            except FailureError as error:
-                log.warning("the end of run %s waits: %s", work.run.id, error.failure.message)
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, IDLE_S * 5)
+        work.end = change
+        run = await _insisted(partial(self.runs.change, work.run.id, change), f"the end of run {work.run.id}")
         if run is None or run.ended_s is None:
             log.warning("run %s is another process's by now: what came of it here is not recorded", work.run.id)
 
     async def _let_go(self, work: _Work) -> None:
+        """What came of it is written down where it is known already."""
         attempts = work.exchange.attempts if work.exchange is not None else ()
-        change = partial(
-            policy.let_go,
-            owner=self._owner,
-            used=policy.used_by(attempts),
-            steps=work.taken(),
-            now_s=self._now(),
-        )
-        await self.runs.change(work.run.id, change)
+        used, steps = policy.used_by(attempts), work.taken()
+        back = partial(policy.let_go, owner=self._owner, used=used, steps=steps, now_s=self._now())
+        await self.runs.change(work.run.id, work.end or back)
+
+
+async def _insisted(ask: Callable[[], Awaitable[T]], what: str) -> T:
+    """What the store answers, as soon as it can be used."""
+    wait_s = TICK_S
+    while True:
+        try:
+            return await ask()
+        except FailureError as error:
+            log.warning("%s waits: %s", what, error.failure.message)
+        await asyncio.sleep(wait_s)
+        wait_s = min(wait_s * 2, MOST_WAIT_S)
 
 
 def _is_json(body: bytes) -> bool:

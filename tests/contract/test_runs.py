@@ -13,8 +13,8 @@ from laneway.policy import runs as policy
 from laneway.policy.runs import End
 from laneway.ports import Runs
 from laneway.ports.runs import Run, State, Step, Used, Wanted
-from laneway.store import open_store
-from tests.harness.loop import run as played
+from laneway.store import Store
+from tests.harness import scenes
 from tests.harness.running import NOW, TEXTS, a_run, lease, steps_of
 
 MOST = 100
@@ -29,21 +29,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def opened(scene: Scene) -> Callable[[str], None]:
-    """Makes a test of a scene: plays it with a store that is started before and closed after."""
+    async def with_runs(store: Store) -> None:
+        await scene(store.runs)
 
-    def test(url: str) -> None:
-        async def play() -> None:
-            store = open_store(url, clock=lambda: NOW)
-            await store.start()
-            try:
-                await scene(store.runs)
-            finally:
-                await store.close()
-
-        played(play())
-
-    test.__doc__ = scene.__doc__
-    return test
+    with_runs.__doc__ = scene.__doc__
+    return scenes.opened(with_runs)
 
 
 async def accepted(runs: Runs, *names: str, **changes: object) -> None:

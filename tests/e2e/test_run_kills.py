@@ -165,3 +165,26 @@ def test_kills_lose_no_accepted_run_and_repeat_no_recorded_one(street: Street, t
     again = sum(executions.values()) - len(runs)
     print(f"{len(runs)} runs, {again} executions made again, {spent} requests on record")
     assert again > 0
+
+
+def test_a_run_that_takes_its_process_down_each_time_is_given_up(street: Street, tmp_path: Path) -> None:
+    """In words, after as many starts as are allowed; those behind it are served."""
+    box = street.open("openai", {"slow": "sim-large"})
+    box.hangs = True
+    config = CONFIG.format(url=box.url.removesuffix("/v1")).replace("starts = 1000000", "starts = 2")
+    with Forks(tmp_path, config) as forks, httpx.Client(base_url=forks.url, timeout=PATIENCE_S) as client:
+        forks.begin()
+        poison = client.post("/v1/runs", json={"lane": "deep", "prompt": "poison"}).headers["location"]
+        for start in (1, 2):
+            until(lambda start=start: len(box.asked()) == start)  # type: ignore[misc]
+            forks.kill()
+            forks.begin()
+        until(lambda: kept(tmp_path)[0]["ended_s"])
+        box.hangs = False
+        given_up = client.get(poison).json()
+        assert (given_up["state"], given_up["error"]["kind"], given_up["starts"]) == ("failed", "given_up", 2)
+        assert "begun 2 times" in given_up["error"]["message"]
+        other = client.post("/v1/runs", json={"lane": "deep", "prompt": "What is 7*8?"}).headers["location"]
+        until(lambda: client.get(other).json()["state"] == "succeeded")
+    assert len(box.asked()) == 3
+    assert "was given up after 2 starts" in forks.log

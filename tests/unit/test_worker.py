@@ -262,6 +262,31 @@ def test_an_end_that_the_store_does_not_take_is_told_again(
     assert "the end of run run_a waits" in caplog.text
 
 
+def test_an_end_that_is_known_when_the_process_stops_is_no_second_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store came back while the gateway was closing: what was executed is recorded after all."""
+
+    async def scene() -> None:
+        stack = Stack()
+        async with opened() as store:
+            change, closing = store.runs.change, list[bool]()
+
+            async def busy(run_id: str, what: Any, tenant: str | None = None) -> Run | None:
+                if what.func is policy.ended and not closing:
+                    raise StoreError("The gateway's store could not be used: its disk is full.")
+                return await change(run_id, what, tenant)
+
+            monkeypatch.setattr(store.runs, "change", busy)
+            await accepted(store)
+            async with working(store, stack, Clock()) as worker:
+                worker.start()
+                await until(lambda: any(work.end for work in worker._working.values()))
+                closing.append(True)
+            assert (await state(store)).state is State.SUCCEEDED
+            assert await store.runs.result("run_a") == b'{"said":"yes"}'
+
+    played(scene())
+
+
 # --- ended from outside ------------------------------------------------------------------------------------
 
 
