@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from laneway.policy.names import spelling
-from laneway.policy.price import per_million
+from laneway.policy.price import per_mille, per_million
 from laneway.route import Price
 
 FAMILIES = ("openai", "anthropic", "bedrock", "openrouter", "ollama", "simulated")
@@ -42,6 +42,8 @@ class PriceRow(msgspec.Struct, frozen=True):
     cache_write_1h: str | None = None
     above: Above | None = None
     batch: str | None = None
+    flex: str | None = None
+    priority: str | None = None
 
     def price(self) -> Price:
         plain = Price(
@@ -50,6 +52,7 @@ class PriceRow(msgspec.Struct, frozen=True):
             cache_read=_optional(self.cache_read),
             cache_write_5m=_optional(self.cache_write_5m),
             cache_write_1h=_optional(self.cache_write_1h),
+            factors=factors_of(self.batch, self.flex, self.priority),
         )
         if self.above is None:
             return plain
@@ -143,6 +146,14 @@ class Catalog:
         """Every model this family serves."""
         found = (self.known(entry.names[family], family) for entry in self.models.values() if family in entry.names)
         return [known for known in found if known is not None]
+
+
+def factors_of(
+    batch: str | float | None, flex: str | float | None, priority: str | float | None
+) -> tuple[tuple[str, int], ...]:
+    """What each tier of service costs, of those that are named."""
+    named = (("batch", batch), ("flex", flex), ("priority", priority))
+    return tuple((name, per_mille(factor)) for name, factor in named if factor is not None)
 
 
 def own_id(name: str, family: str) -> str:

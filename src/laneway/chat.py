@@ -212,6 +212,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_5m: int | None = None
     cache_write_1h: int | None = None
     reasoning: int | None = None
+    service: str | None = None
+    """The tier of service that is billed, where it is not the usual one: batch, flex or priority."""
 
     def merged(self, later: Usage) -> Usage:
         """Streams report in pieces (Anthropic: input first, output last); a later figure replaces an earlier one."""
@@ -222,6 +224,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
             cache_write_5m=self.cache_write_5m if later.cache_write_5m is None else later.cache_write_5m,
             cache_write_1h=self.cache_write_1h if later.cache_write_1h is None else later.cache_write_1h,
             reasoning=self.reasoning if later.reasoning is None else later.reasoning,
+            service=self.service if later.service is None else later.service,
         )
 
 

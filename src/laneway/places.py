@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from laneway.catalog import FAMILIES, Catalog, own_id
+from laneway.catalog import FAMILIES, Catalog, factors_of, own_id
 from laneway.config import nearest
 from laneway.dialects import dialect
 from laneway.policy.names import spelling
@@ -26,6 +26,7 @@ from laneway.settings import ModelTable, PriceTable, ProviderTable, Settings, Ti
 OWN_HOSTS = (".local", ".lan", ".internal", ".localhost", ".home.arpa")
 """Ends of names that are never public (RFC 6762, 6761, 8375, and what routers and clouds use)."""
 MOST_USD_PER_MILLION = 1_000_000
+MOST_FACTOR = 100
 UNSENDABLE = "holds a space at an end, a line break or another character that cannot be sent in a header"
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -153,7 +154,12 @@ def price_faults(table: PriceTable) -> Iterator[tuple[str, str]]:
     """Which of the prices are none, and what they should be."""
     for name in table.__struct_fields__:
         written = getattr(table, name)
-        if written is not None and usd(written, MOST_USD_PER_MILLION) is None:
+        if written is None:
+            continue
+        if name in ("batch", "flex", "priority"):
+            if usd(written, MOST_FACTOR) is None:
+                yield name, f"expected a factor, from 0 to {MOST_FACTOR}"
+        elif usd(written, MOST_USD_PER_MILLION) is None:
             yield name, f"expected USD per million tokens, from 0 to {MOST_USD_PER_MILLION}"
 
 
@@ -178,6 +184,7 @@ def priced(table: PriceTable) -> Price:
         cache_read=one(table.cache_read),
         cache_write_5m=one(table.cache_write_5m),
         cache_write_1h=one(table.cache_write_1h),
+        factors=factors_of(table.batch, table.flex, table.priority),
     )
 
 

@@ -26,6 +26,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     above_window: int | None = None
     above: Price | None = None
     """Where set, the prices once the input passes `above_window` tokens."""
+    factors: tuple[tuple[str, int], ...] = ()
+    """By tier of service (batch, flex, priority): what it costs, in thousandths of the usual."""
 
     @property
     def free(self) -> bool:

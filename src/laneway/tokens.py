@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from laneway.chat import Usage
 
+SERVICES = frozenset({"batch", "flex", "priority"})
+
 
 def gather(
     fresh: int | None,
@@ -38,3 +40,8 @@ def sum_stored(usage: Usage) -> int | None:
 def count_fresh(usage: Usage) -> int:
     """The tokens of the prompt that the cache neither served nor stored."""
     return max((usage.input or 0) - (usage.cache_read or 0) - (sum_stored(usage) or 0), 0)
+
+
+def read_service(said: object) -> str | None:
+    """The tier of service that an answer was given in, where it is billed otherwise than the usual one."""
+    return said if isinstance(said, str) and said in SERVICES else None

@@ -72,6 +72,29 @@ from_parameters = "14B"
 keys = ["client-key-WXYZ"]
 lanes = ["alert-fast"]
 daily_usd = 0.5
+
+[budgets.house]
+cap_usd = 200
+period = "month"
+zone = "Europe/Vienna"
+alerts = [0.5, 0.9]
+
+[budgets.each]
+cap_usd = "1.5"
+period = "total"
+tenant = "*"
+tier = "premium"
+alerts = []
+
+[alerts.phone]
+service = "telegram"
+token = "1234:never-to-be-seen"
+chat = "42"
+kinds = ["kill", "cap"]
+
+[alerts.desk]
+url = "https://hooks.example/T0/never-to-be-seen"
+summary_at = "08:05"
 """
 PLAN = """
 no problems (configuration VERSION: laneway.toml)
@@ -105,6 +128,15 @@ denials
 
 tenants
   home  keys ...WXYZ  lanes alert-fast  all models  0.5 USD a day
+
+budgets
+  house        200 USD a month  everything                 told at 50 %, 90 %  Europe/Vienna
+  each         1.5 USD in all   each tenant, tier premium  nobody is told
+  tenant:home  0.5 USD a day    tenant home                told at 80 %
+
+alerts
+  phone  telegram  cap, kill
+  desk   webhook   everything  summary at 08:05 UTC
 """
 
 

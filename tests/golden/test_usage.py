@@ -13,8 +13,10 @@ from laneway.chat import Op, Usage, Used
 from laneway.dialects import dialect
 from laneway.failure import Kind
 from laneway.loaded import catalog
-from laneway.policy.price import cost_nanos, per_million
+from laneway.places import price_faults, priced
+from laneway.policy.price import ceiling_nanos, chars_within, cost_nanos, per_million
 from laneway.route import Price
+from laneway.settings import PriceTable
 from laneway.wire import eventstream
 from tests.fakes.replies import Given, failure, target
 from tests.harness.asgi import Caller, ask
@@ -305,3 +307,94 @@ def test_an_embedding_costs_its_prompt() -> None:
     answer, _, _ = house.serve(Given([body], headers=[(b"content-type", b"application/json")]), caller=caller)
     assert answer.status == 200
     assert house.spent("b:2026-11-21") == 8 * 2500
+
+
+# --- tiers of service --------------------------------------------------------------------------------------
+
+TIERED = Price(
+    input=per_million("2.50"), output=per_million("10"), factors=(("batch", 500), ("flex", 500), ("priority", 1_750))
+)
+AT_THE_USUAL = 100 * 2_500 + 20 * 10_000
+SERVED = {
+    "openai": (
+        (
+            b'{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],'
+            b'"usage":{"prompt_tokens":100,"completion_tokens":20},"service_tier":"%b"}'
+        ),
+        sse(
+            b'{"id":"c","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}],"service_tier":"%b"}',
+            b'{"id":"c","choices":[],"usage":{"prompt_tokens":100,"completion_tokens":20},"service_tier":"%b"}',
+            b"[DONE]",
+        ),
+    ),
+    "anthropic": (
+        (
+            b'{"id":"m","type":"message","role":"assistant","model":"c","content":[{"type":"text","text":"hi"}],'
+            b'"stop_reason":"end_turn","usage":{"input_tokens":100,"output_tokens":20,"service_tier":"%b"}}'
+        ),
+        sse(
+            b'{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"c","content":[],'
+            b'"usage":{"input_tokens":100,"output_tokens":1,"service_tier":"%b"}}}',
+            b'{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":20}}',
+            b'{"type":"message_stop"}',
+            names=(b"message_start", b"message_delta", b"message_stop"),
+        ),
+    ),
+}
+"""With a gap where the provider says in which tier it served."""
+
+
+def billed(speaks: str, tier: bytes, *, stream: bool) -> int:
+    whole, streamed = SERVED[speaks]
+    if not stream:
+        return cost_nanos(dialect(speaks).glance(Op.CHAT, whole.replace(b"%b", tier)).usage, TIERED)
+    reader = dialect(speaks).reader(Op.CHAT)
+    seen = Usage()
+    for frame in [*reader.feed(streamed.replace(b"%b", tier)), *reader.end()]:
+        for event in frame.events:
+            if isinstance(event, Used):
+                seen = seen.merged(event.usage)
+    return cost_nanos(seen, TIERED)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("speaks", SERVED)
+def test_an_answer_is_billed_in_the_tier_it_was_given_in(speaks: str, stream: bool) -> None:
+    """Whatever was asked for: the provider says what it did, and a word nobody knows is the usual price."""
+    for tier, factor in ((b"flex", 500), (b"batch", 500), (b"priority", 1_750), (b"default", 1_000), (b"odd", 1_000)):
+        assert billed(speaks, tier, stream=stream) == AT_THE_USUAL * factor // 1_000
+
+
+def test_bedrock_names_the_tier_beside_the_usage() -> None:
+    body = (
+        b'{"output":{"message":{"role":"assistant","content":[{"text":"hi"}]}},"stopReason":"end_turn",'
+        b'"usage":{"inputTokens":100,"outputTokens":20},"serviceTier":{"type":"flex"}}'
+    )
+    assert cost_nanos(dialect("converse").glance(Op.CHAT, body).usage, TIERED) == AT_THE_USUAL // 2
+    payload = b'{"usage":{"inputTokens":100,"outputTokens":20},"serviceTier":{"type":"priority"}}'
+    headers = {":message-type": "event", ":event-type": "metadata", ":content-type": "application/json"}
+    reader = dialect("converse").reader(Op.CHAT)
+    (frame,) = reader.feed(eventstream.encode(headers, payload))
+    (used,) = frame.events
+    assert isinstance(used, Used)
+    assert cost_nanos(used.usage, TIERED) == AT_THE_USUAL * 1_750 // 1_000
+
+
+def test_a_factor_rounds_up_once() -> None:
+    price = Price(input=1, output=0, factors=(("flex", 333),))
+    assert [cost_nanos(Usage(input=count, service="flex"), price) for count in (1, 3003, 3004)] == [1, 1, 2]
+
+
+def test_a_hold_covers_the_dearest_tier() -> None:
+    """Who asks for flex may be served, and billed, as usual; who asks for nothing, by a project's own setting."""
+    view = dialect("openai").view(Op.CHAT, b'{"model":"m","max_tokens":20,"messages":[{"role":"user","content":"hi"}]}')
+    assert ceiling_nanos(TIERED, view, 100) == AT_THE_USUAL * 1_750 // 1_000
+    assert chars_within(AT_THE_USUAL, TIERED) <= chars_within(AT_THE_USUAL, GPT) * 1_000 // 1_750
+
+
+def test_the_catalogue_and_the_file_name_factors() -> None:
+    row = next(known for known in catalog().curated("openai") if known.price is not None and known.price.factors)
+    assert row.price is not None
+    assert dict(row.price.factors)["batch"] == 500
+    assert priced(PriceTable(input=1, flex="0.5")).factors == (("flex", 500),)
+    assert list(price_faults(PriceTable(input=1, flex=-1))) == [("flex", "expected a factor, from 0 to 100")]

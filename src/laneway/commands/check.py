@@ -15,6 +15,9 @@ from laneway.environment import shown
 from laneway.layout import Layout, serves_catalogue
 from laneway.loaded import load
 from laneway.policy import stages
+from laneway.policy.alerts import SENTENCES
+from laneway.policy.budgets import EACH, Period
+from laneway.policy.price import nanos_to_usd
 from laneway.route import Clocks, Lane, Price, Provider, Stage
 from laneway.settings import ProviderTable
 from laneway.store import StoreError, open_store
@@ -48,6 +51,8 @@ def _check(parsed: argparse.Namespace) -> int:
     _say_table("models", _model_rows(layout))
     _say_table("denials", _denial_rows(layout))
     _say_table("tenants", _tenant_rows(layout))
+    _say_table("budgets", _budget_rows(layout))
+    _say_table("alerts", _alert_rows(layout))
     return 0
 
 
@@ -158,6 +163,36 @@ def _tenant_rows(layout: Layout) -> list[tuple[str, ...]]:
                 f"{tenant.daily_nanos / 1e9:g} USD a day" if tenant.daily_nanos is not None else "no daily limit",
             )
         )
+    return rows
+
+
+def _budget_rows(layout: Layout) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for budget in layout.budgets:
+        period = "in all" if budget.period is Period.TOTAL else f"a {budget.period.value}"
+        scope = ((name, getattr(budget, name)) for name in ("key", "tenant", "project", "lane", "tier"))
+        told = ", ".join(f"{part * 100:g} %" for part in budget.alerts)
+        rows.append(
+            (
+                budget.name,
+                f"{nanos_to_usd(budget.cap_nanos)} USD {period}",
+                ", ".join(f"each {name}" if value == EACH else f"{name} {value}" for name, value in scope if value)
+                or "everything",
+                f"told at {told}" if told else "nobody is told",
+                "" if budget.zone == "UTC" else budget.zone,
+            )
+        )
+    return rows
+
+
+def _alert_rows(layout: Layout) -> list[tuple[str, ...]]:
+    """Without any address: it may hold a token."""
+    rows: list[tuple[str, ...]] = []
+    for channel in layout.channels:
+        kinds = "everything" if channel.kinds >= SENTENCES.keys() else ", ".join(sorted(channel.kinds))
+        minute = channel.minute
+        summary = f"summary at {minute // 60:02}:{minute % 60:02} {channel.zone}" if minute is not None else ""
+        rows.append((channel.name, channel.service, kinds, summary))
     return rows
 
 

@@ -8,7 +8,7 @@ Refuses: floats, guesses about missing prices (the caller decides what unpriced 
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 import msgspec
 
@@ -17,6 +17,8 @@ from laneway.dialects import View
 from laneway.route import Price
 
 PICOS_PER_NANO = 1000
+USUAL = 1000
+"""Thousandths of a price."""
 NANOS_PER_USD = 1_000_000_000
 TOKENS_OF_TOOLS = 1000
 """What providers write around the tools of a request, over and above the tools themselves."""
@@ -27,6 +29,11 @@ BYTES_PER_CHAR = 4
 DEFAULT_OUTPUT = 8192
 CHARS_PER_TOKEN = 4
 MOST_CHARS = 2**62
+
+
+def per_mille(factor: str | int | float) -> int:
+    """A factor, as price lists say it, in thousandths; rounded up."""
+    return int((Decimal(str(factor)) * USUAL).to_integral_value(ROUND_CEILING))
 
 
 def per_million(usd: str | int | float) -> int:
@@ -49,6 +56,13 @@ def nanos_to_usd(nanos: int) -> str:
 
 def cost_nanos(usage: Usage, price: Price) -> int:
     """What a usage costs. Missing figures count as 0 here; whoever settles decides what stands in for them."""
+    if usage.service is not None and price.factors:
+        factor = dict(price.factors).get(usage.service, USUAL)
+        return -(-_picos(usage, price) * factor // (PICOS_PER_NANO * USUAL))
+    return -(-_picos(usage, price) // PICOS_PER_NANO)
+
+
+def _picos(usage: Usage, price: Price) -> int:
     total_input = usage.input or 0
     if price.above is not None and price.above_window is not None and total_input > price.above_window:
         price = price.above
@@ -56,14 +70,13 @@ def cost_nanos(usage: Usage, price: Price) -> int:
     short = usage.cache_write_5m or 0
     long = usage.cache_write_1h or 0
     plain = max(total_input - read - short - long, 0)
-    picos = (
+    return (
         plain * price.input
         + read * (price.input if price.cache_read is None else price.cache_read)
         + short * (price.input if price.cache_write_5m is None else price.cache_write_5m)
         + long * (_long_write(price))
         + (usage.output or 0) * price.output
     )
-    return -(-picos // PICOS_PER_NANO)
 
 
 def _long_write(price: Price) -> int:
@@ -104,14 +117,21 @@ def ceiling_nanos(
     if price.above is not None and price.above_window is not None and prompt > price.above_window:
         dearest = price.above
     write = max(dearest.input, dearest.cache_write_5m or 0, dearest.cache_write_1h or 0)
-    return -(-(prompt * write + answer * view.choices * dearest.output) // PICOS_PER_NANO)
+    picos = prompt * write + answer * view.choices * dearest.output
+    return -(-picos * _most(price) // (PICOS_PER_NANO * USUAL)) if price.factors else -(-picos // PICOS_PER_NANO)
+
+
+def _most(price: Price) -> int:
+    """By how much a tier of service may raise a price: who asks for a cheaper one may be given the usual one."""
+    return max([USUAL, *(factor for _, factor in price.factors)])
 
 
 def chars_within(nanos: int, price: Price) -> int:
     """How much more of an answer an amount pays for, as answers are counted while they pass."""
     if not price.output:
         return MOST_CHARS
-    return max(nanos, 0) * PICOS_PER_NANO // price.output * CHARS_PER_TOKEN
+    picos = max(nanos, 0) * PICOS_PER_NANO
+    return (picos * USUAL // _most(price) if price.factors else picos) // price.output * CHARS_PER_TOKEN
 
 
 def counted_tokens(chars: int) -> int:

@@ -41,3 +41,9 @@ class PriceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Prompt tokens written to a cache; unset: as input."""
     cache_write_1h: str | float | None = None
     """Prompt tokens written to a long-lived cache."""
+    batch: str | float | None = None
+    """Factor for answers that the provider says it gave in batch service."""
+    flex: str | float | None = None
+    """The same for flex service, as 0.5."""
+    priority: str | float | None = None
+    """The same for priority service, as 2."""

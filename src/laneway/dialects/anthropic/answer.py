@@ -18,7 +18,7 @@ from laneway.chat import Answer, Card, Finish, Glance, Op, Part, Text, Thinking,
 from laneway.dialects import Stamp, Written
 from laneway.dialects.anthropic import fault
 from laneway.failure import Failure, FailureError
-from laneway.tokens import count_fresh, gather, sum_stored
+from laneway.tokens import count_fresh, gather, read_service, sum_stored
 from laneway.wire.fault import UNFINISHED, misfit
 from laneway.wire.instant import read_instant
 from laneway.wire.json import NONE, UNREADABLE, encode
@@ -42,6 +42,8 @@ class WireUsage(msgspec.Struct, gc=False):
     cache_creation_input_tokens: int | None = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: OutputDetails | None = None
+    service_tier: str | None = None
+    """https://platform.claude.com/docs/en/api/service-tiers"""
 
 
 def read_usage(said: WireUsage) -> Usage:
@@ -50,7 +52,9 @@ def read_usage(said: WireUsage) -> Usage:
     if stored is None and split is not None:
         stored = split.ephemeral_5m_input_tokens + split.ephemeral_1h_input_tokens
     reasoning = details.thinking_tokens if details else None
-    return gather(said.input_tokens, said.output_tokens, said.cache_read_input_tokens, stored, hour, reasoning)
+    usage = gather(said.input_tokens, said.output_tokens, said.cache_read_input_tokens, stored, hour, reasoning)
+    service = read_service(said.service_tier)
+    return usage if service is None else msgspec.structs.replace(usage, service=service)
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from laneway.dialects import Stamp, Written
 from laneway.dialects.converse.request import read_reasoning_content
 from laneway.dialects.converse.schema import ReasoningContent, ToolUse, Wire
 from laneway.failure import Failure, FailureError, Kind
-from laneway.tokens import count_fresh, gather, sum_stored
+from laneway.tokens import count_fresh, gather, read_service, sum_stored
 from laneway.wire.fault import misfit
 from laneway.wire.json import UNREADABLE, encode
 from laneway.wire.redact import redact
@@ -44,10 +44,18 @@ class Metrics(Wire):
     latency_ms: int | None = None
 
 
-def read_usage(said: WireUsage) -> Usage:
+class ServiceTier(Wire):
+    """https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ServiceTier.html"""
+
+    type: str | None = None
+
+
+def read_usage(said: WireUsage, tier: ServiceTier | None = None) -> Usage:
     stored, details = said.cache_write_input_tokens, said.cache_details or ()
     hour = sum(detail.input_tokens for detail in details if detail.ttl == "1h") if details else None
-    return gather(said.input_tokens, said.output_tokens, said.cache_read_input_tokens, stored, hour)
+    usage = gather(said.input_tokens, said.output_tokens, said.cache_read_input_tokens, stored, hour)
+    service = read_service(tier.type) if tier is not None else None
+    return usage if service is None else msgspec.structs.replace(usage, service=service)
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
@@ -137,6 +145,7 @@ class _Answer(Wire):
     output: _Output
     stop_reason: str
     usage: WireUsage | None = None
+    service_tier: ServiceTier | None = None
     metrics: Metrics | None = None
 
 
@@ -148,6 +157,7 @@ class _Glimpse(Wire):
     output: _GlimpsedOutput
     stop_reason: str
     usage: WireUsage | None = None
+    service_tier: ServiceTier | None = None
 
 
 _answer = msgspec.json.Decoder(_Answer)
@@ -167,7 +177,7 @@ def read_answer(body: bytes) -> Answer:
         model="",
         parts=parts,
         finish=finish,
-        usage=read_usage(said.usage) if said.usage else Usage(),
+        usage=read_usage(said.usage, said.service_tier) if said.usage else Usage(),
         timings=read_timings(said.metrics),
     )
 
@@ -199,7 +209,7 @@ def glance(body: bytes) -> Glance:
         said = _glimpse.decode(body)
     except UNREADABLE as error:
         return Glance(failure=_no_answer(str(error)))
-    usage = read_usage(said.usage) if said.usage else Usage()
+    usage = read_usage(said.usage, said.service_tier) if said.usage else Usage()
     finish = read_finish(said.stop_reason)
     if isinstance(finish, Failure):
         return Glance(usage=usage, failure=finish)

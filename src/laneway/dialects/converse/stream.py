@@ -27,6 +27,7 @@ from laneway.chat import (
 from laneway.dialects import Frame, Stamp, StreamReader
 from laneway.dialects.converse import fault
 from laneway.dialects.converse.answer import (
+    ServiceTier,
     WireUsage,
     read_finish,
     read_usage,
@@ -84,6 +85,7 @@ class _Stop(Wire):
 
 class _Metadata(Wire):
     usage: WireUsage | None = None
+    service_tier: ServiceTier | None = None
 
 
 _block_delta = msgspec.json.Decoder(_BlockDelta).decode
@@ -139,8 +141,8 @@ class Reader:
             if event == "messageStop":
                 return self._read_stop(payload)
             if event == "metadata":
-                usage = _metadata(payload).usage
-                return (Used(read_usage(usage)),) if usage else ()
+                said = _metadata(payload)
+                return (Used(read_usage(said.usage, said.service_tier)),) if said.usage else ()
         except UNREADABLE:
             return (Skipped(len(frame.raw)),)
         return ()

@@ -138,6 +138,35 @@ def read_show(body: bytes) -> str:
     return name
 
 
+class _Info(Struct):
+    parameter_count: int | None = msgspec.field(default=None, name="general.parameter_count")
+
+
+class _Shown(Struct):
+    details: _Details | None = None
+    model_info: _Info | None = None
+
+
+_SHOWN = msgspec.json.Decoder(_Shown)
+
+
+def write_ask(model: str) -> bytes:
+    """The body that /api/show is asked with."""
+    return encode({"model": model})
+
+
+def read_shown(body: bytes) -> str | None:
+    """A model's parameters as /api/show tells them, counted or in words; None where it does not."""
+    try:
+        shown = _SHOWN.decode(body)
+    except UNREADABLE:
+        return None
+    count = shown.model_info.parameter_count if shown.model_info is not None else None
+    if count:
+        return f"{count / 1e6:.3f}M"
+    return (shown.details.parameter_size or None) if shown.details is not None else None
+
+
 def write_load(op: Op, body: bytes, stamp: Stamp) -> Written:
     """The answer to a request without prompt or messages, where the model is at a provider that loads nothing.
 

@@ -48,6 +48,7 @@ class AnswerBody(msgspec.Struct):
     created: int | float | None = None
     choices: list[ChoiceBody] | None = None
     usage: UsageBody | None = None
+    service_tier: Any = None
     error: Any = None
 
 
@@ -60,6 +61,7 @@ class AnswerGlance(msgspec.Struct, gc=False):
 
     choices: list[ChoiceGlance] | None = None
     usage: UsageBody | None = None
+    service_tier: Any = None
     error: Any = None
     data: msgspec.Raw = msgspec.Raw()
 
@@ -78,7 +80,7 @@ def glance(op: Op, body: bytes) -> Glance:
         return Glance(failure=NO_JSON)
     if seen.error:
         return Glance(failure=build_failure(seen.error, 0))
-    usage = Usage() if seen.usage is None else read_usage(seen.usage)
+    usage = Usage() if seen.usage is None else read_usage(seen.usage, seen.service_tier)
     if op is Op.EMBED:
         return Glance(usage=usage, failure=None if bytes(memoryview(seen.data)[:1]) == b"[" else NO_ANSWER)
     if not seen.choices:
@@ -122,7 +124,7 @@ def read_answer(body: bytes) -> Answer:
         id=read.id or "",
         created_s=None if read.created is None else int(read.created),
         stop_sequence=sequence,
-        usage=Usage() if read.usage is None else read_usage(read.usage),
+        usage=Usage() if read.usage is None else read_usage(read.usage, read.service_tier),
         logprobs=() if choice.logprobs is None else read_logprobs(choice.logprobs),
     )
 

@@ -78,6 +78,7 @@ class Chunk(msgspec.Struct, gc=False):
     model: str | None = None
     choices: list[ChoiceChunk] | None = None
     usage: UsageBody | None = None
+    service_tier: Any = None
     error: Any = None
 
 
@@ -196,7 +197,7 @@ class ChunkReader:
         for choice in choices:
             self._read_choice(choice, events)
         if chunk.usage is not None:
-            events.append(Used(read_usage(chunk.usage)))
+            events.append(Used(read_usage(chunk.usage, chunk.service_tier)))
         return events
 
     def _read_choice(self, choice: ChoiceChunk, events: list[Event]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from laneway.chat import Finish, TokenLogprob, Usage
-from laneway.tokens import sum_stored
+from laneway.tokens import read_service, sum_stored
 from laneway.wire.logprobs import TokenBody, read_tokens
 
 
@@ -35,8 +35,12 @@ class UsageBody(msgspec.Struct, gc=False):
     """DeepSeek's name for the cached part."""
 
 
-def read_usage(body: UsageBody) -> Usage:
-    """OpenAI counts cached tokens into `prompt_tokens`, which is the neutral convention too."""
+def read_usage(body: UsageBody, tier: object = None) -> Usage:
+    """OpenAI counts cached tokens into `prompt_tokens`, which is the neutral convention too.
+
+    `tier` is the answer's `service_tier`: the one it was really given in
+    (https://platform.openai.com/docs/api-reference/chat/object).
+    """
     prompt, completion = body.prompt_tokens_details, body.completion_tokens_details
     output = body.completion_tokens
     reasoning = completion.reasoning_tokens if completion is not None else None
@@ -50,6 +54,7 @@ def read_usage(body: UsageBody) -> Usage:
         cache_read=body.prompt_cache_hit_tokens if cached is None else cached,
         cache_write_5m=prompt.cache_write_tokens if prompt is not None else None,
         reasoning=reasoning,
+        service=read_service(tier) if tier is not None else None,
     )
 
 
