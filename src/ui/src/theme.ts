@@ -1,13 +1,51 @@
-import { createTheme } from "@mantine/core";
+import { Alert, createTheme, type CSSVariablesResolver } from "@mantine/core";
 
 export const theme = createTheme({
   primaryColor: "teal",
-  primaryShade: { light: 8, dark: 7 },
+  primaryShade: 9,
   autoContrast: true,
   defaultRadius: "md",
   fontFamily: "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
   fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace",
   headings: { fontWeight: "650" },
+  components: { Alert: Alert.extend({ styles: { title: { color: "var(--mantine-color-text)" } } }) },
+});
+
+const COLOURS = ["teal", "orange", "red", "gray", "grape", "indigo", "yellow", "blue"];
+
+/** The library's light variants are a little too pale to be read by everybody (WCAG 2.2, 1.4.3: 4.5 to 1). */
+export const resolver: CSSVariablesResolver = () => ({
+  variables: {},
+  light: {
+    "--lane-ground": "var(--mantine-color-gray-0)",
+    "--lane-card": "var(--mantine-color-white)",
+    "--lane-line": "var(--mantine-color-gray-2)",
+    "--lane-hover": "var(--mantine-color-gray-1)",
+    "--mantine-color-dimmed": "var(--mantine-color-gray-7)",
+    "--mantine-color-placeholder": "var(--mantine-color-gray-7)",
+    ...Object.fromEntries(
+      COLOURS.flatMap((colour) => [
+        [`--mantine-color-${colour}-light`, `var(--mantine-color-${colour}-0)`],
+        [`--mantine-color-${colour}-light-color`, `color-mix(in srgb, var(--mantine-color-${colour}-9), black 35%)`],
+        [`--mantine-color-${colour}-outline`, `color-mix(in srgb, var(--mantine-color-${colour}-9), black 15%)`],
+      ]),
+    ),
+  },
+  dark: {
+    "--lane-ground": "var(--mantine-color-dark-8)",
+    "--lane-card": "var(--mantine-color-dark-7)",
+    "--lane-line": "var(--mantine-color-dark-5)",
+    "--lane-hover": "var(--mantine-color-dark-6)",
+    "--mantine-color-dimmed": "var(--mantine-color-dark-1)",
+    "--mantine-color-placeholder": "var(--mantine-color-dark-1)",
+    ...Object.fromEntries(
+      COLOURS.flatMap((colour) => [
+        [`--mantine-color-${colour}-light`, `color-mix(in srgb, var(--mantine-color-${colour}-9), black 60%)`],
+        [`--mantine-color-${colour}-light-color`, `var(--mantine-color-${colour}-1)`],
+        [`--mantine-color-${colour}-outline`, `var(--mantine-color-${colour}-3)`],
+      ]),
+    ),
+  },
 });
 
 /** A candidate keeps its colour on every picture. */

@@ -106,7 +106,7 @@ function Scoreboard({ pool, bias }: { pool: PoolStatus; bias: number }) {
             <SimpleGrid cols={{ base: 1, md: 2 }}>
               <div>
                 <Table verticalSpacing="xs">
-                  <Table.Thead><Table.Tr><Table.Th /><Table.Th ta="right">Cost</Table.Th><Table.Th ta="right">Quality</Table.Th><Table.Th ta="right">To {short(cheapest)}</Table.Th></Table.Tr></Table.Thead>
+                  <Table.Thead><Table.Tr><Table.Th>Way</Table.Th><Table.Th ta="right">Cost</Table.Th><Table.Th ta="right">Quality</Table.Th><Table.Th ta="right">To {short(cheapest)}</Table.Th></Table.Tr></Table.Thead>
                   <Table.Tbody>
                     {([["Lowest cost", cheap], ["Routed", here], ["Highest quality", strong]] as [string, Position][]).map(([name, each]) => (
                       <Table.Tr key={name} fw={name === "Routed" ? 650 : undefined}>
