@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from laneway.failure import Failure, Kind
 from laneway.host import UNLIMITED, Host, Size
@@ -68,6 +68,7 @@ class Board:
         self.wall = wall
         self._rng = rng
         self._least_s: dict[str, float] = {}
+        self.ask_size: Callable[[Target], Awaitable[None]] | None = None  # of a host; returns soon, whatever comes
         self.configure(rules or {}, breaker or BreakerRules(), ())
 
     def configure(self, rules: Mapping[str, HostRules], breaker: BreakerRules, denials: Sequence[Denial]) -> None:
@@ -110,6 +111,8 @@ class Board:
         host = self.hosts.get(target.provider.name) or self.host(target.provider.name)
         if host.plain and not host.breakers:
             return self._seated(host, target, lane)
+        if self.ask_size is not None and self._unsized(host, target):
+            await self.ask_size(target)
         skipped = self.barred(target, lane)
         if skipped is not None:
             if skipped.kind != "crowded" or lane.crowded != "wait":
@@ -134,6 +137,8 @@ class Board:
         host = self.hosts.get(target.provider.name)
         if host is None or host.plain:
             return False
+        if self.ask_size is not None and self._unsized(host, target):
+            return True
         return lane.crowded == "wait" or not host.admission.may(lane.name)
 
     def least_s(self, target: Target) -> float:
@@ -253,6 +258,13 @@ class Board:
         failure = Failure(kind=Kind.FORBIDDEN, message=f"{reason[0].upper()}{reason[1:]}.", field="model")
         return Skipped(target=target, kind="denied", reason=reason, failure=failure)
 
+    def _unsized(self, host: Host, target: Target) -> bool:
+        """Whether a rule about sizes holds here, and the host has not told this model's."""
+        if target.provider.dialect != "ollama" or plain_name(target.upstream) in host.told:
+            return False
+        sized = any(each.from_parameters and host.name in each.providers for each in self.denials)
+        return sized and not self.in_maintenance(host)
+
     def _told_elsewhere(self, name: str) -> Size | None:
         return next((host.told[name] for host in self.hosts.values() if name in host.told), None)
 
@@ -346,6 +358,10 @@ class Board:
         for model, parameters, size_bytes in models:
             plain = plain_name(model)
             host.told[plain] = Size(parameters, size_bytes)
+
+    def hear_size(self, name: str, model: str, parameters: str) -> None:
+        """What a host says of one model that it has not listed."""
+        self.host(name).told[plain_name(model)] = Size(parameters, None)
 
     def hear_loaded(self, name: str, loaded: Mapping[str, Loaded]) -> None:
         """What a host holds in memory now, by plain name."""

@@ -52,6 +52,7 @@ from laneway.roster import Roster
 from laneway.route import Key
 from laneway.runs import Ways, Worker, porch
 from laneway.settings import READ_ONCE
+from laneway.sizes import Sizes
 from laneway.spans import spans_of
 from laneway.staging import Staging
 from laneway.store import Store, StoreError, store_of
@@ -98,6 +99,7 @@ class Gateway:
         self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
         self.metrics = Metrics()
         self.board = Board()
+        self.board.ask_size = Sizes(self.board, self.upstream, scale=loaded.scale).ask
         self._following = Following(self.store)
         self.staging = Staging(self.store.standings, self.store.shadows, loaded.layout)
         ledger = self.store.ledger

@@ -30,10 +30,10 @@ FLOORS: tuple[Floor, ...] = (
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
-        "foresight shadowing staging "
-        "adviser alerts allowance attempt board case counsel courier dials edge embed errand evaluate events following "
-        "hearsay host inline judge keeper lesson lessons loaded messenger meter metrics origins roster samples spans "
-        "store stores survey teaching treasury upstream vectors witness",
+        "adviser alerts allowance attempt board case counsel courier credit dials edge embed errand evaluate "
+        "events following foresight hearsay host inline judge keeper lesson lessons loaded messenger meter "
+        "metrics origins roster samples shadowing sizes spans staging store stores survey teaching treasury "
+        "upstream vectors witness",
         "what touches the world, one room for each part of it",
     ),
     Floor(

@@ -163,7 +163,7 @@ def read_shown(body: bytes) -> str | None:
         return None
     count = shown.model_info.parameter_count if shown.model_info is not None else None
     if count:
-        return f"{count / 1e6:.3f}M"
+        return f"{count / 1e6:.1f}M"
     return (shown.details.parameter_size or None) if shown.details is not None else None
 
 
