@@ -28,6 +28,8 @@ FILE, GATE = "configuration", "gate"
 TOLD_S = 86_400.0
 """For so long a step back is news."""
 TRIES = 3
+ROWS_PER_S = 10_000
+"""What took so many rows to add up is not added up again for a second."""
 log = logging.getLogger("laneway")
 
 
@@ -64,6 +66,7 @@ class Staging:
         self._edition = 0
         self._known: dict[str, Standing] = {}
         self._in_force: dict[str, InForce] = {}
+        self._again_s: dict[str, float] = {}
         self._running: asyncio.Task[None] | None = None
         self._layout: Layout | None = None
         self._is_new = False
@@ -232,9 +235,12 @@ class Staging:
             if move is not None:
                 return move
         rests_until_s = max(standing.rests_until_s if standing is not None else 0.0, since_s + on.hold_s if on else 0.0)
-        if on is None or now.stage in (Stage.OBSERVE, Stage.ACTIVE) or now_s < rests_until_s:
+        if on is None or now.stage in (Stage.OBSERVE, Stage.ACTIVE):
+            return None
+        if now_s < max(rests_until_s, self._again_s.get(name, 0.0)):
             return None
         seen = await self._shadows.evidence(name, since_s, timed=on.p95_ms is not None)
+        self._again_s[name] = now_s + (seen.decisions + seen.requests) // ROWS_PER_S
         return judge_further(now.stage, now.share, on, seen, rests_until_s=rests_until_s, now_s=now_s)
 
     async def look(self, now_s: float) -> list[Alert]:

@@ -20,17 +20,20 @@ from laneway.stores.sqlite.database import Database
 T = TypeVar("T")
 
 DELAY_S = 0.05
+"""How long a row may wait for others to be written with."""
 MOST_UNWRITTEN = 10_000
 BATCH = 256
+"""Rows in one job: a hold queued behind it waits for no more than these."""
 
 
 class Behind(Generic[T]):
-    """`put` on the loop that started the database; `write` is called in the writing thread, inside a transaction."""
+    """`put` on the loop that started the database; `write` is called in the writing thread, inside a transaction, and
+    may answer how many of its rows could not be put into words."""
 
     def __init__(
         self,
         database: Database,
-        write: Callable[[Sequence[T], sqlite3.Connection], None],
+        write: Callable[[Sequence[T], sqlite3.Connection], int | None],
         *,
         most: int = MOST_UNWRITTEN,
     ) -> None:
@@ -42,7 +45,7 @@ class Behind(Generic[T]):
         self._put = 0
         self._written = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._writing: asyncio.Future[None] | None = None
+        self._writing: asyncio.Future[int | None] | None = None
         database.add_life(_begun, self.drain)
 
     def put(self, row: T) -> None:
@@ -79,11 +82,11 @@ class Behind(Generic[T]):
         else:
             self._writing.add_done_callback(partial(self._ended, len(batch)))
 
-    def _ended(self, count: int, written: asyncio.Future[None]) -> None:
+    def _ended(self, count: int, written: asyncio.Future[int | None]) -> None:
         self._writing = None
         self._written += count
-        if written.cancelled() or written.exception() is not None:
-            self.dropped += count
+        lost = written.cancelled() or written.exception() is not None
+        self.dropped += count if lost else written.result() or 0
         if self._queue:
             self._write()
 

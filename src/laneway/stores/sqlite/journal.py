@@ -1,17 +1,13 @@
 """Outcomes in SQLite, written behind the answers.
 
-Owns: the queue between a request's end and the table, turning outcomes into rows a few at a time, reports over them,
-and forgetting what is past its time.
+Owns: turning outcomes into rows a few at a time, reports over them, and forgetting what is past its time.
 Refuses: to make a request wait, and to hide a loss: what could not be kept is counted in `dropped`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 
 import msgspec
@@ -20,16 +16,11 @@ from laneway.policy.usage import Sums, dearest_nanos
 from laneway.ports import Found, Question, Search, Tally
 from laneway.record import PREFIX, row_of
 from laneway.route import Outcome
-from laneway.stores.schema import StoreError
+from laneway.stores.sqlite.behind import MOST_UNWRITTEN, Behind
 from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.records import records_of
 from laneway.stores.sqlite.usage import KEEP_USAGE_DAYS, add_usage, prune_usage, usage_of
 
-DELAY_S = 0.05
-"""How long an outcome may wait for others to be written with."""
-MOST_UNWRITTEN = 10_000
-BATCH = 256
-"""Outcomes in one job: a hold queued behind it waits for no more than these."""
 AT_ONCE = 32
 """Outcomes in one statement. While it runs the interpreter is free, so the loop never waits for more than these."""
 STEP_ROWS = 500
@@ -62,12 +53,10 @@ class SqliteJournal:
         prefix: str = PREFIX,
         most: int = MOST_UNWRITTEN,
     ) -> None:
-        self.dropped = 0
         self._database = database
         self._keep_s = keep_days * 86_400
         self._keep_rows = keep_rows
         self._prefix = prefix
-        self._most = most
         # In the order of the table.
         self._columns = {
             "tenant": "tenant",
@@ -75,24 +64,16 @@ class SqliteJournal:
             "status": "status",
             "gen_ai.request.model": "model",
         }
-        self._queue: deque[Outcome] = deque()
-        self._recorded = 0
-        self._written = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._writing: asyncio.Future[int] | None = None
+        self._behind: Behind[Outcome] = Behind(database, self._insert, most=most)
         database.add_chore(self.prune)
         database.add_chore(partial(prune_usage, keep_days=keep_usage_days))
 
+    @property
+    def dropped(self) -> int:
+        return self._behind.dropped
+
     def record(self, outcome: Outcome) -> None:
-        if self._recorded - self._written >= self._most:
-            self.dropped += 1
-            return
-        self._recorded += 1
-        self._queue.append(outcome)
-        if self._timer is None and self._writing is None:
-            # Without a running loop it waits for the next record, or for `drain`.
-            with suppress(RuntimeError):
-                self._timer = asyncio.get_running_loop().call_later(DELAY_S, self._write)
+        self._behind.put(outcome)
 
     async def recent(self, limit: int, filters: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
         found = await self.search(Search(limit, filters))
@@ -112,34 +93,7 @@ class SqliteJournal:
 
     async def drain(self) -> None:
         """Returns when everything recorded before is written, or counted as dropped."""
-        goal = self._recorded
-        while self._written < goal:
-            if self._writing is None:
-                self._write()
-            else:
-                await asyncio.wait([self._writing])
-
-    def _write(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-        try:
-            self._writing = self._database.submit(partial(self._insert, batch))
-        except StoreError:
-            self._queue.clear()
-            self.dropped += self._recorded - self._written
-            self._written = self._recorded
-        else:
-            self._writing.add_done_callback(partial(self._ended, len(batch)))
-
-    def _ended(self, count: int, written: asyncio.Future[int]) -> None:
-        self._writing = None
-        self._written += count
-        lost = written.cancelled() or written.exception() is not None
-        self.dropped += count if lost else written.result()
-        if self._queue:
-            self._write()
+        await self._behind.drain()
 
     def _insert(self, batch: Sequence[Outcome], db: sqlite3.Connection) -> int:
         """In the writing thread; answers how many outcomes could not be put into words."""
