@@ -243,7 +243,8 @@ class Worker:
     async def _work(self, work: _Work) -> None:
         try:
             end = await self._executed(work)
-            await self._record(work, end)
+            made = work.exchange
+            await self._record(work, end if made is None else end._replace(request_id=made.request_id))
         finally:
             if not self._closing:
                 self._forget(work)

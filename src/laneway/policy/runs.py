@@ -30,6 +30,7 @@ class End(NamedTuple):
     kind: str = ""
     reason: str = ""
     served: str = ""
+    request_id: str = ""
     used: Used = Used()
     result: bytes | None = None
 
@@ -125,6 +126,7 @@ def _over(run: Run, end: End, steps: Sequence[Step], now_s: float) -> Move:
         kind=end.kind,
         reason=end.reason,
         served=end.served,
+        request_id=end.request_id,
         used=used,
         hook_state="waiting" if run.hook else "",
         hook_due_s=now_s,
@@ -215,6 +217,7 @@ def as_object(run: Run) -> dict[str, object]:
         "ended_s": run.ended_s,
         "starts": run.starts,
         "served": run.served or None,
+        "request_id": run.request_id or None,
         "error": failed if run.state is State.FAILED else None,
         "usage": {
             "input_tokens": run.used.input,

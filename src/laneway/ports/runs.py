@@ -83,6 +83,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     served: str = ""
     """The target that answered."""
+    request_id: str = ""
+    """The request in the records that it ended as."""
     used: Used = Used()
     hook: str = ""
     """The address that is told of the end; "" for none."""
