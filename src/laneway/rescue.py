@@ -34,11 +34,10 @@ RESCUE = "laneway.rescue"
 class Rescue:
     """Made per request by Fallback, for a stream that is to be saved; all attempts share it."""
 
-    __slots__ = ("_sealed", "_said", "fault", "holds", "started", "writer")
+    __slots__ = ("_said", "_sealed", "fault", "holds", "writer")
 
     def __init__(self, mode: str) -> None:
         self.holds = mode == HOLD
-        self.started: Started | None = None
         self._said: list[tuple[type[Event], list[str]]] = []
         """Text and thinking as they were told, in turns."""
         self._sealed = self.holds
@@ -57,7 +56,7 @@ class Rescue:
             return reader
         if self.open:
             return _Resumed(reader, self, model, prefilled=resumed == "prefill")
-        self.started, self._sealed = None, False
+        self._sealed = False
         self._said.clear()
         return _Noting(reader, self)
 
@@ -82,17 +81,12 @@ class Rescue:
                     self._said[-1][1].append(text)
                 else:
                     self._said.append((kind, [text]))
-        elif kind is Started:
-            self.started = self.started or event  # type: ignore[assignment]
         elif kind is ToolBegan or kind is ToolDelta or kind is Finished:
             self._sealed = True
 
     def leave(self, fault: Failure | None, writer: StreamWriter, followed: StreamReader | None) -> bool:
         """Whether the stream stays open for another target; `followed` is who read the bytes that passed unwritten."""
-        if fault is None or self._sealed or not fault.rule.try_next:
-            self.fault = None
-            return False
-        if followed is not None and not writer.follow(followed):
+        if fault is None or self._sealed or (followed is not None and not writer.follow(followed)):
             self.fault = None
             return False
         if fault.kind is not Kind.DIVERGED or self.fault is None:
@@ -164,7 +158,8 @@ class _Resumed:
     def _heard(self, event: Event) -> Iterator[Event]:
         kind = type(event)
         if kind is Started:
-            yield self._started(event)  # type: ignore[arg-type]
+            # Who speaks now is told where a format can, whether or not he says so himself.
+            yield event if event.model else msgspec.structs.replace(event, model=self._model)  # type: ignore[union-attr]
         elif self._prefilled and kind is ThinkingDelta:
             # It does not go on with the words: it thinks about something that the caller has half of already.
             yield from _diverged(event.text)  # type: ignore[union-attr]
@@ -176,11 +171,6 @@ class _Resumed:
             yield event
         else:
             yield Faulted(DIVERGED)
-
-    def _started(self, event: Started) -> Started:
-        """The caller's answer keeps its name and its date; who speaks now is told where a format can."""
-        first = self._rescue.started or event
-        return Started(first.id, event.model or self._model, first.created_s)
 
     def _compared(self, event: TextDelta | ThinkingDelta) -> Iterator[Event]:
         kind, text, repeated = type(event), event.text, 0

@@ -220,6 +220,26 @@ def test_behind_a_comment_an_answer_has_no_second_head(front: str) -> None:
     run(main())
 
 
+def test_once_it_comes_nothing_is_said_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "MOST_KEPT", 1)
+
+    async def main() -> None:
+        ticks = Ticks()
+        app, _ = holding(Given([*HALF, HANG]), ticks=ticks)
+        caller = ask("openai", "asked", stream=True)
+        task = caller.start(app)
+        await until(lambda: words("openai", body_of(caller)) == "One two ")
+        sent = len(caller.sent)
+        ticks.tick()
+        ticks.tick()
+        await turns(20)
+        assert len(caller.sent) == sent
+        caller.leave()
+        await task
+
+    run(main())
+
+
 @pytest.mark.parametrize("front", SPOKEN)
 def test_behind_a_comment_a_failure_is_told_in_the_stream(front: str) -> None:
     async def main() -> None:

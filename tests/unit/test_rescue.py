@@ -35,7 +35,7 @@ from laneway.chat import (
     Usage,
     Used,
 )
-from laneway.dialects import dialect
+from laneway.dialects import Stamp, dialect
 from laneway.exchange import SLOT, Exchange
 from laneway.failure import Kind
 from laneway.forward import Forward
@@ -138,6 +138,32 @@ def test_an_answer_of_two_keeps_its_id_and_date_and_names_who_speaks() -> None:
     assert played.answer.body.endswith(b"data: [DONE]\n\n")
 
 
+def test_who_does_not_say_his_name_is_named_all_the_same() -> None:
+    silent = msgspec.structs.replace(goal("b", "converse"), model="house/spare")
+    played = Played("openai", (goal("a"), silent), begins("openai", *HALF), says("converse", *AGAIN))
+    chunks = [json.loads(line[6:]) for line in played.answer.body.split(b"\n\n") if line[6:7] == b"{"]
+    assert [chunk["model"] for chunk in chunks][-1] == "house/spare"
+
+
+@fronts
+def test_words_and_the_fault_behind_them_may_come_at_once(front: str) -> None:
+    words = b"".join(frames("openai", [Started("up-1", "own-id"), *HALF], end=False))
+    once = Given([words + b'data: {"error":{"message":"no"}}\n\n'])
+    assert Played(front, (goal("a"), goal("b")), once, says("openai", *AGAIN)).text == "One two three."
+
+
+@pytest.mark.parametrize("front", ["openai", "ollama"])
+def test_who_follows_bytes_that_passed_says_what_they_said(front: str) -> None:
+    reader = dialect(front).reader(Op.CHAT)
+    for piece in frames(front, [Started("up-1", "small"), *HALF], end=False):
+        reader.feed(piece)
+    writer = dialect(front).writer(Op.CHAT, Stamp(id="r", model="another", now_s=7), usage=False)
+    assert writer.follow(reader)
+    line = json.loads(writer.write(TextDelta("three")).removeprefix(b"data: "))
+    assert line["model"] == "small"
+    assert line.get("created", 1_700_000_000) == 1_700_000_000
+
+
 def test_blocks_of_anthropics_format_are_numbered_on() -> None:
     """Two blocks of text, the second of which stands open: what follows belongs to that one."""
     lines: list[dict[str, Any]] = [
@@ -169,6 +195,16 @@ def test_more_than_one_target_may_go_on() -> None:
     assert played.text == "One two three, four."
     assert played.kinds() == [Kind.CUT, Kind.TIMEOUT, None]
     assert [each.resumed for each in played.exchange.attempts] == ["", "prefill", "again"]
+
+
+def test_of_three_the_caller_is_told_the_usage_of_one_answer() -> None:
+    able = (ABLE, goal("c", "openai", "prefill"))
+    scripts = (begins("openai", *HALF), begins("anthropic", TextDelta(" three, ")), says("openai", "four."))
+    played = Played("openai", (goal("a"), *able), *scripts, stream_options={"include_usage": True})
+    assert played.text == "One two three, four."
+    usage = next(event.usage for event in played.told if isinstance(event, Used))
+    begun_tokens = -(-len("One two three, ") // 4)
+    assert (usage.input, usage.output) == (100 - begun_tokens, 20 + begun_tokens)
 
 
 def test_a_target_that_fails_before_it_comes_to_anything_new_is_passed_over() -> None:
@@ -422,6 +458,19 @@ def test_what_is_said_again_is_counted_where_nobody_reports_it() -> None:
     played = Played("openai", targets, begins("openai", *HALF), again)
     assert played.text == "One two three."
     assert played.exchange.attempts[1].usage.output == 4
+
+
+def test_what_was_given_as_a_beginning_is_counted_as_prompt() -> None:
+    told: list[Event] = [Started("x", "m"), TextDelta("three."), Finished(Finish.STOP)]
+    inputs = []
+    for half in (HALF, (TextDelta("One two " * 50),)):
+        again = Given([*frames("openai", told)])
+        targets = (goal("a"), goal("b", "openai", "prefill", price=PRICE))
+        played = Played("openai", targets, begins("openai", *half), again)
+        attempt = played.exchange.attempts[1]
+        assert (attempt.resumed, attempt.counted) == ("prefill", True)
+        inputs.append(attempt.usage.input or 0)
+    assert inputs[1] - inputs[0] == 98
 
 
 def test_the_budget_is_asked_before_another_goes_on() -> None:
