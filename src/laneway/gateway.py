@@ -141,7 +141,13 @@ class Gateway:
             roster.inherit(before)
         gate = self._gate(layout)
         signers = signers_of(layout.providers.values(), self.variables)
-        settle(self.shelves, layout, self.store, self.upstream, signers, loaded.scale)
+
+        def believe() -> None:
+            trust = self.judges.credit.trust
+            settle(self.shelves, layout, self.store, self.upstream, signers, loaded.scale, trust)
+
+        believe()
+        self.judges.credit.changed = believe
         stack: App = self._stack(layout, gate, signers, loaded.scale)
         plain: App = self._plain
         origins = layout.settings.server.cors
@@ -159,6 +165,7 @@ class Gateway:
             store=self.store,
             shelves=self.shelves,
             counsel=self.counsel,
+            judges=self.judges,
             stack=stack,
             upstream=self.upstream,
             metrics=self.metrics,

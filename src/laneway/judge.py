@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar, cast
 
 from laneway.chat import ChatRequest, Finish, Op, TextDelta
+from laneway.credit import Credit
 from laneway.edge import App
 from laneway.errand import Brought, Errand, run, text_of
 from laneway.exchange import Exchange
@@ -34,6 +35,7 @@ from laneway.teaching import add_labels, decided, subject_of
 T = TypeVar("T")
 
 JUDGED = "memory.judge"
+FATES = ("judged", "paired", "unread", "failed", "refused", "dropped", "unfit")
 REST_S = 60.0
 """How long a judge whose money is gone draws nothing."""
 MOST_KNOWN = 4096
@@ -76,7 +78,8 @@ class Judges:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
-        """What became of answers, by judge: judged, paired, unread, failed, refused, dropped, unfit."""
+        """What became of answers, by judge and fate."""
+        self.credit = Credit(examples)
         self._examples = examples
         self._audit = audit
         self._chance = chance or random.Random()
@@ -101,6 +104,21 @@ class Judges:
         self._labels.clear()
         if self._running:
             self._hire()
+
+    def told(self) -> list[dict[str, str | int | float | bool | None]]:
+        """Each judge, what became of the answers that it drew in this process, and how far it is believed."""
+        now_s = self._clock()
+        return [
+            {
+                "judge": judge.name,
+                "model": judge.target.name,
+                "waiting": len(self._queues[judge.name]),
+                "resting": self._rests.get(judge.name, 0.0) > now_s,
+                "trust": self.credit.trust.get(judge.source),
+                **{fate: self.counts[judge.name, fate] for fate in FATES},
+            }
+            for judge in self._judges.values()
+        ]
 
     # --- beside the requests -------------------------------------------------------------------------------
 
@@ -169,6 +187,14 @@ class Judges:
         self._workers = [
             loop.create_task(self._work(judge)) for judge in self._judges.values() for _ in range(judge.workers)
         ]
+        if self._judges:
+            self._workers.append(loop.create_task(self._recall()))
+
+    async def _recall(self) -> None:
+        try:
+            await self.credit.begin([judge.source for judge in self._judges.values()])
+        except FailureError as error:
+            log.warning("what judges are worth is not known yet: %s", error.failure.message)
 
     async def _work(self, judge: Judge) -> None:
         while True:
@@ -286,6 +312,7 @@ class Judges:
             at_s=now_s,
         )
         await add_labels(self._examples, tenant, example)
+        await self.credit.heard(tenant, judge.source)
         for label in labels:
             place = (tenant, label.candidate)
             if place in self._labels:

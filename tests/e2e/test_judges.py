@@ -197,6 +197,10 @@ def test_a_judge_keeps_within_its_budget(tmp_path: Path) -> None:
         path = "/admin/v1/records?status=402"
         until(lambda: gateway.get(path, headers=ADMIN).json()["data"])
         assert 0 < spent(gateway) <= 0.002
+        (told,) = gateway.get("/admin/v1/judges", headers=ADMIN).json()["data"]
+        assert (told["judge"], told["model"], told["resting"], told["trust"]) == ("grader", "sim/sim-judge", True, None)
+        assert told["refused"] >= 1
+        assert gateway.get("/admin/v1/judges", headers=ACME).status_code == 401
         refused = gateway.get(path, headers=ADMIN).json()["data"]
         assert {record["key_id"] for record in refused} == {SOURCE}
         count = len(gateway.get("/admin/v1/records?limit=1000", headers=ADMIN).json()["data"])

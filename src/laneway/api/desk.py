@@ -25,6 +25,7 @@ from laneway.dialects import Dialect, Written, dialect
 from laneway.edge import LEFT, App
 from laneway.events import Hub
 from laneway.failure import Failure, FailureError, Kind, fail
+from laneway.judge import Judges
 from laneway.loaded import Loaded
 from laneway.metrics import Metrics
 from laneway.middleware.auth import Gate, is_loopback, presented
@@ -60,6 +61,7 @@ class Desk(NamedTuple):
     store: Store
     shelves: Shelves
     counsel: Counsel
+    judges: Judges
     stack: App
     """For requests that the gateway makes of itself."""
     upstream: Upstream

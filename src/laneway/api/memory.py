@@ -15,7 +15,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from laneway.api.desk import body_of, desk_of, encode, endpoint, json
+from laneway.api.desk import body_of, desk_of, encode, endpoint, json, require_admin
 from laneway.api.preferences import LONG_BODY, MOST_TAUGHT, read_batch, teacher_of
 from laneway.failure import Kind, fail
 from laneway.policy.influence import METHOD
@@ -103,6 +103,13 @@ async def restore(request: Request) -> Response:
     kept = await asyncio.to_thread(read_kept, body) if len(body) > LONG_BODY else read_kept(body)
     batch, recorded = await teacher.restore(kept, read_batch(request.query_params.get("batch")))
     return json({"recorded": recorded, "batch": batch}, 201)
+
+
+@endpoint
+async def judges(request: Request) -> Response:
+    """GET /admin/v1/judges: what became of the answers each judge drew in this process, and how far it is believed."""
+    await require_admin(request)
+    return json({"object": "list", "data": desk_of(request).judges.told()})
 
 
 # --- looking at it as a whole ------------------------------------------------------------------------------

@@ -102,6 +102,7 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/admin/v1/runs/{id}", ("GET",), runs.anybodys),
     ("/admin/v1/runs/{id}", ("DELETE",), runs.end),
     ("/admin/v1/alerts", ("GET",), alerts.alerts),
+    ("/admin/v1/judges", ("GET",), memory.judges),
     ("/admin/v1/budgets", ("GET",), budgets.budgets),
     ("/admin/v1/budgets", ("POST",), budgets.create),
     ("/admin/v1/budgets/kill", ("POST",), budgets.kill),

@@ -15,8 +15,8 @@ from laneway.ports.receipts import Receipt
 
 METHOD = (
     "The neighbours on the receipt vote again without the example, with the same kernel; each candidate's recorded "
-    "quality moves by the difference. It is an estimate: neighbours that the receipt did not keep, the ridge, costs and "
-    "the dial are taken as they were, and the farthest neighbour that was kept sets the scale."
+    "quality moves by the difference. It is an estimate: neighbours that the receipt did not keep, the ridge, costs "
+    "and the dial are taken as they were, and the farthest neighbour that was kept sets the scale."
 )
 SCALE_AT = 40
 PULL = 3.0

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from laneway.ports.examples import HUMAN, Example
+from laneway.ports.examples import HUMAN, Example, Label
 
 FEEDBACK = "feedback"
 """The source of what callers say of single answers: people, in a hurry."""
+PEOPLE = (HUMAN, FEEDBACK)
 PRIOR_ERROR = 0.15
 """How far a source nobody has measured is taken to be off, on average: one in five judged wrongly, and some doubt."""
 PRIOR_PAIRS = 10
@@ -32,21 +33,40 @@ class Trust(NamedTuple):
 
 
 def measure(examples: Iterable[Example]) -> Mapping[str, Trust]:
-    """For every source but people themselves."""
-    people: dict[tuple[str, str], list[float]] = {}
+    """For every source but people themselves, beside what people say of the same prompt and candidate."""
+    people: dict[tuple[str, str], list[Label]] = {}
     others: dict[str, list[tuple[tuple[str, str], float]]] = {}
     for example in examples:
         text = plain(example.text)
         for label in example.labels:
-            if label.source == HUMAN:
-                people.setdefault((text, label.candidate), []).append(label.score)
-            else:
+            if label.source in PEOPLE:
+                people.setdefault((text, label.candidate), []).append(label)
+            if label.source != HUMAN:
                 others.setdefault(label.source, []).append(((text, label.candidate), label.score))
-    found: dict[str, Trust] = {}
-    for source, labels in others.items():
-        gaps = [score - sum(people[place]) / len(people[place]) for place, score in labels if place in people]
-        found[source] = weigh(source, gaps)
-    return found
+    return {
+        source: weigh(source, [gap for place, score in found for gap in _gaps(source, score, people.get(place, ()))])
+        for source, found in others.items()
+    }
+
+
+def gaps_in(examples: Iterable[Example], source: str) -> list[float]:
+    """How far a source's scores lie above people's, where both have spoken of one answer."""
+    return [
+        gap
+        for example in examples
+        for label in example.labels
+        if label.source == source
+        for gap in _gaps(source, label.score, [other for other in example.labels if other.candidate == label.candidate])
+    ]
+
+
+def _gaps(source: str, score: float, labels: Iterable[Label]) -> list[float]:
+    """One gap or none. Who was asked counts more than who spoke up; nobody is measured by his own word."""
+    for kind in PEOPLE:
+        said = [label.score for label in labels if label.source == kind != source]
+        if said:
+            return [score - sum(said) / len(said)]
+    return []
 
 
 def weigh(source: str, gaps: list[float]) -> Trust:

@@ -18,9 +18,16 @@ from laneway.vectors.spaces import FarSpace, NearSpace
 
 
 def settle(
-    shelves: LocalShelves, layout: Layout, store: Store, upstream: Upstream, signers: Mapping[str, Sign], scale: float
+    shelves: LocalShelves,
+    layout: Layout,
+    store: Store,
+    upstream: Upstream,
+    signers: Mapping[str, Sign],
+    scale: float,
+    measured: Mapping[str, float],
 ) -> None:
-    """Lets the shelves be as the configuration says; what takes time is done in the background."""
+    """Lets the shelves be as the configuration says; what takes time is done in the background. `measured` is how far
+    sources are to be believed of which the configuration says nothing."""
     learning, chosen = layout.settings.learning, layout.embedder
     space: Space
     if chosen == "static":
@@ -34,4 +41,5 @@ def settle(
     folder = (
         store.file.with_name(store.file.name + ".shelves") if store.file is not None and learning.snapshots else None
     )
-    shelves.use(Form(space, learning.trust, learning.index), int(learning.memory_mb * (1 << 20)), folder)
+    trust = {**measured, **learning.trust}
+    shelves.use(Form(space, trust, learning.index), int(learning.memory_mb * (1 << 20)), folder)
