@@ -7,22 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.harness.gateway import Served, served
 
 pytestmark = pytest.mark.browser
 
-# Without these, the browser's own services call out as soon as it starts.
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 KEYED = """
 [providers.simulated]
 url = "simulated://models/v1"
@@ -30,26 +20,6 @@ family = "simulated"
 [tenants.team]
 keys = ["page-key-0001"]
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(QUIET))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails its test when a script on it failed, or its policy was broken."""
-    page = browser.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: errors.append(said.text + str(said.location)) if "Content Security Policy" in said.text else None)
-    yield page
-    page.close()
-    assert not errors
 
 
 @pytest.fixture

@@ -1,0 +1,169 @@
+"""Teaching the router on the page, seeing it route, and turning the dial, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.harness.gateway import Served, served
+from tests.ui.browsing import EASY, HARD, POOL, scored, teach
+
+pytestmark = pytest.mark.browser
+
+KEYED = """
+[server]
+admin_key = "admin-key-of-tests"
+[tenants.team]
+keys = ["team-key-0001"]
+[tenants.other]
+keys = ["other-key-0001"]
+"""
+
+
+@pytest.fixture
+def taught(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path, POOL.format(warm=20)) as running:
+        teach(running.url, scored(60))
+        yield running
+
+
+def see(page: Page, url: str, prompt: str) -> None:
+    page.goto(f"{url}/ui/route")
+    page.get_by_role("textbox", name="Prompt").fill(prompt)
+    expect(page.get_by_test_id("winner")).to_be_visible()
+
+
+def test_three_taught_prompts_route_the_next_one_differently(page: Page, tmp_path: Path) -> None:
+    with served(tmp_path, POOL.format(warm=3)) as gateway:
+        see(page, gateway.url, EASY[2])
+        expect(page.get_by_test_id("winner")).to_have_text("sim-large")
+        page.goto(f"{gateway.url}/ui/teach")
+        for prompt in EASY:
+            page.get_by_role("textbox", name="Prompt", exact=False).first.fill(prompt)
+            page.get_by_role("button", name="Ask them").click()
+            page.get_by_role("switch").uncheck()  # to know which one is scored
+            for model, presses in (("sim-small", "End"), ("sim-large", "End")):
+                answer = page.get_by_role("article").filter(has_text=model)
+                answer.get_by_role("slider").press(presses)
+            page.get_by_role("button", name="Teach this").click()
+            expect(page.get_by_role("article")).to_have_count(0)
+        expect(page.get_by_role("region", name="What was taught")).to_contain_text("3 examples")
+        see(page, gateway.url, EASY[2])
+        expect(page.get_by_test_id("winner")).to_have_text("sim-small")
+
+
+def test_answers_are_compared_without_saying_which_model_is_which(page: Page, taught: Served) -> None:
+    page.goto(f"{taught.url}/ui/teach")
+    page.get_by_role("textbox", name="Prompt").first.fill("What is 17*23?")
+    page.get_by_role("button", name="Ask them").click()
+    answers = page.get_by_role("article")
+    expect(answers).to_have_count(2)
+    expect(answers.first).not_to_contain_text("sim-")
+    page.get_by_role("switch").uncheck()
+    expect(answers.filter(has_text="sim-large")).to_contain_text("391")
+
+
+def test_the_dial_flips_the_decision_where_the_receipt_says(page: Page, taught: Served) -> None:
+    see(page, taught.url, HARD)
+    dial = page.get_by_role("slider", name="Quality against cost")
+    dial.press("Home")
+    expect(page.get_by_test_id("winner")).to_have_text("sim-small")
+    expect(page.get_by_test_id("turning")).to_contain_text("stands at 0.00")
+    said = re.search(r"at (\d\.\d\d) and above a dearer", page.get_by_test_id("turning").inner_text())
+    assert said is not None
+    flip = round(float(said[1]) * 100)
+    for _ in range(flip - 1):
+        dial.press("ArrowRight")
+    expect(page.get_by_test_id("turning")).to_contain_text(f"stands at {(flip - 1) / 100:.2f}")
+    expect(page.get_by_test_id("winner")).to_have_text("sim-small")
+    dial.press("ArrowRight")
+    expect(page.get_by_test_id("turning")).to_contain_text(f"stands at {flip / 100:.2f}")
+    expect(page.get_by_test_id("winner")).to_have_text("sim-large")
+
+
+def test_the_steps_show_the_examples_that_speak_about_a_prompt(page: Page, taught: Served) -> None:
+    see(page, taught.url, "Say hello to guest number 99.")
+    expect(page.get_by_role("img", name=re.compile("tied to the prompt"))).to_be_visible()
+    page.get_by_text("List", exact=True).click()
+    expect(page.get_by_role("cell", name=re.compile("Say hello to guest")).first).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("sim-small: expected quality"))).to_be_visible()
+    expect(page.get_by_role("region", name="Scoreboard")).to_contain_text("Routed")
+
+
+def test_the_saved_dial_survives_a_reload_and_holds_for_requests(page: Page, taught: Served) -> None:
+    page.goto(f"{taught.url}/ui/settings")
+    dial = page.get_by_role("slider", name="Quality vs cost")
+    dial.press("End")
+    expect(page.get_by_text("Saved: the next request is decided by it.")).to_be_visible()
+    assert httpx.get(f"{taught.url}/admin/v1/routing-alpha").json()["alpha"] == 10
+    page.reload()
+    expect(page.get_by_role("slider", name="Quality vs cost")).to_have_attribute("aria-valuenow", "1")
+
+
+def test_a_dial_that_cannot_be_saved_goes_back_and_says_so(page: Page, taught: Served) -> None:
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        if route.request.method == "PUT":
+            asked.append(route.request.post_data or "")
+            route.fulfill(status=500, body='{"error": {"message": "the store is full"}}')
+        else:
+            route.continue_()
+
+    page.route("**/admin/v1/routing-alpha*", refuse)
+    page.goto(f"{taught.url}/ui/settings")
+    dial = page.get_by_role("slider", name="Quality vs cost")
+    expect(dial).to_have_attribute("aria-valuenow", "0.5")
+    dial.press("Home")
+    expect(page.get_by_text("the store is full")).to_be_visible()
+    expect(page.get_by_role("slider", name="Quality vs cost")).to_have_attribute("aria-valuenow", "0.5")
+    assert asked == ['{"alpha":0}']
+
+
+def test_a_file_is_taught_and_taken_back(page: Page, taught: Served, tmp_path: Path) -> None:
+    file = tmp_path / "more.ndjson"
+    file.write_text(
+        "".join(
+            f'{{"prompt": "Spell the word number {at}.", "scores": {{"sim-small": 1, "sim-large": 1}}}}\n'
+            for at in range(7)
+        )
+    )
+    page.goto(f"{taught.url}/ui/teach")
+    expect(page.get_by_role("region", name="What was taught")).to_contain_text("60 examples")
+    page.locator("input[type=file]").set_input_files(file)
+    expect(page.get_by_role("status")).to_have_text("7 of 7 taught")
+    expect(page.get_by_role("region", name="What was taught")).to_contain_text("67 examples")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("region", name="What was taught")).to_contain_text("60 examples")
+
+
+def test_decisions_are_listed_with_their_receipts(page: Page, taught: Served) -> None:
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Say hello to guest number 3."}]}
+    assert httpx.post(f"{taught.url}/v1/chat/completions", json=body).status_code == 200
+    page.goto(f"{taught.url}/ui/decisions")
+    page.get_by_role("row").filter(has_text="Say hello to guest number 3.").click()
+    receipt = page.get_by_role("dialog")
+    expect(receipt).to_contain_text("Nearest examples")
+    expect(receipt).to_contain_text("The dial stands at 0.50")
+
+
+def test_a_tenant_sees_nothing_of_another(page: Page, tmp_path: Path) -> None:
+    with served(tmp_path, POOL.format(warm=20) + KEYED) as gateway:
+        teach(gateway.url, scored(30), {"authorization": "Bearer team-key-0001"})
+        page.goto(f"{gateway.url}/ui/teach")
+        page.get_by_label("Key").fill("other-key-0001")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("region", name="What was taught")).to_contain_text("0 examples of other")
+        expect(page.get_by_text("Say hello to guest")).to_have_count(0)
+        page.goto(f"{gateway.url}/ui/settings")
+        expect(page.get_by_text("are the operators'")).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_label("Key").fill("team-key-0001")
+        page.get_by_role("button", name="Sign in").click()
+        page.goto(f"{gateway.url}/ui/teach")
+        expect(page.get_by_role("region", name="What was taught")).to_contain_text("30 examples of team")
