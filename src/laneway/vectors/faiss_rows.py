@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     Tags = npt.NDArray[np.uint16]
 
 INVERTED_FROM = 20_000
-PROBES = 32
-"""Lists that are looked through, of about four times the root of the number of rows."""
+PROBES = 128
+"""Lists that are looked through, of about four times the root of the number of rows: 99.8 % of the nearest of real
+prompts were found so, 95 % with 32."""
 _TAG = TAG_PULL**0.5
 _TAGGED = (1 + TAG_PULL) ** 0.5
 
