@@ -269,3 +269,39 @@ def test_a_breaker_opens_after_exactly_two_timeouts(street: Street, tmp_path: Pa
         made.gcp_a.hangs = False
         until(lambda: made.backend() == "gcp-a")
         assert made.health()["hosts"]["gcp-a"]["breakers"] == {}
+
+
+# --- what hosts learn and lose -----------------------------------------------------------------------------
+
+
+def test_a_model_that_came_after_the_last_list_is_judged_by_what_its_host_shows(street: Street, tmp_path: Path) -> None:
+    """Its name says 7B, and no list tells otherwise."""
+    with town(street, tmp_path) as made:
+        host = made.gcp_a
+        for name, size in (("late-7b", "14.8B"), ("late-9b", "9.1B")):
+            host.models[name], host.sizes[name] = "sim-large", size
+            host.unlisted.add(name)
+
+        def shown() -> int:
+            return [request.target for request in host.requests].count("/api/show")
+
+        refused = made.ask("gcp-a/late-7b")
+        assert refused.status_code == 403
+        assert "14.8B" in refused.text
+        assert made.backend("gcp-a/late-9b") == "gcp-a"
+        assert shown() == 2
+        assert made.ask("gcp-a/late-7b").status_code == 403
+        assert shown() == 2, "what was shown is kept"
+
+
+def test_a_host_that_starts_again_is_warmed_again(street: Street, tmp_path: Path) -> None:
+    with town(street, tmp_path, scale="0.05") as made:
+        made.gcp_a.start_again()
+        until(lambda: made.gcp_a.loaded == {"gemma3:4b"})
+        until(lambda: [each["model"] for each in made.health()["hosts"]["gcp-a"]["resident"]] == ["gemma3:4b"])
+        assert made.gcp_b.loaded is None
+        warmed = made.gcp_a.body()
+        assert (warmed["keep_alive"], warmed.get("prompt")) == ("90000ms", None)
+        made.gcp_a.start_again()
+        until(lambda: made.gcp_a.loaded == {"gemma3:4b"})
+        assert made.health()["hosts"]["gcp-a"]["breakers"] == {}, "keeping warm judges no host"

@@ -117,6 +117,19 @@ def test_each_provider_gets_its_own_credentials(alaska: Alaska) -> None:
         assert not any(b"callers-own" in value for call in house.requests for _, value in call.headers)
 
 
+def test_a_badge_says_in_words_who_answered(alaska: Alaska) -> None:
+    def badge(lane: str) -> str:
+        told: str = alaska.gateway.chat(lane, QUESTION).headers["x-laneway-badge"]
+        return told
+
+    assert [badge(lane) for lane in TIERS] == ["Local", "Cloud", "Cloud premium"]
+    alaska.local.kill()
+    assert badge("local-fast") == "Fallback: Cloud"
+    alaska.balanced.kill()
+    alaska.local.revive()
+    assert [badge("cloud-balanced"), badge("cloud-premium")] == ["Fallback: Local", "Cloud premium"]
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_killing_the_local_server_sends_the_next_request_to_the_balanced_lane(alaska: Alaska, stream: bool) -> None:
     assert alaska.backend("local-fast") == ("local-fast", "local")
