@@ -7,6 +7,7 @@ Refuses: labels that callers can invent (models, users, traces), and any work on
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -26,11 +27,7 @@ class Histogram:
 
     def add(self, seconds: float) -> None:
         self.total_s += seconds
-        for index, bound in enumerate(BUCKETS_S):
-            if seconds <= bound:
-                self.counts[index] += 1
-                return
-        self.counts[-1] += 1
+        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
 
 
 class Metrics:
@@ -48,14 +45,14 @@ class Metrics:
         self.elapsed: dict[str, Histogram] = {}
 
     def add(self, outcome: Outcome) -> None:
-        self.requests[(outcome.front, outcome.op.value, outcome.status)] += 1
+        self.requests[(outcome.front, outcome.op, outcome.status)] += 1
         if outcome.lane is not None:
             self.lanes[outcome.lane] += 1
         if outcome.caller_gone:
             self.callers_gone += 1
         for attempt in outcome.attempts:
             provider = attempt.target.provider.name
-            self.attempts[(provider, attempt.failure.kind.value if attempt.failure is not None else "ok")] += 1
+            self.attempts[(provider, attempt.failure.kind if attempt.failure is not None else "ok")] += 1
             usage = attempt.usage
             if usage.input:
                 self.tokens[(provider, "input")] += usage.input

@@ -17,7 +17,7 @@ class Floor(NamedTuple):
 
 FLOORS: tuple[Floor, ...] = (
     Floor(
-        "bundle calls chat failure pictures thinking tokens unsayable wire _core",
+        "bundle calls chat failure pictures thinking tokens unsayable wire steps _core",
         "the words, the framing and the arithmetic that every room uses, knowing nothing of who uses them",
     ),
     Floor(

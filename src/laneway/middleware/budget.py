@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from laneway.allowance import RENEW_S, Asked, Purchase, Renewals, over, who_of
@@ -25,6 +24,7 @@ from laneway.policy.price import bound_prompt, ceiling_nanos, cost_nanos, usd_to
 from laneway.policy.terms import Ceiling, Terms, first_short
 from laneway.ports import Kill, Ledger, Left, Short
 from laneway.route import Dropped, Price, Target
+from laneway.steps import Begun
 from laneway.stores.memory import MemoryLedger
 
 SETTLE_S = 10.0
@@ -233,12 +233,10 @@ def _killed(kill: Kill) -> Failure:
 
 async def _shielded(settling: Coroutine[Any, None, None]) -> None:
     """Settles to the end, within a time limit, however often this task is cancelled meanwhile."""
-    try:
-        # What needs no waiting, as a rule, is done in one step, and needs no task to shield it.
-        waits_for = settling.send(None)
-    except StopIteration:
+    begun = Begun(settling)
+    if begun.done:
         return
-    task = asyncio.ensure_future(asyncio.wait_for(_resumed(settling, waits_for), SETTLE_S))
+    task = asyncio.ensure_future(asyncio.wait_for(begun, SETTLE_S))
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -250,32 +248,6 @@ async def _shielded(settling: Coroutine[Any, None, None]) -> None:
         raise cancelled from failed
     if failed is not None:
         raise failed
-
-
-async def _resumed(settling: Coroutine[Any, None, None], waits_for: Any) -> None:
-    await _Resumed(settling, waits_for)
-
-
-class _Resumed:
-    """The rest of a coroutine whose first step was made: what that waits for is waited for again."""
-
-    def __init__(self, settling: Coroutine[Any, None, None], waits_for: Any) -> None:
-        self._settling = settling
-        self._waits_for = waits_for
-
-    def __await__(self) -> Generator[Any, None, None]:
-        waits_for = self._waits_for
-        while True:
-            try:
-                got = yield waits_for
-            except BaseException as error:  # noqa: BLE001 - it is for the coroutine inside
-                step = partial(self._settling.throw, error)
-            else:
-                step = partial(self._settling.send, got)
-            try:
-                waits_for = step()
-            except StopIteration:
-                return
 
 
 def usd(amount: float | str) -> int:

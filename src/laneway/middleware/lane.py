@@ -65,6 +65,13 @@ class LaneMiddleware:
         self._trace_headers = _spelled(header_prefixes, "trace", "trace-id")
         self._intent_headers = _spelled(header_prefixes, "intent")
         self._rescue_headers = _spelled(header_prefixes, "rescue")
+        self._own_headers = frozenset(
+            self._lane_headers
+            + self._project_headers
+            + self._trace_headers
+            + self._intent_headers
+            + self._rescue_headers
+        )
         self._body_limit = body_limit
         self._body_limit_s = body_limit_s
 
@@ -84,16 +91,18 @@ class LaneMiddleware:
         await self.app(scope, receive, send)
 
     def _place(self, exchange: Exchange) -> None:
+        # Most requests bring none of the headers that are looked for.
         headers = exchange.headers
+        own = {} if self._own_headers.isdisjoint(headers) else headers
         tenant = exchange.tenant
-        exchange.project = _first(headers, self._project_headers) or tenant.project
-        exchange.trace = _first(headers, self._trace_headers) or _trace_of(headers)
-        exchange.intent = _first(headers, self._intent_headers)
-        exchange.rescue = _rescue(_first(headers, self._rescue_headers))
+        exchange.project = _first(own, self._project_headers) or tenant.project
+        exchange.trace = _first(own, self._trace_headers) or _trace_of(headers)
+        exchange.intent = _first(own, self._intent_headers)
+        exchange.rescue = _rescue(_first(own, self._rescue_headers))
         names = self.directory.names
         model = exchange.view.model if exchange.view is not None else ""
         meaning = names.meaning(model)
-        lane = self._lane(exchange, names, meaning)
+        lane = self._lane(exchange, _first(own, self._lane_headers), names, meaning)
         if lane is not None:
             _let_into(tenant, lane, later=exchange.run is not None or exchange.dry)
             exchange.lane = lane
@@ -112,9 +121,9 @@ class LaneMiddleware:
         elif not _may_name(tenant, lane, model):
             raise _forbidden_model(model)
 
-    def _lane(self, exchange: Exchange, names: Names, meaning: Meaning | None) -> Lane | None:
+    @staticmethod
+    def _lane(exchange: Exchange, named: str | None, names: Names, meaning: Meaning | None) -> Lane | None:
         """The lane by header, else by what the model name means or who claims it, else the tenant's own."""
-        named = _first(exchange.headers, self._lane_headers)
         if named is not None:
             lane = names.lanes.get(named)
             if lane is None:
@@ -208,6 +217,8 @@ def _spelled(prefixes: Sequence[str], *names: str) -> tuple[bytes, ...]:
 
 
 def _first(headers: dict[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
+    if not headers:
+        return None
     for name in names:
         value = headers.get(name)
         if value and (text := value[:MOST_NAME].decode("latin-1").strip()):
