@@ -23,7 +23,7 @@ from laneway.errand import Brought, Errand, run, text_of
 from laneway.exchange import Exchange
 from laneway.failure import FailureError, Kind
 from laneway.jury import Judge
-from laneway.policy.judging import pair_request, read_pair, read_score, score_request, settle
+from laneway.policy.judging import pair_request, read_pair, read_score, score_request, settle, transcript
 from laneway.policy.permit import permitted
 from laneway.policy.teaching import MOST_CHARS
 from laneway.policy.usage import day_of
@@ -62,6 +62,8 @@ class Case(NamedTuple):
     text: str
     tag: str
     setting: Setting
+    shown: str
+    """What the judge is shown of the question: the prompt, or the whole conversation that leads to it."""
     served: Member
     answer: str
 
@@ -234,7 +236,7 @@ class Judges:
         await self._teach(judge, case, labels)
 
     async def _score(self, judge: Judge, case: Case) -> tuple[Label, ...]:
-        said = await self._asked(judge, score_request(case.text, case.answer, judge.rubric), case)
+        said = await self._asked(judge, score_request(case.shown, case.answer, judge.rubric), case)
         score = None if said is None else self._read(judge, read_score(said))
         return () if score is None else (Label(case.served.label, score, judge.source),)
 
@@ -247,8 +249,8 @@ class Judges:
         if brought is None or not brought.text:
             return ()
         sides = (case.answer, brought.text)
-        straight = await self._asked(judge, pair_request(case.text, sides[0], sides[1], judge.rubric), case)
-        swapped = await self._asked(judge, pair_request(case.text, sides[1], sides[0], judge.rubric), case)
+        straight = await self._asked(judge, pair_request(case.shown, sides[0], sides[1], judge.rubric), case)
+        swapped = await self._asked(judge, pair_request(case.shown, sides[1], sides[0], judge.rubric), case)
         if straight is None or swapped is None:
             return ()
         one, two = read_pair(straight), read_pair(swapped)
@@ -338,7 +340,8 @@ def read_case(exchange: Exchange, body: bytes) -> Case | None:
     if not text.strip() or not answer.strip() or len(text) > MOST_CHARS:
         return None
     tag, setting = (seen.tag, seen.setting) if seen is not None else ("", PLAIN)
-    return Case(exchange.tenant, pool, exchange.request_id, request, text, tag, setting, served, answer)
+    shown = transcript(request) or text
+    return Case(exchange.tenant, pool, exchange.request_id, request, text, tag, setting, shown, served, answer)
 
 
 def _words(exchange: Exchange, body: bytes, *, stream: bool) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from laneway.chat import last_user_text
+from laneway.chat import ChatRequest, Message, Role, Text, last_user_text
 from laneway.failure import FailureError, Kind
 from laneway.policy import judging, trust
 from laneway.policy.teaching import Roll, dispute, read_labels, read_name, read_source, read_text, same, warmth
@@ -109,6 +109,17 @@ def test_two_orders_become_one_opinion_or_none() -> None:
     assert judging.settle((1.0, 0.2), (1.0, 0.2)) is None
     # Nearly the same in both orders.
     assert judging.settle((0.7, 0.6), (0.7, 0.6)) == pytest.approx((0.65, 0.65))
+
+
+def test_a_judge_is_shown_the_conversation_that_led_to_an_answer() -> None:
+    turns = (
+        Message(Role.USER, (Text("Name a river."),)),
+        Message(Role.ASSISTANT, (Text("The Inn."),)),
+        Message(Role.USER, (Text("Where is it?"),)),
+    )
+    said = judging.transcript(ChatRequest(model="m", system=(Text("Be brief."),), messages=turns))
+    assert said == "system: Be brief.\n\nuser: Name a river.\n\nassistant: The Inn.\n\nuser: Where is it?"
+    assert judging.transcript(ChatRequest(model="m", messages=turns[:1])) is None
 
 
 def test_what_is_judged_cannot_close_its_marks() -> None:

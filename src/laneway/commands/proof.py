@@ -59,8 +59,11 @@ def _run(parsed: argparse.Namespace) -> int:
         return _compare(parsed)
     if parsed.data is not None:
         return evaluation.evaluate(parsed, sys.stdout, sys.stderr)
-    loaded = load(parsed.config, os.environ)
-    return evaluation.evaluate(parsed, sys.stdout, sys.stderr, _own(parsed, loaded))
+    own = _own(parsed, load(parsed.config, os.environ))
+    if not own[0]:
+        complain(f"The tenant {parsed.tenant} has taught nothing yet; begin with laneway teach FILE.")
+        return 2
+    return evaluation.evaluate(parsed, sys.stdout, sys.stderr, own)
 
 
 def _wrong(parsed: argparse.Namespace) -> str | None:

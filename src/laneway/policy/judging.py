@@ -51,6 +51,19 @@ def _request(said: str, rubric: str, parts: tuple[tuple[str, str], ...]) -> Chat
     )
 
 
+def transcript(request: ChatRequest) -> str | None:
+    """What was said so far, turn by turn; None where one prompt is all there is."""
+    instructions = "\n".join(part.text for part in request.system)
+    if len(request.messages) < 2 and not instructions:
+        return None
+    turns = [("system", instructions)]
+    turns += [
+        (message.role.value, "\n".join(part.text for part in message.parts if isinstance(part, Text)))
+        for message in request.messages
+    ]
+    return "\n\n".join(f"{role}: {text}" for role, text in turns if text)
+
+
 def shortened(text: str) -> str:
     if len(text) <= MOST_CHARS:
         return text
