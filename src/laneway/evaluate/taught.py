@@ -1,6 +1,6 @@
 """A shelf as it would be after teaching it a set of examples, and what it says about a prompt.
 
-Owns: putting the shipped parts together: the embedder, the core's rows, the ridge, and `policy.knn`, which decides; and
+Owns: putting the shipped parts together: the embedder, a shelf, the ridge, and `policy.knn`, which decides; and
 cross-fitted estimates, each made without the example it is about.
 Refuses: arithmetic of its own. Whatever is measured here is measured of the parts that serve.
 """
@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from laneway import _core
-from laneway.embed import TAG_PULL, StaticEmbedder
+from laneway.embed import StaticEmbedder
 from laneway.evaluate.dataset import Pool
 from laneway.policy import knn, ridge
 from laneway.policy.knn import Candidate, Choice, Knobs, Question
+from laneway.ports.examples import Rows
+from laneway.vectors import Form, NearSpace, TenantShelf
+from laneway.vectors.shelf import MOST_TAGS
 
-MOST_TAGS = 256
+FORM = Form(NearSpace(StaticEmbedder()))
 
 Indices = npt.NDArray[np.intp]
 Rest = Callable[[], None]
@@ -62,8 +65,8 @@ class Taught:
         self.prompts = prompts
         self.knobs = knobs
         vectors, labels, tags = prompts.vectors[rows], pool.scores[rows], prompts.tags[rows]
-        self.shelf = _core.Rows(vectors.shape[1], len(pool.models), TAG_PULL)
-        self.shelf.insert(rows.astype(np.int64), vectors, tags, labels)
+        self.shelf = TenantShelf("", vectors.shape[1], FORM)
+        self.shelf.lay(Rows(rows.astype(np.int64), vectors, tags, labels.astype(np.float32)), pool.models)
         self.examples = len(rows) if examples is None else examples
         self.line = ridge.fit(vectors, labels, tags) if self.examples >= knobs.blend_from else None
         sums, counts = self.shelf.totals()
