@@ -6,6 +6,8 @@ Refuses: to end anything: whoever is told a process id kills that one.
 
     with Forks(folder, config) as forks:
         pid = forks.begin()
+
+Two of them, of different names, may share a folder and so a store.
 """
 
 from __future__ import annotations
@@ -27,14 +29,15 @@ ROOT = Path(__file__).parents[2]
 class Forks:
     """The side of the test."""
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(self, folder: Path, config: str, name: str = "gateway") -> None:
         (folder / "gateway.toml").write_text(config)
         self.folder = folder
+        self._log = folder / f"{name}.log"
         self.pid = 0
         self.port = 0
 
     def __enter__(self) -> Self:
-        with (self.folder / "log.txt").open("wb") as log:
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.harness.forks", "gateway.toml"],
                 cwd=self.folder,
@@ -63,7 +66,7 @@ class Forks:
 
     @property
     def log(self) -> str:
-        return (self.folder / "log.txt").read_text()
+        return self._log.read_text()
 
     def begin(self) -> int:
         """A new gateway's process id; it may not answer yet."""
