@@ -59,6 +59,7 @@ emergency = ["cloud/qwen/qwen3-coder"]
 warm = ["attic"]
 claims = ["legacy"]
 badge = "Local"
+rescue = "continue"
 
 [lanes.named]
 forces = false
@@ -110,7 +111,7 @@ providers
   cloud  openai  balanced  https://openrouter.ai/api/v1  key ...WXYZ  1 of its models, qwen/*
   shed   left out: it is optional, and its url is empty
 
-lane alert-fast, badge "Local", takes legacy from everybody
+lane alert-fast, badge "Local", rescue continue, takes legacy from everybody
   1.  attic/gemma3:4b         local     free                     kept warm, first content 45 s
   2.  barn/phi4               local     free                     only if attic is unavailable, connect 1 s
   3.  cloud/qwen/qwen3-coder  balanced  $0.30/$1.00 per million  last resort, for tenants with a budget

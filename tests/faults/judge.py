@@ -39,7 +39,7 @@ def _caller(cell: Cell, seen: Seen) -> Iterator[str]:
         yield "the caller was shown what the provider says of itself"
     try:
         heard = answered.heard(cell)
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         yield f"the caller cannot read {answered.body!r}: {error!r}"
         return
     if cell.continued:
@@ -91,6 +91,8 @@ def _complete(cell: Cell, answered: Answered, heard: Heard) -> Iterator[str]:
     yield from _differ("error", heard.error, None)
     yield from _differ("beginnings of an answer", heard.starts, 1)
     yield from _differ("ids of the answer", len(heard.ids), int(cell.front != "ollama"))
+    if not heard.ordered:
+        yield f"the blocks of the answer are in disorder: {answered.body!r}"
     if not heard.ended or not heard.finish:
         yield f"a whole answer is not said to be whole: {answered.body!r}"
 

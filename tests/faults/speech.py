@@ -170,8 +170,10 @@ class Heard:
         """How often the format's own beginning of an answer came, where it has one."""
         self.usage: tuple[int, int] | None = None
         """Tokens of prompt and answer, as they were said last."""
-        self.blocks: list[int] = []
-        """Of Anthropic's format: the blocks that were begun and not ended."""
+        self.blocks: list[int | None] = []
+        """Of Anthropic's format: the blocks that were begun; None once they have ended."""
+        self.ordered = True
+        """They are numbered one after the other, and nothing is said outside of them."""
         self.after_error = 0
         """Events behind the error."""
 
@@ -195,7 +197,7 @@ class Heard:
             self.starts += event["done"]
             self.ended = event["done"]
             if event["done"]:
-                self.usage = (event["prompt_eval_count"], event["eval_count"])
+                self.usage = (event.get("prompt_eval_count", 0), event.get("eval_count", 0))
             self.finish = event.get("done_reason") or self.finish
         else:
             self._anthropic(event)
@@ -218,14 +220,14 @@ class Heard:
 
     def _block(self, event: Mapping[str, Any]) -> None:
         """Clients keep what is said by the number of its block."""
-        if event["type"] == "content_block_start":
-            assert event["index"] == len(self.blocks), "a block has the wrong number"
-            self.blocks.append(event["index"])
-        elif event["type"] == "content_block_delta":
-            assert self.blocks[-1:] == [event["index"]], "words belong to a block that is not open"
-        elif event["type"] == "content_block_stop":
-            assert self.blocks[-1:] == [event["index"]], "a block ends that is not open"
-            self.blocks[-1] = -1
+        kind, index = event["type"], event.get("index")
+        if kind == "content_block_start":
+            self.ordered = self.ordered and index == len(self.blocks)
+            self.blocks.append(index)
+        elif kind in ("content_block_delta", "content_block_stop"):
+            self.ordered = self.ordered and self.blocks[-1:] == [index]
+            if kind == "content_block_stop" and self.blocks:
+                self.blocks[-1] = None
 
     @classmethod
     def stream(cls, front: str, body: bytes) -> Heard:

@@ -436,3 +436,16 @@ CELLS = tuple(
     for rescue in (RESCUES if stream else RESCUES[:1])
     for healthy, manner in _manners(row, rescue, beside=beside)
 )
+"""All there are."""
+
+
+def _covers(cell: Cell) -> bool:
+    if cell.rescue == RESCUES[0]:
+        return True
+    if cell.resumed:
+        return cell.row.does is _cut or (cell.manner, cell.healthy) == ("again", _NEXT[cell.speaks])
+    return cell.speaks == cell.front
+
+
+SAMPLE = tuple(cell for cell in CELLS if _covers(cell))
+"""What the tests play: every row with every rescue at every front, and every way to go on between all formats once."""

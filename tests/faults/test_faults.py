@@ -3,6 +3,7 @@ can fail."""
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,16 @@ from laneway.policy import failover
 from laneway.relay import Relay
 from tests.faults.judge import complaints
 from tests.faults.play import LIMIT_S, Seen, play
-from tests.faults.table import CELLS, FRONTS, RESCUES, ROWS, Cell
+from tests.faults.table import CELLS, FRONTS, MANNERS, RESCUES, ROWS, SAMPLE, Cell
 from tests.harness.loop import run
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
-    return run(play(CELLS, tmp_path_factory.mktemp("faults")), limit_s=LIMIT_S)
+    return run(play(SAMPLE, tmp_path_factory.mktemp("faults")), limit_s=LIMIT_S)
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=[cell.name for cell in CELLS])
+@pytest.mark.parametrize("cell", SAMPLE, ids=[cell.name for cell in SAMPLE])
 def test_the_promises_hold(seen: dict[str, Seen], cell: Cell) -> None:
     """The caller hears the truth, the provider is called as often as it should be, and what was used is billed."""
     assert complaints(cell, seen[cell.name]) == []
@@ -47,6 +48,15 @@ def test_there_are_sixteen_faults_at_least_at_every_front() -> None:
                     assert found == {row.name for row in ROWS}
 
 
+def test_every_way_to_go_on_is_played_between_all_formats() -> None:
+    """`make faults` plays the whole product."""
+    for cells in (SAMPLE, CELLS):
+        ways = {(cell.front, cell.healthy, cell.manner) for cell in cells if cell.resumed}
+        assert ways == set(product(FRONTS, FRONTS, MANNERS))
+        speakers = {(cell.front, cell.speaks == cell.front) for cell in cells if cell.resumed}
+        assert speakers == set(product(FRONTS, (True, False)))
+
+
 # --- the suite finds what is broken ------------------------------------------------------------------------
 
 
@@ -54,7 +64,7 @@ def complained(
     folder: Path, *names: str, beside: bool = False, rescue: str = RESCUES[0]
 ) -> list[tuple[Cell, list[str]]]:
     """What is said of these faults, with one build."""
-    cells = [cell for cell in CELLS if cell.row.name in names and (cell.beside, cell.rescue) == (beside, rescue)]
+    cells = [cell for cell in SAMPLE if cell.row.name in names and (cell.beside, cell.rescue) == (beside, rescue)]
     seen = run(play(cells, folder), limit_s=LIMIT_S)
     return [(cell, complaints(cell, seen[cell.name])) for cell in cells]
 
@@ -90,7 +100,8 @@ def test_a_fault_that_nobody_is_told_of_is_found(tmp_path: Path, monkeypatch: py
 
 
 def test_a_target_that_is_not_replaced_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FallbackMiddleware.__init__, "__kwdefaults__", {"targets": (), "most_calls": 1, "board": None})
+    usual = FallbackMiddleware.__init__.__kwdefaults__ or {}
+    monkeypatch.setattr(FallbackMiddleware.__init__, "__kwdefaults__", {**usual, "most_calls": 1})
     for cell, said in complained(tmp_path, "connection refused", "503, then well", "HTML", beside=True):
         assert "calls of the healthy target: 0, not 1" in said, cell.name
 

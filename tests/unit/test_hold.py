@@ -19,6 +19,7 @@ from laneway.edge import App, Receive, Send
 from laneway.exchange import SLOT, Exchange, Scope
 from laneway.failure import Kind
 from laneway.forward import Forward
+from laneway.gateway import build
 from laneway.guard import COMMENT
 from laneway.middleware.budget import BudgetMiddleware
 from laneway.middleware.fallback import FallbackMiddleware
@@ -27,6 +28,7 @@ from laneway.policy.price import usd_to_nanos
 from laneway.ports import Call, Clocks
 from laneway.rescue import RESCUE
 from laneway.route import FREE, HostRules, Lane, Price, Target, Tenant
+from laneway.store import open_store
 from laneway.stores.memory import MemoryLedger
 from tests.fakes.replies import HANG, Given, Script, Scripted, ScriptedReply, events, failure, frames, target, whole
 from tests.harness.asgi import ASKS, Caller, ask, turns, until
@@ -319,3 +321,10 @@ def test_another_app_is_left_alone(rescue: str) -> None:
     assert RESCUE not in scopes[0]
     assert len(scopes) == 1
     assert ticks.asked == []
+
+
+def test_its_clock_is_scaled_like_all_the_others() -> None:
+    app: Any = build(variables={"LANEWAY_TIMEOUT_SCALE": "0.5"}, store=open_store("memory:")).stack
+    while not isinstance(app, FallbackMiddleware):
+        app = app.app
+    assert app.comment_s == 5.0

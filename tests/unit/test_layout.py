@@ -481,6 +481,7 @@ def test_a_lane_says_how_it_is_to_be_treated() -> None:
         stage = "shadow"
         sticky = true
         badge = "Local"
+        rescue = "hold"
         [lanes.plain]
         targets = ["a/x"]
         [lanes.class]
@@ -492,6 +493,7 @@ def test_a_lane_says_how_it_is_to_be_treated() -> None:
     assert (lane.claims, lane.sticky, lane.badge) == (("x:4b",), True, "Local")
     assert (plain.forces, plain.run_only, plain.stage) == (True, False, Stage.ACTIVE)
     assert (plain.claims, plain.sticky, plain.badge) == ((), False, None)
+    assert (lane.rescue, plain.rescue) == ("hold", "error")
     assert meant(made, "X:4B").lane is lane
     assert made.lanes["class"].targets == ()
 

@@ -18,6 +18,7 @@ from laneway.policy import stages
 from laneway.policy.alerts import SENTENCES
 from laneway.policy.budgets import EACH, Period
 from laneway.policy.price import nanos_to_usd
+from laneway.policy.rescue import ERROR
 from laneway.route import Clocks, Lane, Price, Provider, Stage
 from laneway.settings import ProviderTable
 from laneway.store import StoreError, open_store
@@ -109,6 +110,7 @@ def _lane_words(lane: Lane) -> str:
         f"legacy path {lane.legacy.provider.origin}{lane.legacy.provider.path}" if lane.legacy is not None else "",
         "runs only" if lane.run_only else "",
         "sticky" if lane.sticky else "",
+        f"rescue {lane.rescue}" if lane.rescue != ERROR else "",
         "" if lane.forces else "keeps the model that was asked for",
         f"takes {', '.join(lane.claims)} from everybody" if lane.claims else "",
     ]
