@@ -50,7 +50,7 @@ from laneway.policy.budgets import Budget
 from laneway.ports import Upstream
 from laneway.roster import Roster
 from laneway.route import Key
-from laneway.runs import Ways, Worker, porch
+from laneway.runs import Ways, Worker
 from laneway.settings import READ_ONCE
 from laneway.sizes import Sizes
 from laneway.spans import spans_of
@@ -153,8 +153,7 @@ class Gateway:
         origins = layout.settings.server.cors
         if origins:
             stack, plain = shared(stack, origins), shared(plain, origins)
-        headed = layout.settings.server.header_prefixes
-        self.runs.use(Ways(layout.settings.runs, stack, porch(layout), gate.tenant, headed))
+        self.runs.use(Ways.of(layout, stack, gate.tenant, loaded.scale))
         self.judges.use(layout.judges, stack, gate.tenant)
         desk = Desk(
             loaded=loaded,

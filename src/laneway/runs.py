@@ -57,6 +57,13 @@ class Ways(NamedTuple):
     """The lane's room alone: who may go in, without anything being executed."""
     tenant: Callable[[str], Tenant]
     prefixes: Sequence[str]
+    lease_s: float
+
+    @classmethod
+    def of(cls, layout: Layout, stack: App, tenant: Callable[[str], Tenant], scale: float) -> Ways:
+        headed, table = layout.settings.server.header_prefixes, layout.settings.runs
+        porch = LaneMiddleware(_nothing, directory=layout, header_prefixes=headed)
+        return cls(table, stack, porch, tenant, headed, table.lease * scale)
 
 
 class _Heard(list[Attempt]):
@@ -193,7 +200,7 @@ class Worker:
                     await self._woken.wait()
 
     def _rest_s(self) -> float:
-        return min(TICK_S if self._working else IDLE_S, self.ways.table.lease / 4)
+        return min(TICK_S if self._working else IDLE_S, self.ways.lease_s / 4)
 
     async def _round(self) -> None:
         await self._look_after()
@@ -208,7 +215,7 @@ class Worker:
         table = self.ways.table
         while len(self._working) < table.concurrent and not self._closing:
             now_s = self._now()
-            lease = Lease(self._owner, now_s, now_s + table.lease)
+            lease = Lease(self._owner, now_s, now_s + self.ways.lease_s)
             run = await self.runs.take(now_s, partial(policy.begun, lease=lease, most_starts=table.starts))
             if run is None:
                 return
@@ -225,7 +232,7 @@ class Worker:
         for work in list(self._working.values()):
             if work.steps and work.end is None:
                 await self._note(work)
-        now_s, lease_s = self._now(), self.ways.table.lease
+        now_s, lease_s = self._now(), self.ways.lease_s
         if abs(now_s - self._renewed_s) >= lease_s / 3:
             await self.runs.renew(self._owner, list(self._working), now_s + lease_s)
             self._renewed_s = now_s
@@ -342,11 +349,6 @@ async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
 def _failed(work: _Work, failure: Failure) -> End:
     attempts = work.exchange.attempts if work.exchange is not None else ()
     return End(State.FAILED, failure.status, failure.kind.value, failure.message, used=policy.used_by(attempts))
-
-
-def porch(layout: Layout) -> App:
-    """The lane's room with nothing behind it."""
-    return LaneMiddleware(_nothing, directory=layout, header_prefixes=layout.settings.server.header_prefixes)
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:

@@ -68,7 +68,7 @@ class Stack:
 
 
 def ways(stack: App, table: RunsTable = TABLE) -> Ways:
-    return Ways(table, stack, stack, lambda name: Tenant(name=name, lane="own"), ("x-laneway-",))
+    return Ways(table, stack, stack, lambda name: Tenant(name=name, lane="own"), ("x-laneway-",), table.lease)
 
 
 @asynccontextmanager
