@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import msgspec
 
-from laneway.events import COMPLETED, Hub, completed
+from laneway.events import Hub
 from laneway.exchange import is_own
 from laneway.ports import Journal, Search
 from laneway.stores.schema import StoreError
@@ -62,5 +62,4 @@ class Hearsay:
             return
         # A record of another release, or under another prefix, may lack what is told.
         with suppress(KeyError):
-            told = completed(record, self._hub.prefix, self._hub.badge_of(record))
-            self._hub.publish(str(record["tenant"]), COMPLETED, told)
+            self._hub.complete(record)

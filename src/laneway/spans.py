@@ -171,7 +171,11 @@ def spans_of(table: TelemetryTable, variables: Mapping[str, str], *, prefix: str
 
 
 def _installed() -> bool:
-    return all(find_spec(name) for name in ("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter"))
+    try:
+        return all(find_spec(name) for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))
+    except ModuleNotFoundError:
+        # Not even what they are parts of.
+        return False
 
 
 class _Chosen:

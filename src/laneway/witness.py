@@ -81,7 +81,7 @@ class Watching:
         if self._hub.active:
             if outcome.decision is not None:
                 self.decided()
-            self._hub.publish(outcome.tenant, COMPLETED, self._completed(outcome))
+            self._hub.complete(attributes(outcome, self._hub.prefix))
         if self._spans is not None and self._trace is not None:
             # Attempts are timed by another clock than people's.
             self._spans.end(self._trace, outcome, self._exchange.started_at_s - self._exchange.started_s)

@@ -14,13 +14,14 @@ from laneway.exchange import SLOT, Scope
 from laneway.failure import Failure, Kind
 from laneway.forward import Forward
 from laneway.hearsay import Hearsay
+from laneway.middleware.auth import AuthMiddleware
 from laneway.middleware.fallback import FallbackMiddleware
 from laneway.middleware.lane import LaneMiddleware
 from laneway.middleware.observe import ObserveMiddleware
 from laneway.middleware.router import RouterMiddleware
 from laneway.record import attributes
 from laneway.route import Lane
-from laneway.stores.memory import MemoryJournal
+from laneway.stores.memory import MemoryJournal, MemoryKeys
 from tests.fakes.replies import HANG, Given, Script, Scripted, failure, frames, target, whole
 from tests.fakes.replies import events as said
 from tests.harness.asgi import Caller, ask
@@ -246,6 +247,18 @@ def test_a_last_failure_is_no_move() -> None:
 def test_what_was_refused_before_a_decision_is_only_completed() -> None:
     ((name, done),) = told(HANG, caller=Caller("/v1/messages", b"{"))
     assert (name, done["status"], done["failure"]) == (COMPLETED, 400, "malformed_request")
+
+
+def test_whose_caller_nobody_knows_is_no_tenants() -> None:
+    async def scene() -> None:
+        hub = Hub()
+        tenant, operator = heard(hub, "default"), heard(hub)
+        gate = AuthMiddleware(stack(hub), keys=MemoryKeys())
+        await ask("openai", "asked").call(ObserveMiddleware(gate, hub=hub))
+        assert [name for name, _ in read(await operator.take())] == [COMPLETED]
+        assert await tenant.take(0.001) == b": keep-alive\n\n"
+
+    run(scene())
 
 
 def test_who_left_is_told_of_too() -> None:

@@ -185,7 +185,11 @@ def test_there_are_none_unless_somebody_asked(endpoint: str, variables: Mapping[
 
 def test_settings_that_need_the_extra_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """While variables that were meant for other programs are no reason to refuse to start."""
-    monkeypatch.setattr("laneway.spans.find_spec", {}.get)
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr("laneway.spans.find_spec", missing)
     with pytest.raises(ConfigError) as caught:
         spans_of(TelemetryTable(endpoint="http://x/"), {}, prefix="acme", version="v")
     assert "laneway[otel]" in str(caught.value)
