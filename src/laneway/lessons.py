@@ -61,6 +61,7 @@ class Lessons:
         self._lessons: OrderedDict[Key, tuple[Pool, Lesson]] = OrderedDict()
         self._wanted: dict[Key, tuple[Pool, list[asyncio.Future[None]]]] = {}
         self._failed_s: dict[Key, float] = {}
+        self._now: Key | None = None
         self._asked = asyncio.Event()
         self._learning: asyncio.Task[None] | None = None
         self._stopped = False
@@ -122,8 +123,8 @@ class Lessons:
             self._lessons[key] = pool, lesson
 
     def _want(self, key: Key, pool: Pool, done: asyncio.Future[None] | None = None) -> None:
-        if done is None and self._clock() < self._failed_s.get(key, 0.0):
-            return
+        if done is None and (key == self._now or self._clock() < self._failed_s.get(key, 0.0)):
+            return  # what is being learned now may be enough: the next request will see
         waiting = self._wanted[key][1] if key in self._wanted else []
         self._wanted[key] = pool, [*waiting, done] if done is not None else waiting
         self._asked.set()
@@ -135,6 +136,7 @@ class Lessons:
             while self._wanted:
                 key = next(iter(self._wanted))
                 pool, waiting = self._wanted.pop(key)
+                self._now = key
                 try:
                     await self._learn(key, pool)
                     self._failed_s.pop(key, None)
@@ -146,6 +148,7 @@ class Lessons:
                     log.exception("what a tenant taught could not be learned")
                     self._failed_s[key] = self._clock() + AGAIN_S
                 finally:
+                    self._now = None
                     for done in waiting:
                         if not done.done():
                             done.set_result(None)
@@ -195,8 +198,10 @@ class Lessons:
             edition=edition,
             space=shelf.space,
         )
-        quick = quick and len(subject.rows.ids) > QUICK_ROWS
-        return learn(subject, self._breathe if quick else self._rest, most=QUICK_ROWS if quick else MOST_ROWS)
+        # Who teaches for the first time waits for it.
+        rest = self._breathe if quick else self._rest
+        sampled = quick and len(subject.rows.ids) > QUICK_ROWS
+        return learn(subject, rest, most=QUICK_ROWS if sampled else MOST_ROWS)
 
     def _rest(self) -> None:
         if self._stopped:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from laneway.api.desk import body_of, desk_of, encode, endpoint, json, require_admin
-from laneway.api.preferences import LONG_BODY, MOST_TAUGHT, read_batch, teacher_of
+from laneway.api.preferences import LONG_BODY, MOST_TAUGHT, known, read_batch, teacher_of
 from laneway.failure import Kind, fail
 from laneway.policy.influence import METHOD
 from laneway.ports.examples import Example, Filter
@@ -63,14 +63,18 @@ async def change(request: Request) -> Response:
     """PATCH /v1/router/memory/{id} {"prompt", "tag", "scores"}: changes what is named; a score of null goes."""
     teacher, _ = await teacher_of(request)
     asked = decode(_change, await body_of(request))
-    return json(shown(await teacher.change(_id(request), asked)))
+    changed = await teacher.change(_id(request), asked)
+    await known(request, teacher)
+    return json(shown(changed))
 
 
 @endpoint
 async def delete(request: Request) -> Response:
     """DELETE /v1/router/memory/{id}: nothing of it is kept."""
     teacher, _ = await teacher_of(request)
-    return json({"deleted": await teacher.delete([_id(request)])})
+    deleted = await teacher.delete([_id(request)])
+    await known(request, teacher)
+    return json({"deleted": deleted})
 
 
 @endpoint
@@ -79,6 +83,7 @@ async def undo(request: Request) -> Response:
     teacher, _ = await teacher_of(request)
     asked = decode(_undoing, await body_of(request) or b"{}")
     batch, deleted = await teacher.undo(asked.batch)
+    await known(request, teacher)
     return json({"batch": batch, "deleted": deleted})
 
 
@@ -102,6 +107,7 @@ async def restore(request: Request) -> Response:
     body = await body_of(request, MOST_TAUGHT)
     kept = await asyncio.to_thread(read_kept, body) if len(body) > LONG_BODY else read_kept(body)
     batch, recorded = await teacher.restore(kept, read_batch(request.query_params.get("batch")))
+    await known(request, teacher)
     return json({"recorded": recorded, "batch": batch}, 201)
 
 

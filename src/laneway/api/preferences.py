@@ -7,6 +7,7 @@ and any call that does not walk the gateway's own stack in the caller's name.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -33,6 +34,8 @@ MOST_TAUGHT = 16 << 20
 LONG_BODY = 1 << 16
 """A longer body is read beside the loop."""
 MOST_COMMENT = 500
+FIRST_LESSON_S = 3.0
+"""How long who teaches first waits for what comes of it."""
 
 
 class Comparison(Asked, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,6 +153,7 @@ async def rank(request: Request) -> Response:
         return json({"recorded": 0, "checked": len(teacher.read(learned)), **await warm_of(request, teacher)})
     name, stored = await teacher.teach(learned, read_batch(batch))
     ids = [example.id for example in stored]
+    await known(request, teacher)
     return json({"recorded": len(stored), "batch": name, "ids": ids, **await warm_of(request, teacher)}, 201)
 
 
@@ -184,6 +188,19 @@ def read_batch(name: str | None) -> str | None:
     return name
 
 
+async def known(request: Request, teacher: Teacher) -> None:
+    """Waits until the next decision knows of a change. A first lesson is waited for, later ones are learned behind."""
+    desk = desk_of(request)
+    shelf = await desk.shelves.ready(teacher.tenant)
+    if shelf is None:
+        return
+    for pool in desk.loaded.layout.pools.values():
+        if desk.counsel.lessons.get(pool, shelf) is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_LESSON_S):
+                    await desk.counsel.lessons.ready(teacher.tenant, pool)
+
+
 async def warm_of(request: Request, teacher: Teacher) -> dict[str, Any]:
     """How many examples there are, and for each pool how many labels are still needed."""
     found = await teacher.warmth(desk_of(request).loaded.layout.pools)
@@ -209,4 +226,5 @@ async def feedback(request: Request) -> Response:
         message = f"There is no decision '{said.decision[:80]}': it was not a pool's, or is forgotten."
         raise fail(Kind.UNKNOWN_PATH, message, field="decision")
     example, label = await teacher.hear(receipt, score, said.model, said.comment)
+    await known(request, teacher)
     return json({"recorded": 1, "id": example.id, "candidate": label.candidate, "score": label.score}, 201)
