@@ -178,7 +178,7 @@ def _examples(count: int, rng: random.Random) -> list[Example]:
 
 
 RESTART = """
-
+import time
 began_s = time.perf_counter()
 import asyncio
 from laneway.gateway import build

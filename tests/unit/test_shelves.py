@@ -236,7 +236,7 @@ def test_a_restart_needs_only_what_changed_since(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_that_is_damaged_or_anothers_is_no_snapshot(tmp_path: Path) -> None:
-    """Cut, changed anywhere, of another store, of an older state of it, or built with other trust: built anew."""
+    """Cut, changed anywhere, of another store, or of an older state of it: built anew."""
 
     async def scene() -> None:
         store, folder = await opened(tmp_path / "store.db"), tmp_path / "shelves"
@@ -252,13 +252,43 @@ def test_a_snapshot_that_is_damaged_or_anothers_is_no_snapshot(tmp_path: Path) -
             assert asked == 1000
             assert shelf.rows().ids.tolist() == list(range(1, 1001))
         assert (await restarted(store, folder))[0] == 0
-        assert (await restarted(store, folder, {"human": 0.5}))[0] == 1000
         other = await opened(tmp_path / "other.db")
         await other.examples.add("acme", many(1100))
         assert (await restarted(other, folder))[0] == 1100
         file.write_bytes(whole)
         await store.close()
         await other.close()
+
+    run(scene())
+
+
+def test_a_snapshot_serves_while_sources_are_weighed_again(tmp_path: Path) -> None:
+    """No example is embedded for it: neither after a restart, nor when the trust in a source changes."""
+
+    async def scene() -> None:
+        store, folder, embedder = await opened(tmp_path / "store.db"), tmp_path / "shelves", Counting()
+        both = (Label("a", 1.0), Label("a", 0.0, "judge"))
+        await store.examples.add("acme", [Example(text=f"{at}", labels=both) for at in range(1000)])
+        await restarted(store, folder)
+        space = NearSpace(embedder)
+        shelves = LocalShelves(store.examples, Form(space, {"judge": 1.0}), folder=folder)
+
+        def mean() -> float:
+            shelf = shelves.get("acme")
+            assert shelf is not None
+            assert len(shelf) == 1000
+            return shelf.totals()[0][0] / 1000
+
+        await shelves.ready("acme")
+        assert mean() == pytest.approx(1 / 1.7)
+        await shelves._save()
+        assert mean() == pytest.approx(0.5)
+        shelves.start()
+        shelves.use(Form(space, {"judge": 0.25}), folder=folder)
+        await until(lambda: mean() == pytest.approx(0.8))
+        await shelves.close()
+        assert embedder.asked == 0
+        await store.close()
 
     run(scene())
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from laneway.ports.examples import Change, Examples
-from laneway.vectors.form import Form
+from laneway.vectors.form import Form, Placed
 from laneway.vectors.shelf import TenantShelf
 from laneway.vectors.snapshot import Head, Snapshots
 from laneway.vectors.spaces import AT_ONCE
@@ -33,22 +33,38 @@ class Binder:
     def use(self, folder: Path | None) -> None:
         self._snapshots = Snapshots(folder) if folder is not None else None
 
-    async def bring_up(self, tenant: str, shelf: TenantShelf | None, form: Form) -> TenantShelf | None:
-        """The shelf as its rows are now; None for a tenant without any. Raises FailureError."""
-        if shelf is None:
+    async def bring_up(
+        self, tenant: str, shelf: TenantShelf | None, form: Form, *, like: TenantShelf | None = None
+    ) -> TenantShelf | None:
+        """The shelf as its rows are now; None for a tenant without any. Raises FailureError.
+
+        Where one has to be built, vectors are taken from a shelf of the same place, if one is given.
+        """
+        known: _Known | None = None
+        if like is not None and like.form.place == form.place:
+            known = await asyncio.to_thread(_Known, like)
+        if shelf is None and known is None:
             shelf = await self._recalled(tenant, form)
         if shelf is not None and shelf.edition < await self._examples.forgotten(tenant):
             shelf = None
         edition = shelf.edition if shelf is not None else 0
         while changes := await self._examples.since(tenant, edition, limit=PAGE):
-            shelf = await self._taken(tenant, shelf, form, changes)
+            shelf = await self._taken(tenant, shelf, form, changes, known)
             edition = changes[-1].edition
         return shelf
 
     async def _taken(
-        self, tenant: str, shelf: TenantShelf | None, form: Form, changes: Sequence[Change]
+        self,
+        tenant: str,
+        shelf: TenantShelf | None,
+        form: Form,
+        changes: Sequence[Change],
+        known: _Known | None,
     ) -> TenantShelf | None:
-        placed = await form.space.place(tenant, [change.example for change in changes if change.example is not None])
+        placed = known.place(changes) if known is not None else []
+        found = {one.example.id for one in placed}
+        others = [change.example for change in changes if change.example is not None and change.id not in found]
+        placed = [*placed, *await form.space.place(tenant, others)]
         gone = [change.id for change in changes if change.example is None]
         if shelf is None:
             if not placed:
@@ -82,7 +98,8 @@ class Binder:
         head = Head(
             tenant=shelf.tenant,
             origin=await self._examples.origin(shelf.tenant),
-            form=shelf.form.key,
+            place=shelf.form.place,
+            trust=dict(shelf.trust),
             dims=shelf.dims,
             edition=shelf.edition,
             columns=dict(shelf.columns),
@@ -106,7 +123,7 @@ def _write(snapshots: Snapshots, head: Head, shelf: TenantShelf) -> None:
 
 
 def _read(snapshots: Snapshots, tenant: str, form: Form, edition: int, origin: str) -> TenantShelf | None:
-    with snapshots.read(tenant, form.key) as found:
+    with snapshots.read(tenant, form.place) as found:
         if found is None:
             return None
         head, rows = found
@@ -120,4 +137,24 @@ def _read(snapshots: Snapshots, tenant: str, form: Form, edition: int, origin: s
             log.warning("a snapshot was thrown away: %s", error)
             return None
     shelf.edition = shelf.saved = head.edition
+    shelf.trust = head.trust
     return shelf
+
+
+class _Known:
+    """The vectors of a shelf, by the id of their example."""
+
+    def __init__(self, shelf: TenantShelf) -> None:
+        # First: rows that are newer than this are not taken for what they were.
+        self._edition = shelf.edition
+        rows = shelf.rows()
+        self._vectors = rows.vectors
+        self._places = {number: at for at, number in enumerate(rows.ids.tolist())}
+
+    def place(self, changes: Sequence[Change]) -> list[Placed]:
+        """Of those that the shelf had seen already."""
+        return [
+            Placed(change.example, self._vectors[self._places[change.id]])
+            for change in changes
+            if change.example is not None and change.edition <= self._edition and change.id in self._places
+        ]

@@ -47,5 +47,10 @@ class Form(NamedTuple):
     searcher: Literal["core", "faiss"] = "core"
 
     @property
+    def place(self) -> str:
+        """Shelves of one place have the same vectors, whatever their labels are worth."""
+        return f"{self.space.name} {self.searcher}"
+
+    @property
     def key(self) -> str:
-        return f"{self.space.name} {sorted(self.trust.items())} {self.searcher}"
+        return f"{self.place} {sorted(self.trust.items())}"

@@ -64,6 +64,8 @@ class TenantShelf:
         self.space = form.space.name
         self.dims = dims
         self.form = form
+        self.trust = form.trust
+        """What its labels were weighed with."""
         self.edition = 0
         self.saved = 0
         """The edition that its snapshot has."""
@@ -116,7 +118,7 @@ class TenantShelf:
             self._recount()
         if not placed:
             return
-        scores = [weighed(one.example.labels, self.form.trust) for one in placed]
+        scores = [weighed(one.example.labels, self.trust) for one in placed]
         candidates = list(dict.fromkeys(name for row in scores for name in row))
         labels = np.array([[row.get(name, np.nan) for name in candidates] for row in scores], np.float32)
         self.lay(

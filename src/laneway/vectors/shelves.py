@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FOLLOW_S = 1.0
 """How soon this process sees what another one taught."""
 SAVE_S = 30.0
-"""How often shelves that changed are written down."""
+"""How often shelves that changed are written down, and those from snapshots are brought to what sources count now."""
 RETRY_S = 10.0
 AT_ONCE = 2
 """Shelves that are built in the background at the same time."""
@@ -144,9 +144,20 @@ class LocalShelves:
 
     async def _save(self) -> None:
         for tenant, shelf in list(self._kept.items()):
-            if shelf is not None and self._binder.is_worth_saving(shelf):
-                async with self._turn(tenant):
+            if shelf is None:
+                continue
+            async with self._turn(tenant):
+                if dict(shelf.trust) != dict(self._form.trust) and self._wanted is None:
+                    await self._weigh_again(shelf)
+                elif self._binder.is_worth_saving(shelf):
                     await self._binder.save(shelf)
+
+    async def _weigh_again(self, old: TenantShelf) -> None:
+        """One from a snapshot, whose sources counted something else when it was written."""
+        form = self._form
+        fresh = await self._binder.bring_up(old.tenant, None, form, like=old)
+        if form.key == self._form.key and self._kept.get(old.tenant) is old:
+            self._keep(old.tenant, fresh)
 
     async def _preload(self) -> None:
         """What was in memory before the restart, the newest first."""
@@ -217,7 +228,7 @@ class LocalShelves:
         for tenant in dict.fromkeys([*reversed(self._kept), *await self._examples.tenants()]):
             if held >= self._memory_bytes:
                 break
-            fresh[tenant] = shelf = await self._binder.bring_up(tenant, None, form)
+            fresh[tenant] = shelf = await self._binder.bring_up(tenant, None, form, like=self._kept.get(tenant))
             held += shelf.held_bytes if shelf is not None else 0
         if form is not self._wanted:
             return

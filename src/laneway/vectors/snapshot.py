@@ -27,8 +27,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     tenant: str
     origin: str
-    form: str
-    """The space and whatever else a shelf was built with; in another one it is of no use."""
+    place: str
+    """The space and what searches it; in another one the rows are of no use."""
+    trust: dict[str, float]
+    """What the labels of each source counted."""
     dims: int
     edition: int
     columns: dict[str, int]
@@ -61,12 +63,12 @@ class Snapshots:
             fresh.unlink(missing_ok=True)
 
     @contextmanager
-    def read(self, tenant: str, form: str) -> Iterator[tuple[Head, memoryview] | None]:
+    def read(self, tenant: str, place: str) -> Iterator[tuple[Head, memoryview] | None]:
         """None where there is none that can be used. The rows are the file itself, and valid within the block."""
         try:
             with self._path(tenant).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
                 head = _head(file.read(_SIZES.size), file.read)
-                if head is not None and (head.tenant, head.form) == (tenant, form):
+                if head is not None and (head.tenant, head.place) == (tenant, place):
                     with memoryview(whole) as view, view[file.tell() :] as rows:
                         yield head, rows
                     return
