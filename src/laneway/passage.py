@@ -163,10 +163,8 @@ def _listed(exchange: Exchange) -> set[bytes]:
 
 def _path(base: str, front: str) -> str:
     """A front's path behind a base url, which may hold the beginning of it: `.../v1`, however its clients write it."""
-    for begin in ("/v1", "/api"):
-        if base.endswith(begin):
-            return base.removesuffix(begin) + front
-    return quote(base, safe="/%:@!$&'()*+,;=~-._") + front
+    begin = next((begin for begin in ("/v1", "/api") if base.endswith(begin)), "")
+    return quote(base.removesuffix(begin), safe="/%:@!$&'()*+,;=~-._") + front
 
 
 def _is_stream(reply: Reply) -> bool:

@@ -144,12 +144,13 @@ class Shadowing:
 
 def passed(exchange: Exchange) -> tuple[Choice | None, Usage | None]:
     """What a legacy path that was passed through has done: its choice, and what its answer took where it told."""
-    attempt = exchange.attempts[-1] if exchange.attempts else None
-    if attempt is None or exchange.gone:
+    attempt, failure = exchange.attempts[-1] if exchange.attempts else None, exchange.failure
+    if attempt is None or exchange.gone or (failure is not None and failure.rule.blame is Blame.CALLER):
+        # A caller's own mistake is refused by either, and says nothing.
         return None, None
     view, target = exchange.view, attempt.target
     model = target.upstream or (view.model if view is not None else None)
-    denied = exchange.failure.kind.value if exchange.failure is not None else None
+    denied = failure.kind.value if failure is not None else None
     made = _made(attempt, fallback=None, denied=denied)
     known = not attempt.counted and attempt.usage.output is not None
     cost = made.cost_nanos if known else None

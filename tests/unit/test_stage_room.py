@@ -373,6 +373,21 @@ def test_a_mirrored_request_is_decided_beside_what_the_legacy_path_chose() -> No
         assert (row.legacy.latency_ms, row.legacy.cost_nanos) == (12.5, 250_000_000)
 
 
+def test_who_asks_what_would_happen_is_told_that_and_nothing_is_done() -> None:
+    for stage in (Stage.SHADOW, Stage.CANARY, Stage.ACTIVE):
+        yard = Yard(lane=lane(stage, share=1.0, legacy=OLD))
+        assert yard.ask(headers={"x-laneway-dry-run": "1"}).json["executed"] is False
+        assert yard.own.calls == yard.old.calls == []
+        assert [(row.executed, row.compared) for row in yard.rows()] == [(False, False)]
+
+
+def test_a_callers_own_mistake_is_compared_with_nothing() -> None:
+    yard = Yard(legacy=[refused("openai", Kind.BAD_REQUEST)], lane=SHADOWED)
+    assert yard.ask().status == 400
+    (row,) = yard.rows()
+    assert (row.legacy, row.compared) == (None, False)
+
+
 @pytest.mark.parametrize("said", ["", "[]", '{"hots": 1}', '{"cost_usd": "much"}', '{"latency_ms": "12"}'])
 def test_a_choice_that_is_none_is_refused(said: str) -> None:
     yard = Yard(lane=SHADOWED)

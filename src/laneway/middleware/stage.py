@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
+from laneway.case import is_dry
 from laneway.edge import App, Message, Receive, Send, refuse, replay
 from laneway.exchange import SLOT, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
@@ -54,9 +55,9 @@ class StageMiddleware:
         if exchange is None or exchange.stage is not None:
             await self.app(scope, receive, send)
             return
-        lane, mirrored = exchange.lane, self._header in exchange.headers
+        lane, asks = exchange.lane, self._header in exchange.headers or is_dry(exchange)
         if lane is None:
-            if not (mirrored or exchange.dry):
+            if not asks:
                 await self.app(scope, receive, send)
                 return
             stage, share, watched = Stage.ACTIVE, 1.0, False
@@ -65,7 +66,7 @@ class StageMiddleware:
         exchange.stage = stage
         if stage is Stage.OBSERVE:
             await refuse(exchange, send, _observes(lane))
-        elif mirrored or exchange.dry:
+        elif asks:
             await self._mirror(exchange, scope, receive, send)
         elif stage is Stage.ACTIVE or (lane is not None and stage is Stage.CANARY and _in_share(exchange, lane, share)):
             await self._execute(exchange, scope, receive, send, kept=watched or stage is Stage.CANARY)
