@@ -1,7 +1,7 @@
 """Passage: a request passed to the lane's legacy path as it came, and its answer back, byte for byte.
 
 Owns: which headers belong to the connection and stay here, the path, a light reader beside the answer that learns what
-was used, and an honest end where the legacy path breaks off. The gateway's keys do not go to a stranger's url.
+was used, and an honest end where the legacy path breaks off. Keys and sessions that this gateway knows stay here.
 Refuses: deciding, retrying, translating, budgets (nobody else's spending is held to them) and any call that is not
 known to be free behind a kill.
 """
@@ -29,7 +29,9 @@ OF_THE_CONNECTION = frozenset(
     b"connection proxy-connection keep-alive te trailer transfer-encoding upgrade expect host content-length".split()
 )
 OF_THE_ANSWER = OF_THE_CONNECTION | {b"date"}
-KEYS = frozenset((b"authorization", b"x-api-key", b"cookie"))
+OF_THE_CALL = OF_THE_CONNECTION | {b"cookie"}
+"""A browser's session is with this gateway."""
+KEYS = frozenset((b"authorization", b"x-api-key"))
 MOST_WHOLE = 1 << 20
 """An answer that is no stream is sent when it is whole, up to this size."""
 PATHS: Mapping[Front, str] = {front: path for path, front in FRONTS.items()}
@@ -145,7 +147,7 @@ def _call(exchange: Exchange, target: Target, scope: Scope) -> Call:
     provider, body = target.provider, exchange.body or b""
     own = {name for name, _ in provider.headers}
     # A key of this gateway is nobody else's business; one that is not known here is the legacy path's own.
-    dropped = OF_THE_CONNECTION | own | _listed(exchange) | (KEYS if exchange.key_id is not None or own else set())
+    dropped = OF_THE_CALL | own | _listed(exchange) | (KEYS if exchange.key_id is not None or own else set())
     headers = [(name, value) for name, value in scope["headers"] if name not in dropped]
     view = exchange.view
     if target.upstream and view is not None and view.model != target.upstream:

@@ -157,6 +157,7 @@ def test_the_legacy_path_gets_the_request_byte_for_byte(base: str, front: str, p
     yard = Yard(legacy=[whole(front)], lane=lane(Stage.SHADOW, legacy=old))
     body = b'{ "unknown":[1.50, {"x" : null}],' + json.dumps({"model": "asked", **ASKS[front][1]}).encode()[1:]
     headers = {"authorization": "Bearer of-the-old-one", "x-own": "kept", "connection": "x-hop, close", "x-hop": "gone"}
+    headers["cookie"] = "laneway=session"
     caller = Caller(ASKS[front][0], body, headers=headers, query_string=b"beta=true")
     answer = run(yard.call(caller))
     (call,) = yard.old.calls
