@@ -159,7 +159,7 @@ def test_a_failure_is_one_line_without_a_word_of_the_prompt(watched: Watched) ->
     assert (row["status"], row["failure"]) == (503, "overloaded")
     ((level, line),) = watched.lines
     assert level == "WARNING"
-    assert "openai 503 lane=asked tenant=default attempts=2 failure=overloaded" in line
+    assert "openai 503 lane=asked tenant=default attempts=3 failure=overloaded" in line
     assert "7*8" not in line
 
 
