@@ -103,9 +103,7 @@ _INTERNAL = Failure(kind=Kind.INTERNAL, message="The gateway failed to serve thi
 _STOPPING = Failure(kind=Kind.STOPPING, message="The gateway was stopped while it served this request; ask again.")
 
 
-_LINE = (
-    "%(request_id)s %(front)s %(status)s lane=%(lane)s tenant=%(tenant)s attempts=%(attempts)d failure=%(failure)s"
-)
+_LINE = "%(request_id)s %(front)s %(status)s lane=%(lane)s tenant=%(tenant)s attempts=%(attempts)d failure=%(failure)s"
 
 
 def _log(outcome: Outcome) -> None:
