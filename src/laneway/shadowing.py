@@ -89,11 +89,14 @@ class Shadowing:
         failure, last = exchange.failure, exchange.attempts[-1] if exchange.attempts else None
         served = last if last is not None and last.failure is None else None
         first = next(iter(in_order(exchange)), None)
-        decided = Choice(denied=failure.kind.value if failure is not None else None)
+        decided, paid = Choice(denied=failure.kind.value if failure is not None else None), False
         if served is not None:
-            decided = _made(served, fallback=served.target is not first, denied=decided.denied)
+            # By name: near a deadline what is called is a copy with other clocks.
+            fallback = first is not None and served.target.name != first.name
+            decided = _made(served, fallback=fallback, denied=decided.denied)
+            free = first is not None and first.price is not None and first.price.free
+            paid = fallback and free and served.cost_nanos > 0
         own = failure is not None and failure.rule.blame is not Blame.CALLER
-        paid = served is not None and served.cost_nanos > 0 and served.target is not first
         if failure is None or own:
             # A caller's own mistake says nothing of the lane.
             self._keep(exchange, executed=True, failed=own, paid=paid, decided=decided)

@@ -423,13 +423,27 @@ def test_what_was_served_is_judged_by_whose_fault_it_was() -> None:
         assert found == ([expected] if expected else [])
 
 
-def test_something_paid_that_stood_in_is_counted() -> None:
-    yard = Yard(failure(Kind.CONNECT), whole("openai"), lane=lane(Stage.CANARY, share=1.0))
+@pytest.mark.parametrize(("price", "paid"), [(FREE, True), (Price(input=1, output=1), False)])
+def test_something_paid_that_stood_in_for_something_free_is_counted(price: Price, paid: bool) -> None:
+    first = msgspec.structs.replace(OWN, price=price)
+    canary = msgspec.structs.replace(lane(Stage.CANARY, share=1.0), targets=(first, SPARE))
+    yard = Yard(failure(Kind.CONNECT), whole("openai"), lane=canary)
     assert yard.ask().headers["x-laneway-provider"] == "spare"
     (row,) = yard.rows()
-    assert (row.paid, row.failed) == (True, False)
+    assert (row.paid, row.failed) == (paid, False)
     assert row.decided is not None
     assert (row.decided.host, row.decided.fallback) == ("spare", True)
+
+
+def test_a_deadline_makes_no_fallback_of_the_first_choice() -> None:
+    """Near it, what is called is the same target with shorter clocks."""
+    near = msgspec.structs.replace(lane(Stage.CANARY, share=1.0), deadline_s=20.0)
+    yard = Yard(lane=near)
+    yard.ask()
+    assert yard.exchange.attempts[0].target is not OWN
+    (row,) = yard.rows()
+    assert row.decided is not None
+    assert (row.decided.host, row.decided.fallback, row.paid) == ("box", False, False)
 
 
 def test_what_targets_took_lately_is_what_a_decision_is_expected_to_take() -> None:

@@ -45,7 +45,7 @@ class ShadowRow(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool = False
     """It was executed, and failed by no fault of the caller."""
     paid: bool = False
-    """It was executed, and something that costs money stood in for the first choice."""
+    """It was executed, and something that costs money stood in for a first choice that is free."""
     decided: Choice | None = None
     """None: the decision failed, or came too late."""
     legacy: Choice | None = None
