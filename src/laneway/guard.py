@@ -1,7 +1,7 @@
 """Guard: the `send` of all attempts of one request, so that the caller sees one answer.
 
-Owns: holding back what failed, letting the first success through for good, what is said while a held stream keeps its
-caller waiting, and the last words when all have failed.
+Owns: holding back what failed, letting the first success through for good, what is said while a stream that is being
+saved keeps its caller waiting, and the last words when all have failed.
 Refuses: trying anything (Fallback does), and changing a byte of an answer.
 """
 
@@ -45,6 +45,8 @@ class Guard:
         "_exchange",
         "_held",
         "_held_bytes",
+        "_over",
+        "_resumed",
         "_send",
         "_turn",
         "_whole",
@@ -58,8 +60,10 @@ class Guard:
         self._exchange = exchange
         self._send = send
         self.rescue = rescue
-        self._turn = asyncio.Lock() if rescue is not None and rescue.holds else None
+        self._turn = asyncio.Lock() if rescue is not None else None
         """Whose turn it is to send, where comments may come between."""
+        self._resumed = False
+        self._over = False
         self.opened = False
         """The head of a held stream has gone out before its answer."""
         self._attempts = 0
@@ -74,6 +78,7 @@ class Guard:
             # The next target may serve, and then nobody else would ever tell of this error.
             log.warning("request %s: an attempt raised", self._exchange.request_id, exc_info=self.raised)
         self._attempts = len(self._exchange.attempts)
+        self._resumed = self.unfinished
         self._held.clear()
         self._held_bytes = 0
         self._whole = False
@@ -89,7 +94,11 @@ class Guard:
 
     async def send(self, message: Message) -> None:
         if self.passed:
-            await self._send(message)
+            if self._resumed and self._turn is not None:
+                async with self._turn:
+                    await self._send(message)
+            else:
+                await self._send(message)
             return
         self._held.append(message)
         self._held_bytes += len(message.get("body", b""))
@@ -109,12 +118,16 @@ class Guard:
         return self.rescue is not None and self.rescue.open
 
     async def comment(self) -> bool:
-        """Tells the caller of a held stream that it is coming; False once it has come."""
+        """Tells a caller who waits that more is coming; False once nobody will have to wait any more."""
+        rescue = self.rescue
         assert self._turn is not None
+        assert rescue is not None
         async with self._turn:
-            if self.passed:
+            if self._over or (rescue.holds and self.passed):
                 return False
-            if not self.opened:
+            if not rescue.holds and not rescue.open:
+                return True
+            if rescue.holds and not self.opened:
                 self.opened = True
                 self._exchange.status = 200
                 await self._send({"type": "http.response.start", "status": 200, "headers": early_head(self._exchange)})
@@ -124,6 +137,7 @@ class Guard:
     async def _release(self) -> None:
         """From here on, this attempt's answer is the caller's."""
         if self._turn is not None:
+            # A comment that is being sent comes before the answer.
             async with self._turn:
                 self.passed = True
         self.passed = True
@@ -163,6 +177,10 @@ class Guard:
 
     async def give_up(self, failure: Failure) -> None:
         """Answers with the last failure: ours in the caller's dialect, a foreign app's own words as they came."""
+        if self.raised is None and self._turn is not None:
+            async with self._turn:
+                # Behind the last words there are none, whoever waits for a turn.
+                self._over = True
         if self.raised is None and self.rescue is not None and (self.rescue.open or self.opened):
             await self._break_off(self.rescue, self.rescue.fault or failure)
             return
@@ -178,9 +196,6 @@ class Guard:
     async def _break_off(self, rescue: Rescue, failure: Failure) -> None:
         """The honest end of a stream whose head the caller has: what broke it, and what was tried to go on with it."""
         exchange = self._exchange
-        if self._turn is not None:
-            async with self._turn:
-                self.passed = True
         writer = rescue.writer
         if writer is None:
             stamp = Stamp(id=exchange.request_id, model="", now_s=int(exchange.started_at_s))
@@ -191,7 +206,7 @@ class Guard:
 
 
 class Comments:
-    """While entered, a caller whose stream is held hears from time to time that it is coming."""
+    """While entered, a caller who waits for a stream that is being saved hears from time to time that it is coming."""
 
     __slots__ = ("_every_s", "_guard", "_sleep", "_task")
 

@@ -1,4 +1,4 @@
-"""A stream that is held to its end: what the caller sees meanwhile, and what of failures.
+"""A stream that is held to its end: what the caller sees meanwhile, and what of failures; and who waits otherwise.
 
 Everything here goes through Fallback and Forward, in front of scripted providers; the clock of the comments is a list.
 """
@@ -321,6 +321,62 @@ def test_another_app_is_left_alone(rescue: str) -> None:
     assert RESCUE not in scopes[0]
     assert len(scopes) == 1
     assert ticks.asked == []
+
+
+# --- where another one goes on -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("front", SPOKEN)
+def test_who_waits_for_another_to_go_on_hears_that_it_is_coming(front: str) -> None:
+    async def main() -> None:
+        ticks = Ticks()
+        upstream = Scripted(CUT, WHOLE)
+        gate = asyncio.Event()
+        gate.set()
+        inner = upstream.open
+
+        async def late(call: Call, clocks: Clocks) -> ScriptedReply:
+            await gate.wait()
+            gate.clear()
+            return await inner(call, clocks)
+
+        upstream.open = late  # type: ignore[method-assign]
+        app = FallbackMiddleware(Forward(upstream), targets=(A, B), rescue="continue", sleep=ticks.sleep)
+        caller = ask(front, "asked", stream=True)
+        task = caller.start(app)
+        await until(lambda: words(front, body_of(caller)) == "One two ")
+        await turns(20)
+        for _ in range(2):
+            ticks.tick()
+            await turns(20)
+        assert body_of(caller).endswith(COMMENT * 2)
+        gate.set()
+        await task
+        assert caller.broken == []
+        assert words(front, body_of(caller)) == "One two three."
+        assert body_of(caller).count(COMMENT) == 2
+
+    run(main())
+
+
+def test_who_is_being_answered_hears_nothing_else() -> None:
+    async def main() -> None:
+        ticks = Ticks()
+        app = FallbackMiddleware(
+            Forward(Scripted(Given([*HALF, HANG]))), targets=(A, B), rescue="continue", sleep=ticks.sleep
+        )
+        caller = ask("openai", "asked", stream=True)
+        task = caller.start(app)
+        await until(lambda: words("openai", body_of(caller)) == "One two ")
+        for _ in range(3):
+            ticks.tick()
+            await turns(20)
+        assert len(ticks.asked) == 4
+        assert COMMENT not in body_of(caller)
+        caller.leave()
+        await task
+
+    run(main())
 
 
 def test_its_clock_is_scaled_like_all_the_others() -> None:

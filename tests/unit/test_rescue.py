@@ -35,7 +35,7 @@ from laneway.chat import (
     Usage,
     Used,
 )
-from laneway.dialects import Stamp, dialect
+from laneway.dialects import FRONTS, Stamp, dialect
 from laneway.exchange import SLOT, Exchange
 from laneway.failure import Kind
 from laneway.forward import Forward
@@ -48,7 +48,7 @@ from laneway.record import attributes
 from laneway.route import FREE, HostRules, Lane, Price, Target, Tenant
 from laneway.stores.memory import MemoryLedger
 from tests.fakes.replies import USED, Given, Script, Scripted, Step, events, failure, frames, refused, target
-from tests.harness.asgi import ASKS, Answer, ask
+from tests.harness.asgi import ASKS, Answer, Caller, ask
 from tests.harness.loop import run
 
 fronts = pytest.mark.parametrize("front", ASKS)
@@ -520,3 +520,31 @@ def test_no_more_than_so_many_calls_are_made() -> None:
     targets = tuple(goal(f"box-{number}") for number in range(9))
     run(caller.call(FallbackMiddleware(Forward(upstream), targets=targets, most_calls=3, rescue="continue")))
     assert len(upstream.calls) == 3
+
+
+# --- the old forms -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("second", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize(
+    ("path", "speaks"), [("/v1/completions", "openai"), ("/api/generate", "ollama"), ("/api/generate", "anthropic")]
+)
+@pytest.mark.parametrize("abilities", [(), ("prefill",)], ids=["again", "prefill"])
+def test_completions_are_saved_too(path: str, speaks: str, second: str, abilities: tuple[str, ...]) -> None:
+    front = FRONTS[path]
+
+    def asked(provider: str, *, anew: bool) -> Op:
+        """Who speaks the caller's format is asked in the caller's form; whoever is given a beginning, for a chat."""
+        return Op.COMPLETE if provider == front.dialect and not anew else Op.CHAT
+
+    first = frames(speaks, [Started("up-1", "own-id"), *HALF], end=False, op=asked(speaks, anew=False))
+    words = (" three.",) if abilities else AGAIN
+    rest = frames(second, events(*words), op=asked(second, anew=bool(abilities)))
+    caller = Caller(path, {"model": "asked", "prompt": "Count.", "stream": True})
+    targets = (goal("a", speaks), goal("b", second, *abilities))
+    upstream = Scripted(Given([*first, CUT]), Given([*rest]))
+    answer = run(caller.call(FallbackMiddleware(Forward(upstream), targets=targets, rescue="continue")))
+    reader = dialect(front.dialect).reader(Op.COMPLETE)
+    told = [event for frame in reader.feed(answer.body) + reader.end() for event in frame.events]
+    assert "".join(event.text for event in told if isinstance(event, TextDelta)) == "One two three."
+    assert isinstance(told[-1], Finished | Used)

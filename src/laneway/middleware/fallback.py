@@ -23,7 +23,7 @@ from laneway.rescue import RESCUE, Rescue
 from laneway.route import PLAIN, Skipped, Target
 
 COMMENT_S = 10.0
-"""So often the caller of a held stream hears that it is coming."""
+"""So often a caller who waits for a stream that is being saved hears that it is coming."""
 
 
 class FallbackMiddleware:
@@ -76,7 +76,7 @@ class FallbackMiddleware:
             await self._try(Guard(exchange, send), exchange, course, scope, receive)
             return
         guard = Guard(exchange, send, rescue)
-        if rescue.holds and exchange.dialect.stream_type.startswith(b"text/event-stream"):
+        if exchange.dialect.stream_type.startswith(b"text/event-stream"):
             async with Comments(guard, self.comment_s, self.sleep):
                 await self._try(guard, exchange, course, scope, receive)
         else:
