@@ -29,6 +29,9 @@ accepts = ["sim-*"]
 [lanes.chain]
 targets = ["sim/sim-down", "sim/sim-large"]
 
+[lanes.mended]
+targets = ["sim/sim-large-cut-after-2", "sim/sim-large"]
+
 [tenants.acme]
 keys = ["key-of-acme"]
 
@@ -212,6 +215,28 @@ def test_the_anthropic_client_reads_the_stream(gateway: Served, asks: bool) -> N
     own = [event for event in events if event.type.startswith("run.")]
     assert [event.type for event in own] == (["run.started", "run.fallback", "run.completed"] if asks else [])
     assert events[-1].type == "message_stop"
+
+
+@pytest.mark.parametrize("rescue", ["hold", "error"])
+def test_a_stream_that_breaks_is_told_of_where_it_breaks(gateway: Served, rescue: str) -> None:
+    """Saved by another target or not: the move, the end, and no end that is not one."""
+    body = {"model": "mended", "stream": True, "messages": [{"role": "user", "content": QUESTION}]}
+    headers = {**ACME, **INLINE, "x-laneway-rescue": rescue}
+    text = gateway.post("/v1/chat/completions", body, headers=headers).text
+    frames = [frame for frame in text.split("\n\n") if frame]
+    own = [(at, frame.splitlines()[0]) for at, frame in enumerate(frames) if frame.startswith("event: run.")]
+    done = json.loads(frames[own[-1][0]].partition("data: ")[2])["laneway"]
+    if rescue == "hold":
+        assert [name for _, name in own] == [
+            f"event: {name}" for name in ("run.started", "run.fallback", "run.completed")
+        ]
+        assert (done["failure"], done["fallback_reason"], done["model"]) == (None, "cut", "sim-large")
+        assert (own[-1][0], frames[-1]) == (len(frames) - 2, "data: [DONE]")
+    else:
+        assert [name for _, name in own] == ["event: run.started", "event: run.completed"]
+        assert (done["failure"], own[-1][0]) == ("cut", len(frames) - 1)
+        assert '"error"' in frames[-2]
+        assert "[DONE]" not in text
 
 
 def test_without_asking_not_a_byte_differs(gateway: Served) -> None:
