@@ -16,7 +16,7 @@ import msgspec
 
 from laneway.config import Problem, visible
 from laneway.places import faults, region_in
-from laneway.settings import LaneTable, ProviderTable, Settings, Timeouts
+from laneway.settings import LaneTable, LearningTable, ModelTable, PoolTable, ProviderTable, Settings, Timeouts
 
 Tier = Literal["local", "balanced", "premium"]
 Dialect = Literal["openai", "anthropic", "ollama", "converse"]
@@ -104,7 +104,7 @@ def offered(environment: Mapping[str, str]) -> Found:
     lanes = _alaska(search)
     _bedrock(search)
     if not search.providers:
-        _simulated(search)
+        return _simulated(search)
     return Found(Settings(providers=search.providers, lanes=lanes), tuple(search.lines), tuple(search.problems))
 
 
@@ -263,11 +263,20 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def _simulated(search: _Search) -> None:
-    """Models of different skill, price and speed, so that everything can be tried with nothing at hand."""
+def _simulated(search: _Search) -> Found:
+    """Models of different skill, price and speed, and one name behind which they stand, so that everything can be tried
+    with nothing at hand."""
     table = ProviderTable(url="simulated://models/v1", tier="balanced", family=SIMULATED, accepts=("sim-*",))
-    search.add(SIMULATED, table, {})
-    search.lines.append("no provider found -> simulated models")
+    skills = {"cheap": "sim-small", "middle": "sim-medium", "strong": "sim-large"}
+    pool = PoolTable(candidates=tuple(skills), default="strong", sticky=False, keep_prompts=True)
+    settings = Settings(
+        providers={SIMULATED: table},
+        models={name: ModelTable(provider=SIMULATED, id=model, listed=False) for name, model in skills.items()},
+        pools={"auto": pool},
+        learning=LearningTable(primer=True),
+    )
+    line = 'no provider found -> simulated models, and "auto", which learned from bundled examples to choose among them'
+    return Found(settings, (*search.lines, line), tuple(search.problems))
 
 
 def _timeouts(text: str, base: Timeouts, problems: list[Problem]) -> Timeouts:

@@ -48,6 +48,7 @@ from laneway.middleware.tap import TapMiddleware
 from laneway.origins import shared
 from laneway.policy.budgets import Budget
 from laneway.ports import Upstream
+from laneway.primer import prime
 from laneway.roster import Roster
 from laneway.route import Key
 from laneway.runs import Ways, Worker
@@ -301,6 +302,7 @@ class Gateway:
             service.start()
         if self.desk.loaded.path is not None:
             self._begin(self._watch(self.desk.loaded.path))
+        self._begin(prime(self.store, self.desk.loaded.layout, self.counsel))
         self._started.set()
 
     async def stop(self) -> None:

@@ -57,6 +57,9 @@ def _loaded(path: Path | None, variables: Mapping[str, str]) -> Loaded:
             providers=offers.settings.providers,
             lanes={**offers.settings.lanes, **settings.lanes},
         )
+        if path is None:
+            own = offers.settings
+            settings = msgspec.structs.replace(settings, models=own.models, pools=own.pools, learning=own.learning)
     settings = environment.overlaid(settings, variables, problems)
     scale = environment.timeout_scale(variables, problems)
     if not source.unread.isdisjoint(TABLES):

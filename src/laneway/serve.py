@@ -309,14 +309,15 @@ def say_what_runs(loaded: Loaded, host: str, port: int, *, has_keys: bool) -> No
         "Try:",
         f"  {curl}",
         f"  python -c 'from openai import OpenAI; print({asked})'",
-        f"  open {url}/ui in a browser",
+        f"  open {url} in a browser: teach the router, watch a decision, turn the dial",
     ]
     print("\n".join(lines), flush=True)
 
 
 def _example_model(loaded: Loaded) -> str:
     layout = loaded.layout
-    if layout.lanes:
-        return next(iter(layout.lanes))
+    for named in (layout.pools, layout.lanes):
+        if named:
+            return next(iter(named))
     chats = [name for name, targets in layout.names.models.items() if targets and targets[0].kind == "chat"]
     return chats[0] if chats else "MODEL"

@@ -41,7 +41,7 @@ FLOORS: tuple[Floor, ...] = (
         "the stairs: one fact and at most one question each",
     ),
     Floor(
-        "api gateway runs",
+        "api gateway primer runs",
         "the composition root and what stands beside the stack; the one place where the order is written",
     ),
     Floor(

@@ -19,6 +19,8 @@ class LearningTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embedder: str = "static"
     """What turns prompts into vectors: `static` (inside the package), `hashed` (needs no table), or `provider/model`
     for a provider's `/embeddings`."""
+    primer: bool = False
+    """Teach the tenant `default` the scored prompts that come with Laneway, if nobody was ever taught anything."""
     memory_mb: Annotated[float, Meta(gt=0, le=1_048_576)] = 1024.0
     """MiB for examples in memory; the tenants that were asked for longest ago make room."""
     deadline: Seconds = 0.3
