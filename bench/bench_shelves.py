@@ -216,7 +216,7 @@ def test_restart(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     command = [sys.executable, "-c", RESTART % path]
 
     def restart() -> None:
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
         assert said[0] == "200000"
         took_s.append(float(said[1]))
 

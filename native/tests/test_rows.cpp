@@ -81,6 +81,34 @@ TEST(copies_are_found_in_the_order_of_insertion) {
   CHECK(found.ids == numbers(50, 7));
 }
 
+TEST(tags_are_counted_and_all_rows_can_be_read) {
+  Random random(11);
+  Rows rows(8, 1, kPull);
+  const std::vector<float> all = units(random, 200, 8);
+  std::vector<std::uint16_t> tags(200);
+  std::vector<float> labels(200);
+  for (std::size_t at = 0; at < 200; ++at) tags[at] = static_cast<std::uint16_t>(at % 3), labels[at] = static_cast<float>(at % 2);
+  rows.insert({numbers(200), all, tags, labels});
+  CHECK((rows.tags() == std::vector<std::size_t>{67, 67, 66}));
+  const std::vector<std::uint16_t> fives(2, 5);
+  rows.insert({numbers(2), std::span(all).first(16), fives, {}});
+  CHECK((rows.tags() == std::vector<std::size_t>{66, 66, 66, 0, 0, 2}));
+  // So many that the gaps are closed.
+  rows.erase(numbers(150));
+  CHECK((rows.tags() == std::vector<std::size_t>{17, 17, 16, 0, 0, 0}));
+  Rows loaded(8, 0, kPull);
+  loaded.load(rows.save());
+  CHECK((loaded.tags() == std::vector<std::size_t>{17, 17, 16}));
+  for (const Rows* const one : {&rows, &loaded}) {
+    const laneway::Everything found = one->everything();
+    CHECK(found.ids == numbers(50, 150));
+    CHECK(std::ranges::equal(found.vectors, std::span(all).subspan(150 * 8)));
+    CHECK(std::ranges::equal(found.tags, std::span(tags).subspan(150)));
+    CHECK(std::ranges::equal(found.labels, std::span(labels).subspan(150)));
+    CHECK(found.columns == 1);
+  }
+}
+
 TEST(an_insertion_is_seen_by_the_next_search_and_a_deletion_too) {
   Random random(2);
   Rows rows(24, 1, kPull);

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,8 +18,12 @@ import numpy.typing as npt
 import pytest
 
 from laneway import _core
-from laneway.embed import RemoteEmbedder, StaticEmbedder
+from laneway.config import ConfigError, read
+from laneway.embed import HashedEmbedder, RemoteEmbedder, StaticEmbedder
 from laneway.failure import Kind, fail
+from laneway.gateway import build
+from laneway.layout import Layout
+from laneway.loaded import catalog
 from laneway.ports import Call, Clocks, Example, Label, Reply, Setting
 from laneway.route import Provider, Target
 from laneway.store import Store, open_store
@@ -25,7 +31,8 @@ from laneway.stores.examples import MemoryExamples
 from laneway.stores.schema.teaching import FORGET_S
 from laneway.stores.sqlite.examples import SqliteExamples
 from laneway.upstream.simulated import Simulated
-from laneway.vectors import FarSpace, Form, LocalShelves, NearSpace, TenantShelf
+from laneway.vectors import FarSpace, Form, LocalShelves, NearSpace, TenantShelf, faiss_rows
+from laneway.vectors.shelf import made_index
 from laneway.vectors.weights import weighed
 from tests.harness.loop import run
 
@@ -411,3 +418,102 @@ def test_teaching_does_not_fail_with_a_provider() -> None:
         assert len(await shelves.ready("acme") or ()) == 3
 
     run(scene())
+
+
+# --- what searches -----------------------------------------------------------------------------------------
+
+
+def test_faiss_is_loaded_by_who_asks_for_it_only() -> None:
+    code = """
+import asyncio, sys
+from laneway.ports import Example
+from laneway.stores.examples import MemoryExamples
+from laneway.vectors import Form, LocalShelves, NearSpace
+from laneway.embed import StaticEmbedder
+
+async def main(searcher):
+    examples = MemoryExamples()
+    await examples.add("acme", [Example(text="one")])
+    shelf = await LocalShelves(examples, Form(NearSpace(StaticEmbedder()), {}, searcher)).ready("acme")
+    return "faiss" in sys.modules
+
+print(asyncio.run(main("core")), asyncio.run(main("faiss")))
+"""
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said.split() == ["False", "True"]
+
+
+def test_lists_of_faiss_find_what_the_core_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all lists are looked through; rows come and go before and after the lists are made, tags too."""
+    monkeypatch.setattr(faiss_rows, "INVERTED_FROM", 300)
+    rng = np.random.default_rng(3)
+    core, lists = made_index("core", 24), made_index("faiss", 24)
+    for start in range(0, 1000, 100):
+        ids = np.arange(start, start + 130)
+        vectors = rng.standard_normal((130, 24)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        tags = rng.integers(0, 4 + start // 50, 130).astype(np.uint16)
+        scores = rng.random((130, start // 300), np.float32)
+        gone = rng.integers(0, start + 130, 20)
+        for index in (core, lists):
+            index.widen(max(start // 300, index.columns))
+            index.insert(ids, vectors, tags, scores)
+            index.delete(gone)
+        assert len(core) == len(lists)
+        for tag in (0, 1, 20, 99):
+            ours, theirs = core.search(vectors[7], 50, tag), lists.search(vectors[7], 50, tag)
+            np.testing.assert_allclose(ours.similarities, theirs.similarities, atol=1e-6)
+            np.testing.assert_array_equal(ours.labels[0], theirs.labels[0])
+        assert core.totals()[1] == lists.totals()[1]
+        assert [count for count in core.tags() if count] == [count for count in lists.tags() if count]
+    kept = {number: at for at, number in enumerate(core.everything()[0].tolist())}
+    mine, yours = core.everything(), lists.everything()
+    order = [kept[number] for number in yours[0].tolist()]
+    for at in range(4):
+        np.testing.assert_array_equal(mine[at][order], yours[at])
+    fresh = made_index("core", 24)
+    fresh.load(lists.save())
+    assert len(fresh) == len(core)
+
+
+# --- in the gateway ----------------------------------------------------------------------------------------
+
+
+def test_a_reload_keeps_shelves_and_a_change_of_embedder_moves_them(tmp_path: Path) -> None:
+    """The file is read again; what was on the shelves stays there until the settings say another space."""
+    path = tmp_path / "laneway.toml"
+    path.write_text(f'[server]\nstore = "sqlite:///{tmp_path}/store.db"\n')
+
+    async def scene() -> None:
+        gateway = build(path, variables={})
+        await gateway.start()
+        shelves = gateway.desk.shelves
+        await gateway.store.examples.add("acme", many(30))
+        shelf = await shelves.ready("acme")
+        assert shelf is not None
+        await gateway.reload()
+        assert gateway.desk.shelves is shelves
+        assert shelves.get("acme") is shelf
+        path.write_text(path.read_text() + '\n[learning]\nembedder = "hashed"\n')
+        await gateway.reload()
+        await until(lambda: (moved := shelves.get("acme")) is not None and moved.space == HashedEmbedder.space)
+        assert len(await shelves.ready("acme") or ()) == 30
+        await gateway.stop()
+
+    run(scene())
+
+
+def test_an_embedder_that_does_not_exist_is_told() -> None:
+    def problems(learning: str) -> list[str]:
+        text = f'[providers.far]\nurl = "simulated://models/v1"\n[learning]\n{learning}\n'
+        source = read(text, {})
+        try:
+            assert not source.problems, source.problems
+            Layout(source.settings, catalog())
+        except ConfigError as error:
+            return [problem.path for problem in error.problems]
+        return []
+
+    assert problems('embedder = "statick"') == ["learning.embedder"]
+    assert problems('embedder = "near/sim-embed"') == ["learning.embedder"]
+    assert problems('embedder = "far/sim-embed"') == []
