@@ -52,5 +52,5 @@ class RollbackTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     p95: Seconds | None = None
     """Seconds that 95 of 100 answers have to stay under; unset: any."""
     paid: Count | None = None
-    """So many requests in the window, for which something that costs money stood in for a free first choice, are too many;
-    unset: any."""
+    """So many requests in the window, for which something that costs money stood in for a free first choice, are too
+    many; unset: any."""
