@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar, cast
 
+from laneway.case import is_dry
 from laneway.chat import ChatRequest, Finish, Op, TextDelta
 from laneway.credit import Credit
 from laneway.edge import App
@@ -37,7 +38,11 @@ T = TypeVar("T")
 JUDGED = "memory.judge"
 FATES = ("judged", "paired", "unread", "failed", "refused", "dropped", "unfit")
 REST_S = 60.0
-"""How long a judge whose money is gone draws nothing."""
+"""How long a judge draws nothing of a tenant when the money for it is gone."""
+PAUSE_S = 1.0
+"""After something that cannot be, such as a store that does not answer."""
+MOST_BODY = 1 << 20
+"""A longer request is not judged: what waits is held in memory."""
 MOST_KNOWN = 4096
 """Tenants and candidates whose labels are counted."""
 log = logging.getLogger("laneway")
@@ -90,7 +95,8 @@ class Judges:
         self._app: App | None = None
         self._tenant: Callable[[str], Tenant] = lambda name: Tenant(name=name)
         self._queues: dict[str, deque[Drawn]] = {}
-        self._rests: dict[str, float] = {}
+        self._rests: dict[tuple[str, str], float] = {}
+        """By judge and who pays."""
         self._labels: dict[tuple[str, str], int] = {}
         """Of tenants and candidates that were met: how many labels there are."""
         self._uncounted: dict[tuple[str, str], None] = {}
@@ -101,10 +107,11 @@ class Judges:
 
     def use(self, judges: Mapping[str, Judge], app: App, tenant: Callable[[str], Tenant]) -> None:
         """Puts a configuration in force: its judges, the stack that their calls walk through, and who is who there."""
+        others = judges != self._judges
         self._judges, self._app, self._tenant = judges, app, tenant
         self._queues = {name: self._queues.get(name) or deque() for name in judges}
         self._labels.clear()
-        if self._running:
+        if self._running and others:
             self._hire()
 
     def told(self) -> list[dict[str, str | int | float | bool | None]]:
@@ -115,7 +122,7 @@ class Judges:
                 "judge": judge.name,
                 "model": judge.target.name,
                 "waiting": len(self._queues[judge.name]),
-                "resting": self._rests.get(judge.name, 0.0) > now_s,
+                "resting": any(until_s > now_s for (name, _), until_s in self._rests.items() if name == judge.name),
                 "trust": self.credit.trust.get(judge.source),
                 **{fate: self.counts[judge.name, fate] for fate in FATES},
             }
@@ -127,12 +134,14 @@ class Judges:
     def draw(self, exchange: Exchange) -> Sequence[tuple[Judge, bool]]:
         """Which judges want the answer, and whether with another candidate's beside it."""
         pool = exchange.pool
-        if pool is None or exchange.op is not Op.CHAT:
+        if pool is None or exchange.op is not Op.CHAT or is_dry(exchange) or len(exchange.body or b"") > MOST_BODY:
             return ()
         now_s = self._clock()
         found: list[tuple[Judge, bool]] = []
         for judge in self._judges.values():
-            if (judge.pools is not None and pool.name not in judge.pools) or self._rests.get(judge.name, 0.0) > now_s:
+            if (judge.pools is not None and pool.name not in judge.pools) or self._rests_for(
+                judge, exchange.tenant, now_s
+            ):
                 continue
             chance = self._chance.random()
             if chance < judge.pairs or self._fresh(judge, exchange.tenant, pool) is not None:
@@ -149,6 +158,9 @@ class Judges:
             else:
                 queue.append(Drawn(judge, paired, exchange, body))
                 self._came.set()
+
+    def _rests_for(self, judge: Judge, tenant: Tenant, now_s: float) -> bool:
+        return self._rests.get((judge.name, judge.tenant or tenant.name), 0.0) > now_s
 
     def _fresh(self, judge: Judge, tenant: Tenant, pool: Pool) -> Member | None:
         """The candidate that a memory which knows others knows next to nothing of, if there is one."""
@@ -207,13 +219,15 @@ class Judges:
                 await self._count()
                 if queue:
                     await self._judge(queue.popleft())
-                    continue
+                else:
+                    self._came.clear()
+                    await self._came.wait()
             except FailureError as error:
-                log.warning("judge %s: %s", judge.name, error.failure.message)
+                log.warning("judge %s waits: %s", judge.name, error.failure.message)
+                await asyncio.sleep(PAUSE_S)
             except Exception:
                 log.exception("judge %s stumbled over an answer", judge.name)
-            self._came.clear()
-            await self._came.wait()
+                await asyncio.sleep(PAUSE_S)
 
     async def _count(self) -> None:
         while self._uncounted:
@@ -225,6 +239,9 @@ class Judges:
 
     async def _judge(self, drawn: Drawn) -> None:
         judge = drawn.judge
+        if self._rests_for(judge, drawn.exchange.tenant, self._clock()):
+            self.counts[judge.name, "dropped"] += 1
+            return
         case = read_case(drawn.exchange, drawn.body)
         if case is None or self._app is None:
             self.counts[judge.name, "unfit"] += 1
@@ -247,6 +264,8 @@ class Judges:
             return await self._score(judge, case)
         brought = await self._run(judge, case, case.request, other.targets[0], "pair")
         if brought is None or not brought.text:
+            # A candidate that cannot be asked has had its try: no burst goes on for ever.
+            self._met(case.tenant.name, other.label)
             return ()
         sides = (case.answer, brought.text)
         straight = await self._asked(judge, pair_request(case.shown, sides[0], sides[1], judge.rubric), case)
@@ -288,8 +307,9 @@ class Judges:
         poor = brought.failure.kind is Kind.OVER_BUDGET
         self.counts[judge.name, "refused" if poor else "failed"] += 1
         if poor:
-            self._rests[judge.name] = self._clock() + REST_S
-            self._queues[judge.name].clear()
+            if len(self._rests) >= MOST_KNOWN:
+                self._rests.clear()
+            self._rests[judge.name, payer.name] = self._clock() + REST_S
         return None
 
     async def _teach(self, judge: Judge, case: Case, labels: tuple[Label, ...]) -> None:
@@ -316,9 +336,11 @@ class Judges:
         await add_labels(self._examples, tenant, example)
         await self.credit.heard(tenant, judge.source)
         for label in labels:
-            place = (tenant, label.candidate)
-            if place in self._labels:
-                self._labels[place] += 1
+            self._met(tenant, label.candidate)
+
+    def _met(self, tenant: str, candidate: str) -> None:
+        if (tenant, candidate) in self._labels:
+            self._labels[tenant, candidate] += 1
 
 
 def read_case(exchange: Exchange, body: bytes) -> Case | None:

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from laneway import bundle
 from tests.harness import learned_set
-from tests.harness.gateway import Served, served, told
+from tests.harness.gateway import Served, served, told, until
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SECTION = README[README.index("## Learned routing in two minutes") : README.index("### Teaching")]
@@ -42,6 +43,12 @@ def commands() -> list[list[str]]:
     """What follows `laneway` in each line that is typed."""
     lines = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
     return [shlex.split(line)[1:] for line in lines]
+
+
+def decided(gateway: Served, decision: str) -> Any:
+    """Receipts are written behind the requests."""
+    found = gateway.get(f"/v1/router/decisions/{decision}")
+    return found.json() if found.status_code == 200 else None
 
 
 def expected() -> list[str]:
@@ -74,6 +81,14 @@ def test_a_stranger_sees_easy_prompts_go_cheap_and_hard_ones_strong(gateway: Ser
     with redirect_stdout(out):
         exec(compile(snippet, "README.md", "exec"), {})
     assert out.getvalue() == routed
+
+    decision = gateway.chat("auto", "What is 318 * 742?").headers["x-laneway-decision"]
+    receipt = until(lambda: decided(gateway, decision))
+    nearest = receipt["neighbours"][0]["example"]
+    weighed = gateway.get(f"/v1/router/memory/{nearest}/influence").json()
+    assert decision in {each["decision"] for each in weighed["data"]}
+    assert weighed["changed"] == sum(each["changed"] for each in weighed["data"]) < weighed["decisions"]
+    assert "It is an estimate" in weighed["method"]
 
     code, said, _ = told(folder, *proof, "--n", "100", "--splits", "1", "--rules", "cheap,strong,ours")
     assert code == 0

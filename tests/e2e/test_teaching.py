@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -343,3 +344,22 @@ def test_who_taught_what_is_kept(taught: Served) -> None:
     assert {entry["subject"] for entry in taught.get("/v1/router/audit", headers=OTHER).json()["data"]} <= {
         "memory:other"
     }
+
+
+def test_a_memory_that_everybody_shares_is_mended_by_an_admin_only(tmp_path: Path) -> None:
+    """Without keys anybody may add to it."""
+    config = CONFIG.partition("[tenants.acme]")[0]
+    with served(tmp_path, config) as gateway:
+        made = rank(gateway, headers={})
+        assert made.status_code == 201
+        (example,) = memory(gateway, {})
+        assert example["taught_by"] == "anybody"
+        where = f"{gateway.url}{MEMORY}/{example['id']}"
+        for answer in (
+            gateway.client.patch(where, json={"tag": "x"}),
+            gateway.client.delete(where),
+            gateway.post(f"{MEMORY}/undo", {}),
+            gateway.client.post(f"{gateway.url}{MEMORY}/import", content=b"{}"),
+        ):
+            assert "is an admin's to change" in refusal(answer, 403)
+        assert gateway.client.delete(where, headers=ADMIN).json() == {"deleted": 1}

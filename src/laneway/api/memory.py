@@ -61,7 +61,7 @@ async def example(request: Request) -> Response:
 @endpoint
 async def change(request: Request) -> Response:
     """PATCH /v1/router/memory/{id} {"prompt", "tag", "scores"}: changes what is named; a score of null goes."""
-    teacher, _ = await teacher_of(request)
+    teacher, _ = await teacher_of(request, mending=True)
     asked = decode(_change, await body_of(request))
     changed = await teacher.change(_id(request), asked)
     await known(request, teacher)
@@ -71,7 +71,7 @@ async def change(request: Request) -> Response:
 @endpoint
 async def delete(request: Request) -> Response:
     """DELETE /v1/router/memory/{id}: nothing of it is kept."""
-    teacher, _ = await teacher_of(request)
+    teacher, _ = await teacher_of(request, mending=True)
     deleted = await teacher.delete([_id(request)])
     await known(request, teacher)
     return json({"deleted": deleted})
@@ -80,7 +80,7 @@ async def delete(request: Request) -> Response:
 @endpoint
 async def undo(request: Request) -> Response:
     """POST /v1/router/memory/undo {"batch"}: takes back what a batch added; the last one, if none is named."""
-    teacher, _ = await teacher_of(request)
+    teacher, _ = await teacher_of(request, mending=True)
     asked = decode(_undoing, await body_of(request) or b"{}")
     batch, deleted = await teacher.undo(asked.batch)
     await known(request, teacher)
@@ -103,7 +103,7 @@ async def export(request: Request) -> Response:
 @endpoint
 async def restore(request: Request) -> Response:
     """POST /v1/router/memory/import: puts exported NDJSON back, under new ids, all or nothing."""
-    teacher, _ = await teacher_of(request)
+    teacher, _ = await teacher_of(request, mending=True)
     body = await body_of(request, MOST_TAUGHT)
     kept = await asyncio.to_thread(read_kept, body) if len(body) > LONG_BODY else read_kept(body)
     batch, recorded = await teacher.restore(kept, read_batch(request.query_params.get("batch")))

@@ -124,8 +124,9 @@ def _answer(name: str, target: Target, brought: Brought) -> dict[str, Any]:
 # --- teaching ----------------------------------------------------------------------------------------------
 
 
-async def teacher_of(request: Request) -> tuple[Teacher, str | None]:
-    """Whoever asks, as the teacher of his tenant's memory (an admin's: of `?tenant=`), and the id of his key."""
+async def teacher_of(request: Request, *, mending: bool = False) -> tuple[Teacher, str | None]:
+    """Whoever asks, as the teacher of his tenant's memory (an admin's: of `?tenant=`), and the id of his key. Where
+    nobody needs a key all share one memory: everybody may add to it, and to mend it is an admin's."""
     visitor = await visitor_of(request)
     if visitor is None:
         await caller_of(request)  # says what is wrong with the key
@@ -133,6 +134,8 @@ async def teacher_of(request: Request) -> tuple[Teacher, str | None]:
     wanted = request.query_params.get("tenant")
     if wanted is not None and not visitor.admin and wanted != visitor.tenant.name:
         raise fail(Kind.FORBIDDEN, "tenant: here is only what your own tenant was taught.", field="tenant")
+    if mending and visitor.key is None and not visitor.admin:
+        raise fail(Kind.FORBIDDEN, "The memory of everybody is an admin's to change: send the admin key.")
     desk = desk_of(request)
     key = visitor.key
     actor = "admin" if visitor.admin else key.id if key is not None else "anybody"
