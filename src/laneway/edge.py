@@ -262,7 +262,7 @@ def stream_head(exchange: Exchange) -> list[tuple[bytes, bytes]]:
 
 def early_head(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     """The head of a stream that goes out before anybody knows who will serve it."""
-    return [*stream_head(exchange), *_fixed(exchange, None), (b"x-laneway-request-id", exchange.request_id.encode())]
+    return [*stream_head(exchange), *_named(exchange, None)]
 
 
 _marks: dict[tuple[int, int, str], tuple[tuple[object, object], list[tuple[bytes, bytes]]]] = {}
@@ -270,18 +270,21 @@ _marks: dict[tuple[int, int, str], tuple[tuple[object, object], list[tuple[bytes
 
 def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None) -> list[tuple[bytes, bytes]]:
     """The headers that say where an answer came from; `calls` where the last attempt is not on record yet."""
-    headers = [
-        *_fixed(exchange, target),
-        (b"x-laneway-request-id", exchange.request_id.encode()),
-        (b"x-laneway-attempts", str(made(exchange) if calls is None else calls).encode()),
-    ]
-    if exchange.receipt is not None:
-        headers.append((b"x-laneway-decision", exchange.receipt.id.encode()))
+    headers = _named(exchange, target)
+    headers.append((b"x-laneway-attempts", str(made(exchange) if calls is None else calls).encode()))
     attempts = exchange.attempts
     if target is not None and (exchange.skipped or (attempts and attempts[0].failure is not None)):
         reason = reason_of(exchange.decision, exchange.skipped, attempts)
         if reason is not None:
             headers.append((b"x-laneway-fallback", reason.encode()))
+    return headers
+
+
+def _named(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]]:
+    """Those that are known before anybody has answered."""
+    headers = [*_fixed(exchange, target), (b"x-laneway-request-id", exchange.request_id.encode())]
+    if exchange.receipt is not None:
+        headers.append((b"x-laneway-decision", exchange.receipt.id.encode()))
     return headers
 
 
