@@ -61,7 +61,10 @@ def fit(
     designs: dict[bytes, _Design] = {}
     for model in fitted.tolist():
         mask = present[:, model]
-        designs.setdefault(mask.tobytes(), _Design(rows, mask)).take(model, labels[:, model])
+        design = designs.get(mask.tobytes())
+        if design is None:
+            design = designs[mask.tobytes()] = _Design(rows, mask)
+        design.take(model, labels[:, model])
     penalty = min(PENALTIES, key=lambda at: _error(designs.values(), labels.shape, at))
     weights = np.zeros((labels.shape[1], rows.shape[1]))
     intercepts = np.full(labels.shape[1], np.nan)
