@@ -365,6 +365,12 @@ def test_promotion_by_hand_goes_step_by_step_and_is_shown(tmp_path: Path) -> Non
         assert stage(gateway)["safe"] is False
 
 
+def test_a_store_in_memory_is_out_of_a_terminals_reach(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text(STAGED.replace("[server]", '[server]\nstore = "memory:"'))
+    code, _, complaint = told(tmp_path, "shadow", "promote", "fast", "--config", "gateway.toml")
+    assert (code, "PUT /admin/v1/lanes/fast/stage" in complaint) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("lane", "wanted", "status"),
     [

@@ -109,6 +109,9 @@ def _rollback(parsed: argparse.Namespace) -> int:
 def _ordered(parsed: argparse.Namespace, order: Callable[[Staging], Awaitable[Standing]]) -> int:
     """Carries an order out and says what holds now."""
     loaded = load(parsed.config, os.environ)
+    if loaded.layout.settings.server.store.startswith("memory:"):
+        complain(f"A store in memory is the gateway's own: ask it, by PUT /admin/v1/lanes/{parsed.lane}/stage.")
+        return 2
     try:
         made = with_store(loaded, lambda store: order(Staging(store.standings, store.shadows, loaded.layout)))
     except FailureError as error:
