@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 FEWEST_JUDGED = 40
 """With fewer examples that have a label of every candidate nobody can say whether routing is worth it."""
-QUICK_ROWS, MOST_ROWS = 400, 2000
+QUICK_ROWS, MOST_ROWS = 400, 1000
 """Examples that estimates are cross-fitted on: at once, and when there is time."""
 MOST_FITTED = 10_000
 LIKE_ROWS = 300

@@ -37,8 +37,9 @@ HABIT_DAYS = 30
 FEWEST_REQUESTS = 20
 USUAL_INPUT = 600.0
 """Tokens of a prompt, as long as nothing is known of a tenant's."""
-REST_S = 0.0005
-"""Between two tenths of a millisecond of work, so that learning takes a small part of one processor."""
+REST_S = 0.0006
+WORK = 3
+"""After so many tenths of a millisecond of work it rests, so that learning takes a part of one processor only."""
 log = logging.getLogger("laneway")
 
 Key = tuple[str, str]
@@ -65,6 +66,7 @@ class Lessons:
         self._asked = asyncio.Event()
         self._learning: asyncio.Task[None] | None = None
         self._stopped = False
+        self._worked = 0
 
     def start(self) -> None:
         self._learning = asyncio.get_running_loop().create_task(self._learn_all())
@@ -91,8 +93,8 @@ class Lessons:
             self._renew(key, pool, shelf, of, lesson)
         return lesson if lesson.space == shelf.space else None
 
-    async def ready(self, tenant: str, pool: Pool) -> Lesson | None:
-        """As `get`, waiting until everything that was taught before the call is learned."""
+    async def ready(self, tenant: str, pool: Pool, *, within_s: float | None = None) -> Lesson | None:
+        """As `get`, waiting until everything that was taught before the call is learned, or so long."""
         shelf = await self._shelves.ready(tenant)
         if shelf is None:
             return None
@@ -101,9 +103,9 @@ class Lessons:
         while lesson is None or of is not pool or lesson.edition < shelf.edition or lesson.space != shelf.space:
             done = asyncio.get_running_loop().create_future()
             self._want(key, pool, done)
-            await done
+            await asyncio.wait([done], timeout=within_s)
             of, lesson = self._lessons.get(key, (pool, None))
-            if lesson is None or self._failed_s.get(key):
+            if lesson is None or self._failed_s.get(key) or not done.done():
                 break
         return lesson
 
@@ -206,7 +208,9 @@ class Lessons:
     def _rest(self) -> None:
         if self._stopped:
             raise _StoppedError
-        time.sleep(self._rest_s)
+        self._worked += 1
+        if self._worked % WORK == 0:
+            time.sleep(self._rest_s)
 
     def _breathe(self) -> None:
         if self._stopped:

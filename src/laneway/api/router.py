@@ -26,6 +26,8 @@ from laneway.ports.dials import LEAST, MOST
 from laneway.route import Pool, Stage
 from laneway.wire.json import decode
 
+PATIENCE_S = 5.0
+"""So long it is waited until all that was taught is learned; then what is known is told."""
 MOST_LISTED = 1000
 MOST_EXPLAINED = 8 << 20
 FACTS = ("pool", "rule", "served", "declined")
@@ -73,7 +75,7 @@ async def dial(request: Request) -> Response:
     visitor = await _visitor(request)
     pool = _pool(request)
     tenant = visitor.tenant.name
-    lesson = await desk_of(request).counsel.lessons.ready(tenant, pool)
+    lesson = await desk_of(request).counsel.lessons.ready(tenant, pool, within_s=PATIENCE_S)
     bias = desk_of(request).counsel.dials.bias(tenant)
     rows = lesson.positions if lesson is not None else ()
     order = lesson.order if lesson is not None else ()
@@ -118,8 +120,9 @@ async def status(request: Request) -> Response:
     bias = desk.counsel.dials.bias(tenant)
     told: list[dict[str, Any]] = []
     for pool in pools:
-        lesson = await desk.counsel.lessons.ready(tenant, pool) if shelf is not None else None
-        told.append({**_told(pool, lesson), "bias": pool.bias if bias is None else bias})
+        lesson = await desk.counsel.lessons.ready(tenant, pool, within_s=PATIENCE_S) if shelf is not None else None
+        behind = shelf is not None and (lesson is None or lesson.quick or lesson.edition < shelf.edition)
+        told.append({**_told(pool, lesson), "bias": pool.bias if bias is None else bias, "learning": behind})
     return json(
         {
             "object": "router.status",

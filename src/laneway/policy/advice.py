@@ -61,12 +61,18 @@ def habit_of(target: Target, habits: Habits) -> Habit:
 
 def runners(case: Case, habits: Habits) -> list[Runner]:
     """The candidates that have a target in the plan, each with what this request is expected to cost there."""
-    able = {target.name: target for target in case.plan.ranked}
+    # Most plans hold the very targets of the pool; a lane's have clocks of their own, and go by their names.
+    same = {id(target) for target in case.plan.ranked}
+    named: dict[str, Target] | None = None
     view, prompt = case.view, max(case.view.text_chars // CHARS_PER_TOKEN, 1)
     before = max(case.view.text_chars - len(case.asked.text), 0) // CHARS_PER_TOKEN
     field: list[Runner] = []
     for member in case.pool.members:
-        targets = tuple([able[target.name] for target in member.targets if target.name in able])
+        targets = member.targets
+        if any(id(target) not in same for target in targets):
+            if named is None:
+                named = {target.name: target for target in case.plan.ranked}
+            targets = tuple([named[target.name] for target in targets if target.name in named])
         if not targets:
             continue
         cached = before if _holds(case, targets) else 0
@@ -102,8 +108,9 @@ def setting_of(case: Case) -> Setting:
 def near(found: knn.Found, candidates: Sequence[Candidate]) -> tuple[Near, ...]:
     """The nearest examples, for a receipt."""
     named = [(who.name, who.column) for who in candidates if who.column >= 0]
-    rows = found.labels[:SHOWN].tolist()
-    ids, likes = found.ids[:SHOWN].tolist(), found.similarities[:SHOWN].tolist()
+    # As people gave them: 0.9 is kept as 0.8999999762.
+    rows = found.labels[:SHOWN].astype("float64").round(4).tolist()
+    ids, likes = found.ids[:SHOWN].tolist(), found.similarities[:SHOWN].astype("float64").round(4).tolist()
     return tuple(
         [
             (example, like, {name: row[column] for name, column in named if row[column] == row[column]})
@@ -126,7 +133,10 @@ def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float
     order = [ranking.serves, *(ranking.order if ranking.declined is None else ())]
     places = {label: at for at, label in reversed(list(enumerate(order)))}
     ranked = sorted(field, key=lambda who: places.get(who.member.label, len(order)))
-    plan = tuple(dict.fromkeys([target for who in ranked for target in who.targets] + list(case.plan.ranked)))
+    placed = {id(target): target for who in ranked for target in who.targets}
+    for target in case.plan.ranked:
+        placed.setdefault(id(target), target)
+    plan = tuple(placed.values())
     declined = ranking.declined.value if ranking.declined is not None else None
     rule = ranking.rule if declined is None or ranking.rule == "pin" else "default"
     reason = ranking.reason or _reason(ranking, declined)

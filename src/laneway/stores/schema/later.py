@@ -149,7 +149,6 @@ def create_receipts(db: Connection) -> None:
         ) STRICT
         """,
         "CREATE INDEX receipts_by_tenant ON receipts (tenant, n)",
-        "CREATE INDEX receipts_by_age ON receipts (at_s)",
         """
         CREATE TABLE dials (
             tenant TEXT PRIMARY KEY,

@@ -22,7 +22,11 @@ FACTS = ("pool", "rule", "served", "declined")
 
 _INSERT = "INSERT OR IGNORE INTO receipts (id, tenant, at_s, pool, rule, served, declined, near, told) VALUES "
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_FORGET_OLD = "DELETE FROM receipts WHERE n IN (SELECT n FROM receipts WHERE at_s <= ? ORDER BY at_s LIMIT ?)"
+# Numbers are given in the order of time, or nearly: who is old is among the first.
+_FORGET_OLD = (
+    "DELETE FROM receipts WHERE n IN "
+    "(SELECT n FROM (SELECT n, at_s FROM receipts ORDER BY n LIMIT ?) WHERE at_s <= ?)"
+)
 _FORGET_CROWD = (
     "DELETE FROM receipts WHERE n IN "
     "(SELECT n FROM receipts WHERE n <= (SELECT max(n) FROM receipts) - ? ORDER BY n LIMIT ?)"
@@ -75,7 +79,7 @@ class SqliteReceipts:
 
     def prune(self, db: sqlite3.Connection, now_s: float) -> bool:
         """A step of forgetting: what is too old, and what is too much."""
-        gone = db.execute(_FORGET_OLD, (now_s - self._keep_s, STEP_ROWS)).rowcount
+        gone = db.execute(_FORGET_OLD, (STEP_ROWS, now_s - self._keep_s)).rowcount
         gone = max(gone, db.execute(_FORGET_CROWD, (self._keep_rows, STEP_ROWS)).rowcount)
         return gone >= STEP_ROWS
 
