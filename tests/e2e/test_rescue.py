@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 
 import anthropic
 import ollama
@@ -125,3 +126,40 @@ def test_without_it_every_client_is_told_the_truth(gateway: Served) -> None:
         ) as stream,
     ):
         stream.until_done()
+
+
+PATIENT = """
+[server]
+store = "memory:"
+
+[timeouts]
+connect = 300
+first_content = 3000
+between_chunks = 3000
+
+[providers.sim]
+url = "simulated://models/v1"
+
+[lanes.slow]
+targets = ["sim/sim-echo-slow-150ms-cut-after-4", "sim/sim-echo-slow-150ms"]
+rescue = "hold"
+"""
+
+
+def test_clients_pass_over_the_comments_of_a_held_stream(tmp_path: Path) -> None:
+    """With clocks that run a hundred times as fast, one is sent every tenth of a second."""
+    with served(tmp_path, PATIENT, variables={"LANEWAY_TIMEOUT_SCALE": "0.01"}) as running:
+        body = {"model": "slow", "stream": True, "messages": [{"role": "user", "content": TEXT}]}
+        assert running.post("/v1/chat/completions", body).text.startswith(": keep-alive\n\n")
+        with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as client:
+            chunks = client.chat.completions.create(
+                model="slow", messages=[{"role": "user", "content": TEXT}], stream=True
+            )
+            assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
+        with (
+            anthropic.Anthropic(base_url=running.url, api_key="none", max_retries=0) as by_anthropic,
+            by_anthropic.messages.stream(
+                model="slow", max_tokens=100, messages=[{"role": "user", "content": TEXT}]
+            ) as stream,
+        ):
+            assert stream.get_final_text() == TEXT
