@@ -30,4 +30,5 @@ class LearningTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     snapshots: bool = True
     """Keep what is in memory in files beside the store, so that a restart is quick."""
     trust: dict[str, Annotated[float, Meta(ge=0, le=1)]] = {}
-    """How much the labels of a source count beside others: `{ judge = 0.5 }`; unset: 1 for `human`, 0.7 for others."""
+    """How much the labels of a source count beside others: `{ "judge:NAME" = 0.5 }`; unset: as measured beside
+    people, before that 0.7; 1 for `human`."""
