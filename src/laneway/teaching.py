@@ -28,7 +28,7 @@ from laneway.policy.teaching import (
     warmth,
 )
 from laneway.policy.trust import FEEDBACK
-from laneway.ports import Audit, Audited, Examples, Receipt
+from laneway.ports import Audit, Audited, Examples, Receipt, Shelf
 from laneway.ports.examples import EVERY, HUMAN, PLAIN, Example, Filter, Label, Setting
 from laneway.route import Pool, Tenant
 
@@ -155,13 +155,16 @@ class Teacher:
         await self._note(IMPORT, batch=name, examples=len(stored))
         return name, len(stored)
 
-    async def warmth(self, pools: Mapping[str, Pool]) -> dict[str, Warmth]:
+    async def warmth(self, pools: Mapping[str, Pool], shelf: Shelf | None = None) -> dict[str, Warmth]:
         """How far the tenant's memory is from routing each of the pools that he may use."""
         members = self.rolls.members
-        labels = {
-            label: await self.examples.count(self.tenant, where=Filter(candidate=label))
-            for label in {who.label for found in members.values() for who in found}
-        }
+        wanted = {who.label for found in members.values() for who in found}
+        if shelf is not None:
+            counts, columns = shelf.totals()[1], shelf.columns
+            labels = {label: counts[columns[label]] for label in wanted if label in columns}
+        else:
+            where = {label: Filter(candidate=label) for label in wanted}
+            labels = {label: await self.examples.count(self.tenant, where=each) for label, each in where.items()}
         return {name: warmth([who.label for who in found], labels, pools[name].warm) for name, found in members.items()}
 
     # --- changing ------------------------------------------------------------------------------------------

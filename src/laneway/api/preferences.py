@@ -206,9 +206,11 @@ async def known(request: Request, teacher: Teacher) -> None:
 
 async def warm_of(request: Request, teacher: Teacher) -> dict[str, Any]:
     """How many examples there are, and for each pool how many labels are still needed."""
-    found = await teacher.warmth(desk_of(request).loaded.layout.pools)
+    shelf = desk_of(request).shelves.get(teacher.tenant)
+    found = await teacher.warmth(desk_of(request).loaded.layout.pools, shelf)
     warm = {name: {"warm": each.warm, "labels": each.labels, "needed": each.needed} for name, each in found.items()}
-    return {"records": await teacher.examples.count(teacher.tenant), "warm": warm}
+    records = len(shelf) if shelf is not None else await teacher.examples.count(teacher.tenant)
+    return {"records": records, "warm": warm}
 
 
 # --- feedback ----------------------------------------------------------------------------------------------
