@@ -142,8 +142,13 @@ class RemoteEmbedder:
         return vector
 
     async def embed_many(self, prompts: Sequence[tuple[str, Setting]]) -> Sequence[npt.NDArray[np.float32]]:
-        """In one call, without haste. Raises FailureError."""
-        return await self._ask(prompts, BATCH_CLOCKS)
+        """In one call where the provider takes many, without haste. Raises FailureError."""
+        try:
+            return await self._ask(prompts, BATCH_CLOCKS)
+        except FailureError as error:
+            if error.failure.kind is not Kind.UNSUPPORTED or len(prompts) == 1:
+                raise
+        return [(await self._ask([prompt], BATCH_CLOCKS))[0] for prompt in prompts]
 
     async def _ask(self, prompts: Sequence[tuple[str, Setting]], clocks: Clocks) -> Sequence[npt.NDArray[np.float32]]:
         provider = self._target.provider

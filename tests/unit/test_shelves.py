@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,8 +33,10 @@ from laneway.stores.schema.teaching import FORGET_S
 from laneway.stores.sqlite.examples import SqliteExamples
 from laneway.upstream.simulated import Simulated
 from laneway.vectors import FarSpace, Form, LocalShelves, NearSpace, TenantShelf, faiss_rows
+from laneway.vectors.form import Placed
 from laneway.vectors.shelf import made_index
 from laneway.vectors.weights import weighed
+from tests.fakes.replies import Given, Scripted
 from tests.harness.loop import run
 
 
@@ -324,8 +327,8 @@ class Line:
         pass
 
 
-def remote(line: Line, deadline_s: float = 5.0) -> RemoteEmbedder:
-    provider = Provider(name="far", dialect="openai", origin="simulated://models", path="/v1")
+def remote(line: Line, deadline_s: float = 5.0, speaks: str = "openai", path: str = "/v1") -> RemoteEmbedder:
+    provider = Provider(name="far", dialect=speaks, origin="simulated://models", path=path)
     return RemoteEmbedder(
         line, Target(provider=provider, model="sim-embed", upstream="sim-embed"), deadline_s=deadline_s
     )
@@ -349,6 +352,52 @@ def test_a_providers_vector_stands_beside_the_shape_and_is_remembered() -> None:
         assert not np.array_equal(with_tools[64:], vector[64:])
         for text in ("", "x" * 10_000):
             assert await embedder.vector(text) is not None
+
+    run(scene())
+
+
+@pytest.mark.parametrize(("speaks", "path"), [("openai", "/v1"), ("ollama", "")])
+def test_either_dialect_embeds_many_in_order(speaks: str, path: str) -> None:
+
+    async def scene() -> None:
+        prompts = [("add 2 and 2", Setting()), ("prove it", Setting()), ("add 2 and 2", Setting())]
+        made = await remote(Line(), speaks=speaks, path=path).embed_many(prompts)
+        plain = await remote(Line()).embed_many(prompts)
+        np.testing.assert_allclose(made, plain, atol=1e-6)
+        np.testing.assert_array_equal(made[0], made[2])
+        assert not np.allclose(made[0], made[1])
+
+    run(scene())
+
+
+def test_texts_are_sent_one_by_one_where_a_format_takes_no_more() -> None:
+    async def scene() -> None:
+        given = [Given([b'{"embedding":[%d,1,0],"inputTextTokenCount":1}' % at]) for at in range(3)]
+        upstream = Scripted(*given)
+        provider = Provider(name="br", dialect="converse", origin="http://127.0.0.1:9")
+        titan = "amazon.titan-embed-text-v2:0"
+        embedder = RemoteEmbedder(upstream, Target(provider=provider, model=titan, upstream=titan))
+        made = await embedder.embed_many([(text, Setting()) for text in ("a", "b", "c")])
+        assert [json.loads(call.body)["inputText"] for call in upstream.calls] == ["a", "b", "c"]
+        assert [round(float(vector[0] / vector[1]), 3) for vector in made] == [0, 1, 2]
+
+    run(scene())
+
+
+def test_vectors_of_another_size_are_left_out() -> None:
+    """As when a provider serves another model under the old name; what fits is found."""
+
+    class Odd(NearSpace):
+        async def place(self, tenant: str, examples: Sequence[Example]) -> Sequence[Placed]:
+            placed = await super().place(tenant, examples)
+            return [Placed(one, vector[:7] if one.id == 2 else vector) for one, vector in placed]
+
+    async def scene() -> None:
+        examples = MemoryExamples()
+        await examples.add("acme", many(3))
+        shelf = await LocalShelves(examples, Form(Odd(StaticEmbedder()))).ready("acme")
+        assert shelf is not None
+        assert shelf.rows().ids.tolist() == [1, 3]
 
     run(scene())
 

@@ -70,13 +70,17 @@ class Binder:
             if not placed:
                 return None
             shelf = TenantShelf(tenant, placed[0].vector.size, form)
+        fitting = [one for one in placed if one.vector.size == shelf.dims]
+        if len(fitting) < len(placed):
+            # A provider's model is another one under the same name.
+            log.warning("%d examples have vectors of another size and are left out", len(placed) - len(fitting))
         if gone and self._snapshots is not None and len(shelf):
             await asyncio.to_thread(self._snapshots.remove, tenant)
             shelf.saved = 0
         if len(changes) <= AT_ONCE:
-            shelf.put(placed, gone)
+            shelf.put(fitting, gone)
         else:
-            await asyncio.to_thread(shelf.put, placed, gone)
+            await asyncio.to_thread(shelf.put, fitting, gone)
         shelf.edition = changes[-1].edition
         return shelf
 

@@ -68,19 +68,22 @@ class LocalShelves:
         self._mark = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._moving: asyncio.Task[None] | None = None
+        self._closed = False
 
     def use(self, form: Form, memory_bytes: int = MEMORY_BYTES, folder: Path | None = None) -> None:
         """Puts settings in force. Shelves of another form are built in the background, while the old ones serve."""
         self._memory_bytes = memory_bytes
         self._binder.use(folder)
+        wanted = self._wanted
+        if wanted is not None and wanted.key == form.key and form.space.near:
+            return  # it is on its way
         if form.key == self._form.key or (form.space.near and not self._kept):
             self._form, self._wanted = form, None
         else:
             self._wanted = form
+        self._make_room()
         if self._tasks:
             self._begin_to_move()
-        else:
-            self._make_room()
 
     # --- asking --------------------------------------------------------------------------------------------
 
@@ -88,7 +91,7 @@ class LocalShelves:
         if tenant in self._kept:
             self._kept.move_to_end(tenant)
             return self._kept[tenant]
-        if tenant not in self._loading:
+        if tenant not in self._loading and not self._closed:
             task = asyncio.get_running_loop().create_task(self._load(tenant))
             self._loading[tenant] = task
             task.add_done_callback(lambda _: self._loading.pop(tenant, None))
@@ -127,6 +130,7 @@ class LocalShelves:
         self._begin_to_move()
 
     async def close(self) -> None:
+        self._closed = True
         moving = [self._moving] if self._moving is not None else []
         for task in [*self._tasks, *self._loading.values(), *moving]:
             task.cancel()
@@ -172,10 +176,13 @@ class LocalShelves:
         try:
             async with self._builders:
                 await self._catch_up(tenant)
+            return
         except FailureError as error:
             log.warning("a tenant's examples wait: %s", error.failure.message)
-            # Whoever asks meanwhile does not begin it again.
-            await asyncio.sleep(RETRY_S)
+        except Exception:
+            log.exception("a tenant's examples wait: something unexpected happened")
+        # Whoever asks meanwhile does not begin it again.
+        await asyncio.sleep(RETRY_S)
 
     # --- keeping -------------------------------------------------------------------------------------------
 
@@ -235,6 +242,7 @@ class LocalShelves:
         self._form, self._wanted = form, None
         self._kept = OrderedDict(reversed(fresh.items()))
         self._held = {tenant: shelf.held_bytes for tenant, shelf in fresh.items() if shelf is not None}
+        self._make_room()
         log.info("examples are searched in %s now", form.space.name)
         # What was taught while the others were built.
         for tenant in fresh:
