@@ -37,6 +37,7 @@ def test_a_browser_at_the_root_is_shown_the_page(page: Page, gateway: Served) ->
 
 def test_a_gateway_without_keys_says_that_it_is_open(page: Page, gateway: Served) -> None:
     page.goto(gateway.url)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     expect(page.get_by_role("alert")).to_contain_text("Open on this machine")
 
 
