@@ -44,6 +44,8 @@ async def metrics(request: Request) -> Response:
         "laneway_providers_asleep": float(len(asleep)),
         "laneway_records_dropped": float(desk.store.journal.dropped),
         "laneway_shadow_rows_dropped": float(desk.store.shadows.dropped),
+        "laneway_receipts_dropped": float(desk.store.receipts.dropped),
+        "laneway_routing_faults": float(desk.counsel.adviser.faults),
     }
     return Response(desk.metrics.text(extra), media_type="text/plain; version=0.0.4")
 
