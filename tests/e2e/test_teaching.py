@@ -298,7 +298,9 @@ def test_twins_and_contradictions_are_found(taught: Served) -> None:
     (pair,) = taught.get(f"{MEMORY}/duplicates", headers=ACME).json()["data"]
     assert pair["likeness"] == 1.0
     assert [example["id"] for example in pair["examples"]] == [example["id"] for example in memory(taught)[:2]]
-    (said,) = taught.get(f"{MEMORY}/contradictions", headers=ACME).json()["data"]
+    disputes = taught.get(f"{MEMORY}/contradictions", headers=ACME).json()
+    (said,) = disputes["data"]
+    assert (disputes["total"], disputes["after"]) == (1, None)
     assert (said["candidate"], said["difference"]) == (FAST, 1.0)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from laneway.commands.teach import PIECE_LINES
 from tests.e2e.test_teaching import ACME, ADMIN, CONFIG, FAST, STRONG
 from tests.harness.gateway import Served, served, told
 
@@ -21,7 +22,7 @@ def prompts(count: int) -> Lines:
 
 
 def write(folder: Path, lines: Lines, name: str = "mine.jsonl") -> str:
-    data = "\n".join(map(json.dumps, lines)).encode()
+    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
     (folder / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     return name
 
@@ -72,6 +73,11 @@ def test_a_file_with_one_wrong_line_teaches_nothing(folder: Path, running: bool)
     assert (code, said) == (2, "")
     assert wrong == f"laneway: line 641: scores.nobody: there is no candidate 'nobody'. Candidates: {FAST}, {STRONG}.\n"
     assert told(folder, "memory", "list", *ASK, "--tenant", "acme")[1] == "There are no such examples.\n"
+
+
+def test_a_file_of_exactly_one_piece_has_no_empty_second_one(folder: Path) -> None:
+    name = write(folder, prompts(PIECE_LINES))
+    assert told(folder, "teach", name, *ASK)[1].startswith(f"{PIECE_LINES} examples were taught")
 
 
 def test_without_a_gateway_the_store_is_taught_and_a_gateway_finds_it(folder: Path) -> None:

@@ -129,7 +129,9 @@ async def twins(request: Request) -> Response:
     pairs, following = await duplicates(
         teacher.examples, desk_of(request).shelves, teacher.tenant, after=after, limit=limit
     )
-    return json({"object": "list", "data": [_pair(pair) for pair in pairs], "after": following})
+    pairs.sort(key=lambda pair: -pair.likeness)
+    data = [_pair(pair) for pair in pairs[:MOST_SHOWN]]
+    return json({"object": "list", "data": data, "total": len(pairs), "after": following})
 
 
 @endpoint
@@ -140,10 +142,12 @@ async def disputes(request: Request) -> Response:
     found, following = await contradictions(
         teacher.examples, desk_of(request).shelves, teacher.tenant, after=after, limit=limit
     )
+    found.sort(key=lambda each: -each[1].difference * each[0].likeness)
     data = [
-        {**_pair(pair), "candidate": said.candidate, "difference": round(said.difference, 4)} for pair, said in found
+        {**_pair(pair), "candidate": said.candidate, "difference": round(said.difference, 4)}
+        for pair, said in found[:MOST_SHOWN]
     ]
-    return json({"object": "list", "data": data, "after": following})
+    return json({"object": "list", "data": data, "total": len(found), "after": following})
 
 
 @endpoint

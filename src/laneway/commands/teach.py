@@ -126,7 +126,7 @@ def _pieces(lines: list[tuple[int, bytes]]) -> list[list[tuple[int, bytes]]]:
             size = 0
         pieces[-1].append(line)
         size += len(line[1])
-    return pieces
+    return [piece for piece in pieces if any(line for _, line in piece)]
 
 
 # --- a running gateway -------------------------------------------------------------------------------------
