@@ -92,8 +92,10 @@ class Binder:
             return []
         return await asyncio.to_thread(list, self._snapshots.tenants())
 
-    def is_worth_saving(self, shelf: TenantShelf) -> bool:
-        return self._snapshots is not None and len(shelf) >= WORTH_SAVING and shelf.saved != shelf.edition
+    def is_worth_saving(self, shelf: TenantShelf, share: float) -> bool:
+        """Whether more than this share of the rows has changed since."""
+        changed = shelf.edition - shelf.saved
+        return self._snapshots is not None and len(shelf) >= WORTH_SAVING and changed > share * len(shelf)
 
     async def save(self, shelf: TenantShelf) -> None:
         """While nobody writes to the shelf."""

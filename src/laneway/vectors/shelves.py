@@ -31,6 +31,8 @@ FOLLOW_S = 1.0
 """How soon this process sees what another one taught."""
 SAVE_S = 30.0
 """How often shelves that changed are written down, and those from snapshots are brought to what sources count now."""
+SAVED_SHARE = 0.01
+"""A snapshot may lack so much while the process runs: embedding it anew takes a moment, writing all takes many."""
 RETRY_S = 10.0
 AT_ONCE = 2
 """Shelves that are built in the background at the same time."""
@@ -108,10 +110,10 @@ class LocalShelves:
         return self._form.space.embed(text, setting)
 
     async def vector(self, text: str, setting: Setting = PLAIN) -> npt.NDArray[np.float32] | None:
-        form = self._form
-        vector = await form.space.vector(text, setting)
+        space = self._form.space
+        vector = await space.vector(text, setting)
         # While a provider was waited for, the shelves may have moved to another space.
-        return vector if form.key == self._form.key else None
+        return vector if space.name == self._form.space.name else None
 
     @property
     def held_bytes(self) -> int:
@@ -137,7 +139,7 @@ class LocalShelves:
             with suppress(asyncio.CancelledError):
                 await task
         with suppress(FailureError):
-            await self._save()
+            await self._save(0.0)
 
     async def _follow(self) -> None:
         moved, mark = await self._examples.moved(self._mark)
@@ -146,14 +148,14 @@ class LocalShelves:
                 await self._catch_up(tenant)
         self._mark = mark
 
-    async def _save(self) -> None:
+    async def _save(self, share: float = SAVED_SHARE) -> None:
         for tenant, shelf in list(self._kept.items()):
             if shelf is None:
                 continue
             async with self._turn(tenant):
                 if dict(shelf.trust) != dict(self._form.trust) and self._wanted is None:
                     await self._weigh_again(shelf)
-                elif self._binder.is_worth_saving(shelf):
+                elif self._binder.is_worth_saving(shelf, share):
                     await self._binder.save(shelf)
 
     async def _weigh_again(self, old: TenantShelf) -> None:
