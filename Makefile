@@ -51,9 +51,10 @@ test-native: ## run the tests of the compiled core, under the address and undefi
 		-DLANEWAY_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null && cmake --build build/tests >/dev/null \
 		&& ctest --test-dir build/tests --output-on-failure
 
-bench: ## compare speeds: pure parts, and the whole stack beside a bare forwarder
+bench: ## compare speeds: pure parts, what money costs, and the whole stack beside a bare forwarder
 	@$(install) test
 	@$(bin)/python -m pytest bench --benchmark-only --quiet $(ARGS) || [ $$? -eq 5 ] # 5: no such benchmark
+	@$(bin)/python -m bench.money
 	@$(bin)/python -m bench.peers.race
 
 # All three say what they find, whatever the first one found.

@@ -1,8 +1,8 @@
-"""What money costs a request: the stack with the budget room beside the stack without it, and its parts alone.
+"""What money costs a request: hold, settle and record, each beside the others.
 
 Owns: CPU time of the whole process, writing thread included, for hold + settle + record over SQLite, in rounds of a
-thousand requests; both stacks take turns in one run, so that a ratio means something on any machine.
-Refuses: wall time, and networks: the provider answers from memory.
+thousand requests. What it is beside a whole stack, `bench.money` shows.
+Refuses: wall time, and networks.
 """
 
 from __future__ import annotations
@@ -18,43 +18,18 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from laneway.edge import App
-from laneway.forward import Forward
-from laneway.middleware.budget import BudgetMiddleware, usd
-from laneway.middleware.fallback import FallbackMiddleware
-from laneway.middleware.lane import LaneMiddleware
-from laneway.middleware.observe import ObserveMiddleware
-from laneway.middleware.router import RouterMiddleware
-from laneway.policy.budgets import Budget
-from laneway.ports import Call, Clocks, Hold, Share
-from laneway.route import Lane, Price
+from laneway.middleware.budget import usd
+from laneway.ports import Hold, Share
 from laneway.store import Store, open_store
-from tests.fakes.replies import ScriptedReply, target, whole
-from tests.harness.asgi import ask
 from tests.harness.outcomes import outcome
 
 THOUSAND = 1000
 CALLERS = 16
 CAP = usd("1000000")
 NOW = 1_795_262_400.0
-PRICE = Price(input=1_000_000, output=2_000_000)
-BUDGETS = (Budget(name="all", cap_nanos=CAP), Budget(name="each", cap_nanos=CAP, tenant="*"))
 OUTCOME = outcome(at_s=NOW)
 
 _numbers = count()
-
-
-class Quick:
-    """A provider that answers from memory, and remembers nothing: what grows would be measured as well."""
-
-    def __init__(self) -> None:
-        self._given = whole("openai")
-
-    async def open(self, call: Call, clocks: Clocks) -> ScriptedReply:
-        return ScriptedReply(self._given)
-
-    async def close(self) -> None:
-        """Nothing is held open."""
 
 
 class Open:
@@ -134,24 +109,5 @@ def test_hold_and_settle_in_the_loop(benchmark: BenchmarkFixture, opened: Open) 
         name = f"req_{next(_numbers):012x}"
         await ledger.hold(name, (Share("all:2026-11-21", 2_000_000, CAP),), NOW)
         await ledger.settle(name, {"all:2026-11-21": 140_000}, NOW)
-
-    opened.measure(benchmark, each)
-
-
-@pytest.mark.benchmark(group="the stack, to the last row", timer=time.process_time)
-@pytest.mark.parametrize("rooms", ["plain", "with-records", "with-money", "with-money-and-records"])
-def test_the_stack(benchmark: BenchmarkFixture, opened: Open, rooms: str) -> None:
-    """The same rooms around the same provider, with and without money in two accounts, with and without records."""
-    app: App = RouterMiddleware(FallbackMiddleware(Forward(Quick(), killed=opened.store.ledger.killed)))
-    if "money" in rooms:
-        app = BudgetMiddleware(app, ledger=opened.store.ledger, budgets=BUDGETS, clock=lambda: NOW)
-    app = LaneMiddleware(app, lanes=[Lane(name="asked", targets=(target(price=PRICE, output=1000),))])
-    if "records" in rooms:
-        app = ObserveMiddleware(app, journal=opened.store.journal)
-
-    async def each() -> None:
-        caller = ask("openai", "asked")
-        await app(caller.scope, caller.receive, caller.send)
-        assert caller.sent[0]["status"] == 200
 
     opened.measure(benchmark, each)

@@ -28,6 +28,7 @@ from typing import NamedTuple
 from bench.race_requests import Rooms
 from laneway.policy.price import usd_to_nanos
 from laneway.ports import Hold, Share
+from laneway.stores.schema import StoreError
 from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.journal import SqliteJournal
 from laneway.stores.sqlite.ledger import SqliteLedger
@@ -311,7 +312,10 @@ def main() -> None:
     if asked.role == "racer":
         path, name, tasks, holds, cap = asked.words
         logging.disable()
-        asyncio.run(run_racer(Path(path), name, int(tasks), int(holds), int(cap)))
+        try:
+            asyncio.run(run_racer(Path(path), name, int(tasks), int(holds), int(cap)))
+        except StoreError as error:
+            sys.exit(f"{name}: {error.failure.message} {error.failure.detail}")
     elif asked.role == "observer":
         run_observer(Path(asked.words[0]))
     else:

@@ -21,7 +21,7 @@ from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.records import records_of
 from laneway.stores.sqlite.usage import KEEP_USAGE_DAYS, add_usage, prune_usage, usage_of
 
-AT_ONCE = 32
+AT_ONCE = 64
 """Outcomes in one statement. While it runs the interpreter is free, so the loop never waits for more than these."""
 STEP_ROWS = 500
 
