@@ -81,7 +81,7 @@ function Samples({ onChoose }: { onChoose: (prompt: string) => void }) {
   if (few.length === 0) return null;
   return (
     <Group gap={6} mb="sm">
-      {few.map((example) => <Button key={example.id} size="compact-sm" variant="light" onClick={() => onChoose(example.prompt)} maw={280} styles={{ label: { display: "block", overflow: "hidden", textOverflow: "ellipsis", lineHeight: 1.9 } }}>{example.prompt}</Button>)}
+      {few.map((example) => <Button key={example.id} size="compact-sm" variant="light" onClick={() => onChoose(example.prompt)} maw={280} fw={500} styles={{ label: { display: "block", overflow: "hidden", textOverflow: "ellipsis", lineHeight: "24px", height: 24 } }}>{example.prompt}</Button>)}
     </Group>
   );
 }
