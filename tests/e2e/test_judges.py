@@ -235,6 +235,15 @@ def test_another_tenant_can_pay_for_judging(tmp_path: Path) -> None:
         assert memory(gateway, OTHER) == []
 
 
+def test_the_check_shows_pools_and_judges(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text(judge(share=0.25, pools=["smart"]))
+    code, said, _ = told(tmp_path, "check", "--config", "gateway.toml")
+    assert code == 0
+    assert "\npool smart (learned)\n" in said
+    assert "  fast    sim/sim-small  where nothing is learned\n  strong  sim/sim-large\n" in said
+    assert "\njudges\n  grader  sim/sim-judge  pools smart  25 % alone, 5 % in pairs  up to 1 USD a day\n" in said
+
+
 def test_wrong_judges_are_told_all_at_once(tmp_path: Path) -> None:
     wrong = POOL + (
         '[judges.Grader]\nmodel = "fast"\n[judges.a]\nmodel = "sim/sim-judge"\npools = ["smrt"]\ntenant = "acne"\n'

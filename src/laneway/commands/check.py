@@ -19,7 +19,7 @@ from laneway.policy.alerts import SENTENCES
 from laneway.policy.budgets import EACH, Period
 from laneway.policy.price import nanos_to_usd
 from laneway.policy.rescue import ERROR
-from laneway.route import Clocks, Lane, Price, Provider, Stage
+from laneway.route import Clocks, Lane, Pool, Price, Provider, Stage
 from laneway.settings import ProviderTable
 from laneway.store import StoreError, open_store
 
@@ -49,6 +49,9 @@ def _check(parsed: argparse.Namespace) -> int:
     _say_table("providers", _provider_rows(layout))
     for lane in layout.lanes.values():
         _say_table(f"lane {lane.name}{_lane_words(lane)}", _lane_rows(layout, lane))
+    for pool in layout.pools.values():
+        _say_table(f"pool {pool.name} ({pool.rule})", _pool_rows(pool))
+    _say_table("judges", _judge_rows(layout))
     _say_table("models", _model_rows(layout))
     _say_table("denials", _denial_rows(layout))
     _say_table("tenants", _tenant_rows(layout))
@@ -166,6 +169,27 @@ def _tenant_rows(layout: Layout) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def _pool_rows(pool: Pool) -> list[tuple[str, ...]]:
+    """Under the names that their labels go by."""
+    return [
+        (member.name, member.label, "where nothing is learned" if member.label == pool.default else "")
+        for member in pool.members
+    ]
+
+
+def _judge_rows(layout: Layout) -> list[tuple[str, ...]]:
+    return [
+        (
+            name,
+            judge.target.name,
+            f"pools {', '.join(sorted(judge.pools))}" if judge.pools is not None else "all pools",
+            f"{judge.share * 100:g} % alone, {judge.pairs * 100:g} % in pairs",
+            f"up to {nanos_to_usd(judge.cap_nanos)} USD a day",
+        )
+        for name, judge in layout.judges.items()
+    ]
 
 
 def _budget_rows(layout: Layout) -> list[tuple[str, ...]]:

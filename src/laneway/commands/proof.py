@@ -171,7 +171,7 @@ async def _asked(
 
     async def ask(request: ChatRequest, target: Target) -> Brought:
         return await run(
-            gateway.stack, Errand(request=request, target=target, tenant=tenant, key_id=KEY, intent="eval")
+            gateway.desk.stack, Errand(request=request, target=target, tenant=tenant, key_id=KEY, intent="eval")
         )
 
     async def judged(prompt: str, one: str, two: str) -> tuple[float, float] | None:
