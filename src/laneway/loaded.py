@@ -57,9 +57,10 @@ def _loaded(path: Path | None, variables: Mapping[str, str]) -> Loaded:
             providers=offers.settings.providers,
             lanes={**offers.settings.lanes, **settings.lanes},
         )
-        if path is None:
-            own = offers.settings
-            settings = msgspec.structs.replace(settings, models=own.models, pools=own.pools, learning=own.learning)
+        own = offers.settings
+        if own.pools and not (settings.models or settings.pools or settings.lanes):
+            learning = msgspec.structs.replace(settings.learning, primer=True)
+            settings = msgspec.structs.replace(settings, models=own.models, pools=own.pools, learning=learning)
     settings = environment.overlaid(settings, variables, problems)
     scale = environment.timeout_scale(variables, problems)
     if not source.unread.isdisjoint(TABLES):
@@ -85,6 +86,15 @@ def _loaded(path: Path | None, variables: Mapping[str, str]) -> Loaded:
 def _within(path: str, unread: frozenset[str]) -> bool:
     """Whether a problem only follows from what could not be read at its path, or above it."""
     return any(path == other or path.startswith((f"{other}.", f"{other}[")) for other in unread)
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Which state of a file there is; None while there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=1)

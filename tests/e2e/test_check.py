@@ -163,7 +163,7 @@ def test_without_a_file_the_environment_is_told(tmp_path: Path) -> None:
     assert "kkkk" not in said
     code, said, _ = told(tmp_path, "check")
     assert code == 0
-    assert "  found: no provider found -> simulated models\n" in said
+    assert "  found: no provider found -> simulated models, and" in said
     assert "sim-large" in said
 
 

@@ -66,7 +66,10 @@ def no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_nothing_at_all_is_served_by_simulated_models() -> None:
     """A first run needs no key: models of different skill and price answer, and the line says why."""
     found = loaded({})
-    assert found.found == ("no provider found -> simulated models",)
+    assert found.found == (
+        'no provider found -> simulated models, and "auto", which learned from bundled examples to choose among them',
+    )
+    assert found.layout.settings.learning.primer
     assert list(found.layout.providers) == ["simulated"]
     assert found.layout.providers["simulated"].origin == "simulated://models"
     names = found.layout.names
