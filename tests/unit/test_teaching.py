@@ -11,7 +11,7 @@ import pytest
 from laneway.chat import ChatRequest, Message, Role, Text, last_user_text
 from laneway.failure import FailureError, Kind
 from laneway.policy import judging, trust
-from laneway.policy.teaching import Roll, dispute, read_labels, read_name, read_source, read_text, same, warmth
+from laneway.policy.teaching import Roll, dispute, read_labels, read_name, read_source, read_text, warmth
 from laneway.ports.examples import Example, Label
 
 ROLL = Roll({"fast": "sim/sim-small", "sim/sim-small": "sim/sim-small", "Strong": "sim/sim-large@2"})
@@ -57,15 +57,12 @@ def example(number: int, text: str, scores: dict[str, float], source: str = "hum
     )
 
 
-def test_the_same_prompt_is_found_whatever_its_case_and_spaces() -> None:
-    one, other = example(1, "What is  2+2?", {"a": 1}), example(2, "what is 2+2?\n", {"a": 0})
-    assert [[each.id for each in group] for group in same([one, other, example(3, "What is 2+2?", {}, tag="t")])] == [
-        [1, 2]
-    ]
-    found = dispute(one, other, 1.0)
+def test_like_prompts_contradict_each_other_where_their_scores_lie_far_apart() -> None:
+    found = dispute(example(1, "x", {"a": 1, "b": 0.4}), example(2, "x", {"a": 0, "b": 0.5}), 0.97)
     assert found is not None
-    assert (found.candidate, found.difference) == ("a", 1.0)
-    assert dispute(one, example(4, "", {"a": 0.6, "b": 0}), 1.0) is None
+    assert (found.one, found.other, found.candidate, found.difference) == (1, 2, "a", 1.0)
+    assert dispute(example(1, "x", {"a": 1}), example(4, "x", {"a": 0.6, "b": 0}), 1.0) is None
+    assert dispute(example(1, "x", {"a": 1}), example(4, "x", {"b": 0}), 1.0) is None
 
 
 def test_trust_is_measured_against_people() -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import NamedTuple
 
 from laneway.failure import FailureError, Kind, fail
 from laneway.policy.names import spelling
 from laneway.policy.permit import permitted
-from laneway.policy.trust import plain
 from laneway.ports.examples import Example, Label
 from laneway.route import Member, Pool, Tenant
 
@@ -182,11 +181,3 @@ def means(example: Example) -> dict[str, float]:
     for label in example.labels:
         scores.setdefault(label.candidate, []).append(label.score)
     return {candidate: sum(values) / len(values) for candidate, values in scores.items()}
-
-
-def same(examples: Iterable[Example]) -> list[Sequence[Example]]:
-    """Groups of examples with the same words and the same tag."""
-    groups: dict[tuple[str, str], list[Example]] = {}
-    for example in examples:
-        groups.setdefault((plain(example.text), example.tag), []).append(example)
-    return [group for group in groups.values() if len(group) > 1]
