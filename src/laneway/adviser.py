@@ -118,13 +118,15 @@ class PoolAdviser:
             return await self._learned(inquiry)
         if pinned is not None:
             return _stays(pinned)
+        if rule == "cascade" and case.view.stream:
+            return declines(case, field, Declined.UNCHECKED)
         order = self._plainly(rule, case, field)
         return Ranking(order[0], order, rule) if order else declines(case, field, Declined.NO_CANDIDATE)
 
     def _plainly(self, rule: str, case: Case, field: Sequence[Runner]) -> list[str]:
         """By a rule that looks at no prompt."""
         names = [who.member.label for who in field]
-        if rule == "cheapest":
+        if rule in ("cheapest", "cascade"):
             dearest = max((who.cost_nanos for who in field if who.cost_nanos is not None), default=0.0)
             # What nobody knows the price of may be anything.
             unknown = dearest * 2 + 1

@@ -387,7 +387,7 @@ EARLY_S = 0.005
 _DEARNESS = {"local": 0, "balanced": 1, "premium": 2}
 _NO_WORD = frozenset({Kind.CALLER_GONE, Kind.STOPPING, Kind.INTERNAL})
 """Ends of attempts that say nothing of the host."""
-_WELL = frozenset({Kind.CONTEXT_TOO_LONG, Kind.REFUSED, Kind.BAD_REQUEST, Kind.UNSUPPORTED, Kind.DIVERGED})
+_WELL = frozenset({Kind.CONTEXT_TOO_LONG, Kind.REFUSED, Kind.BAD_REQUEST, Kind.UNSUPPORTED, Kind.DIVERGED, Kind.UNFIT})
 """Failures that are a host's good answer to a bad question, or to one that it could not know."""
 
 

@@ -52,6 +52,7 @@ class Kind(StrEnum):
     MALFORMED_ANSWER = "malformed_answer"
     CUT = "cut"
     DIVERGED = "diverged"
+    UNFIT = "unfit"
     NO_TARGET = "no_target"
     CALLER_GONE = "caller_gone"
     STOPPING = "stopping"
@@ -103,6 +104,8 @@ RULES: dict[Kind, Rule] = {
     Kind.CUT: Rule(502, _P, try_next=True),
     # Saying something else than another model did is no fault of anybody's host.
     Kind.DIVERGED: Rule(502, _G, try_next=True),
+    # An answer that a cascade's check turned down; the last one asked is never checked.
+    Kind.UNFIT: Rule(502, _G, try_next=True),
     Kind.NO_TARGET: Rule(503, _G),
     Kind.CALLER_GONE: Rule(499, _C),
     Kind.STOPPING: Rule(503, _G),

@@ -35,6 +35,7 @@ from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind, fail
 from laneway.lines import Line, Lines, compose, keeping, passes, read_request, translate
 from laneway.policy.budgets import stopped, told_of
+from laneway.policy.check import flaw
 from laneway.policy.rescue import begun
 from laneway.ports import Call, Clocks, Kill, Reply, Upstream
 from laneway.relay import Relay
@@ -165,6 +166,8 @@ class Forward:
             running.usage, running.finish = seen.usage, seen.finish
             if seen.usage.output is None and exchange.op in (Op.CHAT, Op.COMPLETE):
                 running.chars = body_chars(line.speaks, exchange.op, body)
+            if _is_checked(exchange, running):
+                _check(exchange, line.speaks.read_answer(exchange.op, body))
             return Written(200, body, _json_type(reply))
         stamp = _stamp(exchange, running, self.clock())
         if exchange.op is Op.EMBED:
@@ -175,6 +178,8 @@ class Forward:
         running.usage, running.finish = whole.usage, whole.finish
         if whole.usage.output is None:
             running.chars = parts_chars(whole.parts)
+        if _is_checked(exchange, running):
+            _check(exchange, whole)
         return exchange.dialect.write_answer(exchange.op, whole, stamp)
 
     # --- a stream ------------------------------------------------------------------------------------------
@@ -286,6 +291,21 @@ class Forward:
         """The last door: whatever was configured, decided or asked for, nothing paid is called behind a kill."""
         if kills and (kill := stopped(kills, who_of(exchange), target)) is not None:
             raise fail(Kind.OVER_BUDGET, f"{target.name} was not called: {told_of(kill)}.")
+
+
+def _is_checked(exchange: Exchange, running: Running) -> bool:
+    """Whether a cascade may still ask somebody else."""
+    receipt, decision = exchange.receipt, exchange.decision
+    if receipt is None or receipt.rule != "cascade" or receipt.declined is not None or decision is None:
+        return False
+    return running.target is not decision.ranked[-1]
+
+
+def _check(exchange: Exchange, whole: Answer) -> None:
+    """Raises FailureError for an answer that does not do."""
+    pool = exchange.pool
+    if pool is not None and (reason := flaw(pool.check, whole)) is not None:
+        raise fail(Kind.UNFIT, f"The answer did not pass the check of the pool '{pool.name}': {reason}.")
 
 
 _STOPPED = Failure(kind=Kind.STOPPING, message="The gateway was stopped while it served this request.")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from laneway.config import joined, nearest, visible
-from laneway.route import Member, Pool, Target
+from laneway.route import Check, Member, Pool, Target
 from laneway.settings import ModelTable, PoolTable, Settings
 
 MOST_CANDIDATES = 64
@@ -77,6 +77,12 @@ def _pool(name: str, table: PoolTable, settings: Settings, resolve: Resolve, wro
         alpha=table.alpha,
         shares={label_named(text, f"weights.{text}"): share for text, share in table.weights.items()},
         first=label_named(table.target, "target") or default,
+        check=Check(
+            least_chars=table.check.least_chars,
+            without=table.check.without,
+            json=table.check.json,
+            whole=table.check.whole,
+        ),
     )
 
 

@@ -129,6 +129,18 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         return text in (self.name, self.label) or any(text == target.name for target in self.targets[:1])
 
 
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """By what an answer of a cheap model is known not to do."""
+
+    least_chars: int = 1
+    without: tuple[str, ...] = ()
+    """Words that it must not hold, in capitals or not."""
+    json: bool = False
+    """It must be a JSON object."""
+    whole: bool = True
+    """It must not have been cut at its length."""
+
+
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """Candidates among which a rule chooses. `default` is the label of who serves where nothing is learned."""
 
@@ -150,6 +162,8 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """Of `weighted`, by label."""
     first: str = ""
     """Of `fixed`, a label."""
+    check: Check = Check()
+    """Of `cascade`."""
 
     def __hash__(self) -> int:
         return hash(self.name)

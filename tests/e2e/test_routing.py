@@ -43,6 +43,16 @@ keep_prompts = true
 candidates = ["fast", "strong"]
 rule = "cheapest"
 
+[models.echo]
+provider = "sim"
+id = "sim-echo"
+
+[pools.stairs]
+candidates = ["echo", "strong"]
+default = "strong"
+rule = "cascade"
+check = { without = ["please do not"] }
+
 [lanes.busy]
 pool = "smart"
 
@@ -218,6 +228,19 @@ def test_the_pools_are_models_that_can_be_listed(gateway: Served) -> None:
     assert gateway.get("/v1/models/auto", headers=ACME).json()["id"] == "auto"
 
 
+def test_a_cascade_asks_on_where_the_cheap_answer_does_not_do(gateway: Served) -> None:
+    """Both calls are on record and paid for, and the caller sees the second answer only."""
+    fine = ask(gateway, "Say this.", model="stairs")
+    assert (model(fine), fine.headers["x-laneway-attempts"]) == ("sim-echo", "1")
+    # The echo says it again, words that must not be there included.
+    other = ask(gateway, "Please do not say this.", model="stairs")
+    assert (model(other), other.headers["x-laneway-attempts"]) == ("sim-large", "2")
+    body = {"model": "stairs", "max_tokens": 50, "messages": [{"role": "user", "content": "Please do not say this."}]}
+    assert model(gateway.post("/v1/messages", body, headers=ACME)) == "sim-large", "through a translation, too"
+    streamed = gateway.post("/v1/messages", {**body, "stream": True}, headers=ACME)
+    assert receipt(gateway, streamed)["declined"] == "a stream cannot be checked before it is sent"
+
+
 # --- the dial ----------------------------------------------------------------------------------------------
 
 
@@ -264,7 +287,7 @@ def test_every_position_of_the_dial_is_told_beforehand(gateway: Served) -> None:
     costs = [each["usd_per_request"] for each in positions]
     assert costs == sorted(costs)
     assert len(set(costs)) == 11, "no position is dead"
-    assert "name one of the pools: smart, plain" in refused(gateway.get("/v1/router/dial", headers=ACME))
+    assert "name one of the pools: smart, plain, stairs" in refused(gateway.get("/v1/router/dial", headers=ACME))
 
 
 # --- how far it is -----------------------------------------------------------------------------------------
@@ -272,7 +295,7 @@ def test_every_position_of_the_dial_is_told_beforehand(gateway: Served) -> None:
 
 def test_the_status_says_what_is_there_and_what_is_needed(gateway: Served) -> None:
     told = status(gateway)
-    smart, plain = told["pools"]
+    smart, plain, _ = told["pools"]
     assert (told["records"], told["backend"], told["alpha"]) == (80, "core", 5)
     assert (smart["warm"], smart["labels_needed"], smart["routable"]) == (True, 0, True)
     assert [each["labels"] for each in smart["candidates"]] == [80, 80]

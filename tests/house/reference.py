@@ -26,6 +26,7 @@ TABLES = (
     ("[models.NAME]", settings.ModelTable),
     ("[models.NAME.price]", settings.PriceTable),
     ("[pools.NAME]", settings.PoolTable),
+    ("[pools.NAME.check]", settings.CheckTable),
     ("[lanes.NAME]", settings.LaneTable),
     ("[[lanes.NAME.targets]]", settings.TargetTable),
     ("[lanes.NAME.promotion]", settings.PromotionTable),

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from laneway.chat import Answer, Finish, Text, ToolCall
 from laneway.failure import Failure, Kind
+from laneway.policy.check import flaw
 from laneway.ports import Advice, Case, Example, Pin
-from laneway.route import Attempt, Member, Pool, Target
+from laneway.route import Attempt, Check, Member, Pool, Target
 from tests.harness.taught import (
     LARGE,
     MIDDLE,
@@ -325,3 +327,38 @@ def test_known_routers_rules_choose_by_neighbours_and_costs(rule: str) -> None:
     assert (low.decision.by, low.receipt.confidence) == (rule, None)
     (cold,) = advised(case(EASY, thrifty), taught=examples(10), pool=thrifty)
     assert cold.receipt.declined == "there are too few examples yet"
+
+
+# --- cascades ----------------------------------------------------------------------------------------------
+
+
+def test_a_cascade_begins_with_the_cheapest_and_leaves_streams_to_the_default() -> None:
+    pool = with_rule("cascade")
+    asked = case(EASY, pool)
+    stream = msgspec.structs.replace(asked, view=msgspec.structs.replace(asked.view, stream=True))
+    whole, streamed = advised(asked, stream)
+    assert (names(whole), whole.decision.by) == ([SMALL.name, MIDDLE.name, LARGE.name], "cascade")
+    assert names(streamed)[0] == LARGE.name
+    assert streamed.receipt.declined == "a stream cannot be checked before it is sent"
+
+
+@pytest.mark.parametrize(
+    ("check", "text", "finish", "told"),
+    [
+        (Check(), "Fine.", Finish.STOP, None),
+        (Check(), "  ", Finish.STOP, "it has fewer than 1 characters"),
+        (Check(least_chars=6), "Fine.", Finish.STOP, "it has fewer than 6 characters"),
+        (Check(), "Fine", Finish.LENGTH, "it was cut at its length"),
+        (Check(whole=False), "Fine", Finish.LENGTH, None),
+        (Check(), "No.", Finish.REFUSED, "it was refused"),
+        (Check(without=("i don't KNOW",)), "I DON'T know that.", Finish.STOP, "it holds words that it must not hold"),
+        (Check(json=True), '{"a": 1}', Finish.STOP, None),
+        (Check(json=True), "Sure: {}", Finish.STOP, "it is no JSON"),
+    ],
+)
+def test_which_answers_do_not_do(check: Check, text: str, finish: Finish, told: str | None) -> None:
+    assert flaw(check, Answer(model="m", parts=(Text(text),), finish=finish)) == told
+
+
+def test_a_call_of_a_tool_is_no_answer_yet() -> None:
+    assert flaw(Check(), Answer(model="m", parts=(ToolCall("1", "f", "{}"),), finish=Finish.TOOLS)) is None

@@ -43,6 +43,7 @@ class Declined(StrEnum):
     NOT_ROUTABLE = "the examples show nothing to gain by routing"
     NOVEL = "no example is like this prompt"
     UNSURE = "the lead is too small to be sure"
+    UNCHECKED = "a stream cannot be checked before it is sent"
     FAULT = "the index could not be asked"
 
 

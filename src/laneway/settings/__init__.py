@@ -20,6 +20,7 @@ from laneway.settings.places import BreakerTable as BreakerTable
 from laneway.settings.places import DenialTable as DenialTable
 from laneway.settings.places import ModelTable as ModelTable
 from laneway.settings.places import ProviderTable as ProviderTable
+from laneway.settings.pools import CheckTable as CheckTable
 from laneway.settings.pools import PoolTable as PoolTable
 from laneway.settings.runs import RunsTable as RunsTable
 from laneway.settings.server import READ_ONCE as READ_ONCE

@@ -12,9 +12,23 @@ from msgspec import Meta
 
 from laneway.settings.units import Count
 
-Rule = Literal["learned", "knn", "clusters", "cheapest", "fastest", "least-busy", "weighted", "fixed"]
+Rule = Literal["learned", "knn", "clusters", "cheapest", "fastest", "least-busy", "weighted", "fixed", "cascade"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Weight = Annotated[float, Meta(ge=0, le=1_000_000)]
+
+
+class CheckTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When an answer of a cascade's cheaper candidates does not do. A refusal never does. Only whole answers can be
+    checked: a stream is served by the default."""
+
+    least_chars: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
+    """Fewer characters are too few."""
+    without: tuple[str, ...] = ()
+    """Words that it must not hold (`I don't know`), in capitals or not."""
+    json: bool = False
+    """Whether it must be a JSON object."""
+    whole: bool = True
+    """Whether one that was cut at its length is none."""
 
 
 class PoolTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,7 +42,7 @@ class PoolTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Other model names that mean it (`auto`)."""
     rule: Rule = "learned"
     """`learned` from the tenant's examples; `knn` and `clusters` as known routers do; or `cheapest`, `fastest`,
-    `least-busy`, `weighted`, `fixed`."""
+    `least-busy`, `weighted`, `fixed`; `cascade` asks the cheapest first, and the next where a check fails."""
     bias: Share = 0.5
     """Where the dial stands for tenants that did not move theirs: 0 lowest cost, 1 highest quality."""
     floor: Annotated[float, Meta(gt=0, le=1)] | None = None
@@ -53,3 +67,5 @@ class PoolTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of `weighted`: the candidates' shares; unset ones are 1."""
     target: str = ""
     """Of `fixed`: the candidate that serves; unset: the default."""
+    check: CheckTable = CheckTable()
+    """Of `cascade`: which answers do not do."""

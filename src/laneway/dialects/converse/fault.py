@@ -133,6 +133,7 @@ _EXCEPTIONS: dict[Kind, tuple[int, str]] = {
     Kind.MALFORMED_ANSWER: (424, "ModelErrorException"),
     Kind.CUT: (424, "ModelErrorException"),
     Kind.DIVERGED: (424, "ModelErrorException"),
+    Kind.UNFIT: (424, "ModelErrorException"),
 }
 # A stream knows five of them only.
 _STREAMED = {
