@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
+from urllib.request import Request, urlopen
 
 PLACE = Path("build/peers")
 KEY = "race-key-0001"
@@ -37,6 +39,21 @@ lane = "race"
 [lanes.race]
 targets = ["race-model"]
 sticky = true
+"""
+# The same, and each request is decided by what 1,000 examples teach.
+LEARNED = """
+daily_usd = 1000000
+lane = "race"
+[models.strong]
+provider = "race"
+id = "race-model-strong"
+price = { input = "3", output = "15" }
+[pools.race-pool]
+candidates = ["race-model", "strong"]
+default = "strong"
+sticky = false
+[lanes.race]
+pool = "race-pool"
 """
 NGINX = """
 worker_processes 1;
@@ -88,8 +105,10 @@ class Contestant(NamedTuple):
     command: Callable[[Place], list[str]]
     is_there: Callable[[], bool] = lambda: True
     headers: Callable[[Place], Mapping[str, str]] = lambda _: {}
-    slow: bool = False
-    """Starts slowly, and serves so little that fewer connections tell as much."""
+    translates: bool = False
+    """Has an Anthropic front before the OpenAI provider."""
+    prepare: Callable[[Place], None] = lambda _: None
+    """Once it listens."""
 
 
 def _bare(place: Place) -> list[str]:
@@ -103,6 +122,31 @@ def _laneway(name: str, more: str) -> Callable[[Place], list[str]]:
         return [sys.executable, "-m", "laneway", "serve", "--config", str(path), "--port", str(place.port)]
 
     return command
+
+
+def _teach(place: Place) -> None:
+    """Prompts of two kinds, one of which the cheaper model is good for; waits until something was learned of them."""
+    words = ["report", "invoice", "meeting", "harbour", "theorem", "kitchen", "vector", "history", "market", "compiler"]
+    examples = [
+        {
+            "prompt": f"{('Prove', 'Summarise')[at % 2]} the {words[at % 10]} of {words[at // 10 % 10]} number {at}.",
+            "scores": {"race-model": 1.0 if at % 2 else 0.2, "strong": 1.0},
+        }
+        for at in range(1000)
+    ]
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    url = f"http://127.0.0.1:{place.port}/v1/router"
+    for at in range(0, len(examples), 250):
+        said = json.dumps({"examples": examples[at : at + 250]}).encode()
+        with urlopen(Request(f"{url}/preferences/rank", data=said, headers=headers), timeout=60) as answer:
+            answer.read()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with urlopen(Request(f"{url}/status", headers=headers), timeout=60) as answer:
+            if json.load(answer)["pools"][0]["routable"]:
+                return
+        time.sleep(0.5)
+    raise RuntimeError("nothing was learned")
 
 
 def _nginx(place: Place) -> list[str]:
@@ -145,16 +189,27 @@ YARDSTICK = "bare ASGI forwarder"
 CONTESTANTS: tuple[Contestant, ...] = (
     Contestant(YARDSTICK, _bare),
     Contestant("laneway, pass-through", _laneway("plain", "")),
-    Contestant("laneway, full stack", _laneway("full", FULL)),
+    Contestant("laneway, full stack", _laneway("full", FULL), translates=True),
+    Contestant("laneway, learned routing", _laneway("learned", LEARNED), prepare=_teach),
     Contestant("nginx proxy", _nginx, is_there=lambda: shutil.which("nginx") is not None),
     Contestant("sglang-router (Rust)", _rust("sglang", "sglang_router.launch_router"), _installed("sglang/bin/python")),
     Contestant("vllm-router (Rust)", _rust("vllm", "vllm_router.launch_router"), _installed("vllm/bin/python")),
     Contestant("Portkey (Node)", _portkey, _installed("portkey/node_modules"), _portkey_headers),
-    Contestant("LiteLLM proxy (Python)", _litellm, _installed("litellm/bin/litellm"), slow=True),
+    Contestant("LiteLLM proxy (Python)", _litellm, _installed("litellm/bin/litellm")),
 )
 
 
-def body(stream: bool, prompt: str) -> bytes:
+def body(kind: str, prompt: str) -> bytes:
+    if kind == "translated":
+        asked = {
+            "model": MODEL,
+            "system": "Be brief.",
+            "messages": [{"role": "user", "content": prompt}],
+            "max_tokens": 200,
+            "stream": True,
+        }
+        return json.dumps(asked, separators=(",", ":")).encode()
+    stream = kind == "stream"
     asked = {
         "model": MODEL,
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": prompt}],

@@ -30,7 +30,9 @@ class Race(NamedTuple):
 
     @property
     def title(self) -> str:
-        what = "whole answers" if self.kind == "whole" else f"streams of {self.chunks} chunks"
+        streams = f"streams of {self.chunks} chunks"
+        kinds = {"whole": "whole answers", "translated": f"{streams} from OpenAI to Anthropic"}
+        what = kinds.get(self.kind, streams)
         return f"{what}, {self.connections} connection{'s' if self.connections != 1 else ''}"
 
 

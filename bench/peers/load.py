@@ -1,6 +1,7 @@
 """The load in a race: N connections that each send the next request when the last answer is whole, for some seconds.
 
-`python -m bench.peers.load PORT CONNECTIONS SECONDS KIND [HEADERS]` with KIND "whole" or "stream" and headers as JSON;
+`python -m bench.peers.load PORT CONNECTIONS SECONDS KIND [HEADERS]` with KIND "whole",
+"stream" or "translated", and headers as JSON;
 prints one JSON object. Every body is looked at, not only the status: an answer without the provider's words is wrong.
 """
 
@@ -22,11 +23,12 @@ PROMPT = "Summarise the following report in three sentences. " * 8
 WORDS = b"word " * 74
 
 
-def request(stream: bool, headers: Mapping[str, str]) -> bytes:
-    asked = body(stream, PROMPT)
+def request(kind: str, headers: Mapping[str, str]) -> bytes:
+    asked = body(kind, PROMPT)
+    path = "/v1/messages" if kind == "translated" else "/v1/chat/completions"
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = (
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
         f"user-agent: race\r\nauthorization: Bearer {KEY}\r\n{more}content-length: {len(asked)}\r\n\r\n"
     )
     return head.encode() + asked
@@ -44,9 +46,9 @@ class Tally:
 class Caller(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, tally: Tally, stream: bool, sent: bytes, chunks: int) -> None:
+    def __init__(self, tally: Tally, kind: str, sent: bytes, chunks: int) -> None:
         self.tally = tally
-        self.stream = stream
+        self.kind = kind
         self.request = sent
         self.chunks = chunks
         self.answer = bytearray()
@@ -84,8 +86,10 @@ class Caller(asyncio.Protocol):
         self.next()
 
     def right(self) -> bool:
-        if not self.stream:
+        if self.kind == "whole":
             return WORDS in self.answer
+        if self.kind == "translated":
+            return self.answer.count(b'"text":"word "') == self.chunks and b"message_stop" in self.answer
         # Gateways write JSON anew, with or without a space behind the colon.
         said = self.answer.count(b'"content":"word "') + self.answer.count(b'"content": "word "')
         return said == self.chunks and b"[DONE]" in self.answer
@@ -98,10 +102,10 @@ class Caller(asyncio.Protocol):
 async def main(port: int, connections: int, seconds: float, kind: str, headers: Mapping[str, str], chunks: int) -> None:
     loop = asyncio.get_running_loop()
     tally = Tally(seconds)
-    sent = request(kind == "stream", headers)
+    sent = request(kind, headers)
     began = time.perf_counter()
     for _ in range(connections):
-        await loop.create_connection(lambda: Caller(tally, kind == "stream", sent, chunks), "127.0.0.1", port)
+        await loop.create_connection(lambda: Caller(tally, kind, sent, chunks), "127.0.0.1", port)
     await asyncio.sleep(max(tally.until - time.perf_counter(), 0))
     took = time.perf_counter() - began
     ordered = sorted(tally.latencies) or [float("nan")]
