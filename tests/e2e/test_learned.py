@@ -19,7 +19,7 @@ from tests.harness import learned_set
 from tests.harness.gateway import Served, served, told, until
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-SECTION = README[README.index("## Learned routing in two minutes") : README.index("### Teaching")]
+SECTION = README.partition("## Learned routing in two minutes")[2].partition("\n### ")[0]
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", SECTION, re.DOTALL)
 
 
