@@ -23,6 +23,7 @@ class TurnedDials:
     def __init__(self, dials: Dials) -> None:
         self._dials = dials
         self._edition = 0
+        self._turned = 0
         self._positions: Mapping[str, int] = {}
         self._following: asyncio.Task[None] | None = None
 
@@ -44,14 +45,17 @@ class TurnedDials:
             detail={"alpha": position, "was": self.position(tenant)},
         )
         await self._dials.turn(tenant, position, entry)
+        self._turned += 1
         self._positions = {**self._positions, tenant: position}
 
     async def look(self) -> None:
         """At what another process may have done."""
-        edition = await self._dials.edition()
+        turned, edition = self._turned, await self._dials.edition()
         if edition != self._edition:
-            self._positions = await self._dials.positions()
-            self._edition = edition
+            positions = await self._dials.positions()
+            # What was read may be from before a turn of this process; then it is read again.
+            if turned == self._turned:
+                self._positions, self._edition = positions, edition
 
     def start(self) -> None:
         self._following = asyncio.get_running_loop().create_task(self._follow())

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 FEWEST_JUDGED = 40
 """With fewer examples that have a label of every candidate nobody can say whether routing is worth it."""
-QUICK_ROWS, MOST_ROWS = 400, 1000
+QUICK_ROWS, MOST_ROWS = 250, 1000
 """Examples that estimates are cross-fitted on: at once, and when there is time."""
-MOST_FITTED = 10_000
+QUICKLY_FITTED, MOST_FITTED = 2_000, 10_000
 LIKE_ROWS = 300
 FOLDS_TWICE = 2
 SEED = 5
@@ -164,7 +164,7 @@ def learn(subject: Subject, rest: Rest, *, most: int = MOST_ROWS) -> Lesson:
         strong=subject.candidates[int(warm[strong])],
         complete=int((~np.isnan(labels)).all(axis=1).sum()),
     )
-    fitted = useful[:MOST_FITTED]
+    fitted = useful[: MOST_FITTED if most >= MOST_ROWS else QUICKLY_FITTED]
     if len(rows.ids) >= subject.blend_from:
         from laneway.policy.ridge import fit
 
@@ -263,7 +263,8 @@ def _with_outlook(lesson: Lesson, subject: Subject, sample: _Sample, fitted: Ind
         floor=None if subject.floor is None else keep_floor(outlooks, scores, sample.strong, subject.floor),
         familiar=likes.likeness_bound(some, rest),
         familiar_untagged=likes.likeness_bound(some, rest, tagged=False),
-        verdict=_verdict(pool, prompts, rest),
+        # A judgement on a few of many examples would be another one a moment later.
+        verdict=_verdict(pool, prompts, rest) if not lesson.quick else None,
     )
 
 

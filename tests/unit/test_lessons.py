@@ -71,8 +71,10 @@ def test_a_large_memory_is_learned_quickly_first_and_then_thoroughly(monkeypatch
         first = await office.teach("acme", examples(120))
         assert first is not None
         assert first.quick
+        assert first.verdict is None
         second = await settled(office, lambda lesson: lesson is not None and not lesson.quick)
         assert second.edition == first.edition
+        assert second.verdict is not None
 
     in_office(play)
 
@@ -266,6 +268,11 @@ def test_a_pool_is_told_in_one_sentence(
     made = progress(PAIR, labels)
     assert sentence(PAIR, made, verdict, learned, FEWEST_JUDGED, 5) == words
     assert made.warm is (len(labels) == 2)
+
+
+def test_a_quick_lesson_judges_nothing_yet() -> None:
+    made = progress(PAIR, {SMALL.name: 900, LARGE.name: 900})
+    assert sentence(PAIR, made, None, True, FEWEST_JUDGED, 900) == "Routes; whether it pays is being worked out."
 
 
 def test_other_rules_have_words_of_their_own() -> None:

@@ -46,6 +46,8 @@ def sentence(pool: Pool, made: Progress, verdict: Verdict | None, learned: bool,
         return "What was taught is being learned. Until then the default serves."
     if pool.rule != "learned":
         return f"Routes by the rule '{pool.rule}'."
+    if verdict is None and complete >= fewest:
+        return "Routes; whether it pays is being worked out."
     if verdict is None:
         return (
             f"Routes; {fewest - complete} more examples with a label of every candidate are needed to say whether it "
