@@ -238,12 +238,15 @@ class Teacher:
 
     # --- what callers say of answers -----------------------------------------------------------------------
 
-    async def hear(self, receipt: Receipt, score: float, model: str | None, comment: str) -> tuple[Example, Label]:
-        """A caller's word on a decision. Said again, it replaces what was said before."""
+    async def hear(
+        self, receipt: Receipt, score: float, comment: str, *, model: str | None, served: str | None
+    ) -> tuple[Example, Label]:
+        """A caller's word on a decision. Said again, it replaces what was said before. It is about the model that is
+        named, else about who answered: `served` is the target, empty where none did, None where nobody knows."""
         if receipt.text is None:
             message = f"The pool '{receipt.pool}' keeps no prompts; with keep_prompts = true its answers can be scored."
             raise fail(Kind.CONFLICT, message)
-        label = Label(self._stood(receipt, model), read_score(score, "score"), FEEDBACK)
+        label = Label(self._about(receipt, model, served), read_score(score, "score"), FEEDBACK)
         about = Example(
             text=read_text(receipt.text, "decision"),
             tag=receipt.tag,
@@ -260,14 +263,20 @@ class Teacher:
         )
         return stored, label
 
-    def _stood(self, receipt: Receipt, model: str | None) -> str:
-        """The candidate's label: the one that is named, else whoever was ranked first."""
+    def _about(self, receipt: Receipt, model: str | None, served: str | None) -> str:
         if model is not None:
             return self.rolls.all.candidate(model, "model")
-        for stood in receipt.standings:
-            if stood.target == receipt.served:
-                return stood.candidate
-        return self.rolls.all.candidate(receipt.served, "model")
+        if served == "":
+            raise fail(Kind.CONFLICT, "No answer came of this decision; name the model that is meant.", field="model")
+        target = served or receipt.served
+        # As it was called then, for a candidate may have another version by now.
+        stood = next((each.candidate for each in receipt.standings if each.target == target), None)
+        found = stood or self.rolls.served(target)
+        if found is None:
+            raise fail(
+                Kind.CONFLICT, "What answered is no candidate of a pool; name the model that is meant.", field="model"
+            )
+        return found
 
     async def _note(self, action: str, **detail: str | float | bool | None) -> None:
         await self.audit.note(

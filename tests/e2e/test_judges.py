@@ -100,6 +100,26 @@ def test_feedback_on_a_decision_becomes_a_label_once(gateway: Served) -> None:
     assert (entry["action"], entry["detail"]["comment"]) == ("memory.feedback", "I asked it too")
 
 
+def test_feedback_is_about_who_answered(tmp_path: Path) -> None:
+    """Who was ranked first may have failed; where nobody answered, a model has to be named."""
+    config = POOL.replace('id = "sim-small"', 'id = "sim-small-fail-503"')
+    config += '\n[pools.gone]\ncandidates = ["fast", "sim/sim-down"]\nkeep_prompts = true\n'
+    with served(tmp_path, config) as gateway:
+        answer = gateway.chat("smart", EASY, headers=ACME)
+        assert answer.headers["x-laneway-model"] == "sim-large"
+        decision = answer.headers["x-laneway-decision"]
+        until(lambda: feed(gateway, decision=decision, score=0.5).status_code == 201)
+        (example,) = memory(gateway)
+        assert scores(example) == {STRONG: 0.5}
+        gone = gateway.chat("gone", EASY, headers=ACME)
+        assert gone.status_code >= 500
+        lost = gone.headers["x-laneway-request-id"]
+        until(lambda: feed(gateway, decision=lost, score=0).status_code == 409)
+        refused = feed(gateway, decision=lost, score=0).json()
+        assert "No answer came of this decision" in refused["error"]["message"]
+        assert feed(gateway, decision=lost, score=0, model="fast").json()["candidate"] == f"{FAST}-fail-503"
+
+
 def test_feedback_on_what_cannot_be_scored_is_refused_in_words(gateway: Served) -> None:
     mine = gateway.chat("smart", EASY, headers=ACME).headers["x-laneway-request-id"]
     quiet = gateway.chat("quiet", EASY, headers=ACME).headers["x-laneway-request-id"]

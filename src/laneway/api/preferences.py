@@ -22,10 +22,11 @@ from laneway.failure import Kind, fail
 from laneway.layout import Layout
 from laneway.policy.permit import permitted
 from laneway.policy.price import nanos_to_usd
+from laneway.ports import Receipt, Search
 from laneway.route import Target, Tenant
 from laneway.samples import Asked, Sample, conversation, drafts, read_body, read_samples, sight_of
 from laneway.teaching import Teacher, rolls_of
-from laneway.wire.json import decode
+from laneway.wire.json import decode, decode_object
 
 MOST_MODELS = 16
 AT_ONCE = 4
@@ -34,6 +35,8 @@ MOST_TAUGHT = 16 << 20
 LONG_BODY = 1 << 16
 """A longer body is read beside the loop."""
 MOST_COMMENT = 500
+MOMENT_S = 0.001
+"""Receipt and record are of the same instant, as far as numbers say."""
 FIRST_LESSON_S = 3.0
 """How long who teaches first waits for what comes of it."""
 
@@ -230,6 +233,19 @@ async def feedback(request: Request) -> Response:
     if receipt is None:
         message = f"There is no decision '{said.decision[:80]}': it was not a pool's, or is forgotten."
         raise fail(Kind.UNKNOWN_PATH, message, field="decision")
-    example, label = await teacher.hear(receipt, score, said.model, said.comment)
+    served = await _served(request, receipt)
+    example, label = await teacher.hear(receipt, score, said.comment, model=said.model, served=served)
     await known(request, teacher)
     return json({"recorded": 1, "id": example.id, "candidate": label.candidate, "score": label.score}, 201)
+
+
+async def _served(request: Request, receipt: Receipt) -> str | None:
+    """The target that answered, by the record: who was ranked first may have failed. Empty where none did."""
+    desk = desk_of(request)
+    wanted = Search(1, {"request_id": receipt.id}, receipt.at_s - MOMENT_S, receipt.at_s + MOMENT_S)
+    found = await desk.store.journal.search(wanted)
+    if not found:
+        return None
+    record = decode_object(found[0].text)
+    model = record.get("gen_ai.response.model")
+    return f"{record.get(f'{desk.loaded.layout.settings.server.record_prefix}.endpoint')}/{model}" if model else ""

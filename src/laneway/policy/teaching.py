@@ -71,8 +71,17 @@ class Rolls:
             raise _wrong(f"{place}pool", f"there is no pool '{pool[:MOST_NAME]}'. Pools: {known}.")
         return self._rolls[pool]
 
-    def member(self, label: str) -> Member | None:
-        return next((who for members in self.members.values() for who in members if who.label == label), None)
+    def served(self, target: str) -> str | None:
+        """The candidate that stands behind a target, `provider/id`."""
+        return next(
+            (
+                member.label
+                for members in self.members.values()
+                for member in members
+                if any(each.name == target for each in member.targets)
+            ),
+            None,
+        )
 
 
 def _spellings(members: Iterable[Member]) -> dict[str, str]:
