@@ -206,7 +206,12 @@ async def decision(request: Request) -> Response:
 def _written(receipt: Receipt) -> dict[str, Any]:
     told: dict[str, Any] = msgspec.to_builtins(receipt)
     told["neighbours"] = [
-        {"example": example, "similarity": likeness, "scores": scores}
+        # As people gave them: a shelf keeps 0.9 as 0.8999999762.
+        {
+            "example": example,
+            "similarity": round(likeness, 4),
+            "scores": {candidate: round(score, 4) for candidate, score in scores.items()},
+        }
         for example, likeness, scores in receipt.neighbours
     ]
     told["dropped"] = [{"target": target, "reason": reason} for target, reason in receipt.dropped]

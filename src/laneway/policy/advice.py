@@ -108,9 +108,8 @@ def setting_of(case: Case) -> Setting:
 def near(found: knn.Found, candidates: Sequence[Candidate]) -> tuple[Near, ...]:
     """The nearest examples, for a receipt."""
     named = [(who.name, who.column) for who in candidates if who.column >= 0]
-    # As people gave them: 0.9 is kept as 0.8999999762.
-    rows = found.labels[:SHOWN].astype("float64").round(4).tolist()
-    ids, likes = found.ids[:SHOWN].tolist(), found.similarities[:SHOWN].astype("float64").round(4).tolist()
+    rows = found.labels[:SHOWN].tolist()
+    ids, likes = found.ids[:SHOWN].tolist(), found.similarities[:SHOWN].tolist()
     return tuple(
         [
             (example, like, {name: row[column] for name, column in named if row[column] == row[column]})
