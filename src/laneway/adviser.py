@@ -116,10 +116,11 @@ class PoolAdviser:
         rule = case.pool.rule
         if rule in LEARNING:
             return await self._learned(inquiry)
-        if pinned is not None:
-            return _stays(pinned)
         if rule == "cascade" and case.view.stream:
             return declines(case, field, Declined.UNCHECKED)
+        # A cascade begins anew with each turn: whom the last one was good enough for says nothing of this one.
+        if pinned is not None and rule != "cascade":
+            return _stays(pinned)
         order = self._plainly(rule, case, field)
         return Ranking(order[0], order, rule) if order else declines(case, field, Declined.NO_CANDIDATE)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from laneway.chat import Op
 from laneway.dialects import Asked
 from laneway.exchange import Exchange
 from laneway.policy.tags import tag_of
@@ -16,12 +17,13 @@ from laneway.route import Decision, Pool
 
 TAG = b"x-laneway-tag"
 DRY = b"x-laneway-dry-run"
+ANSWERED = (Op.CHAT, Op.COMPLETE)
 
 
 def case_of(exchange: Exchange, pool: Pool, able: Decision) -> Case | None:
-    """None before the body was read."""
+    """None before the body was read, and for what asks for no answer (a token count)."""
     view = exchange.view
-    if view is None:
+    if view is None or exchange.op not in ANSWERED:
         return None
     return Case(
         id=exchange.request_id,
@@ -61,6 +63,8 @@ def is_dry(exchange: Exchange) -> bool:
 
 def conversation_in(exchange: Exchange, pool: Pool) -> str | None:
     """What the conversation goes by among all of the tenant's: as its caller calls it, else by how it began."""
+    if exchange.op not in ANSWERED:
+        return None
     if exchange.trace is not None:
         return f"{pool.name}:{exchange.trace}"
     asked = asked_in(exchange)

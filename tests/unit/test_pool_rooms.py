@@ -20,7 +20,7 @@ from laneway.ports import Advice, Case, Pin, Receipt
 from laneway.route import Attempt, Decision, Dropped, Member, Pool, Target, Tenant
 from laneway.stores.memory import MemoryPins
 from tests.fakes.replies import Script, Scripted, failure, target, whole
-from tests.harness.asgi import Answer, ask
+from tests.harness.asgi import Answer, Caller, ask
 from tests.harness.loop import run
 
 ONE, TWO = (target(name=name) for name in ("one", "two"))
@@ -116,6 +116,16 @@ def test_nobody_is_asked_about_other_traffic() -> None:
     assert answer.status == 200
     assert (house.adviser.cases, exchange.asked, exchange.pinned) == ([], None, None)
     assert "x-laneway-decision" not in answer.headers
+
+
+def test_a_token_count_is_nobodys_decision() -> None:
+    house = House()
+    body = {"model": "auto", "messages": TALK[1:]}
+    app: Any = RouterMiddleware(FallbackMiddleware(Forward(Scripted(whole("openai")))), adviser=house.adviser)
+    app = StickyMiddleware(app, pins=house.pins)
+    caller = Caller("/v1/messages/count_tokens", body)
+    run(caller.call(LaneMiddleware(app, directory=Fixed(NAMES))))
+    assert (house.adviser.cases, caller.scope[SLOT].pinned) == ([], None)
 
 
 def test_what_a_budget_dropped_is_not_chosen() -> None:
