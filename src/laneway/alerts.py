@@ -213,9 +213,10 @@ class Alerts:
 
 
 def look_at_breakers(board: Board) -> Look:
-    """Finds what this process leaves alone after timeouts; told once an hour for each target."""
+    """Finds what the board leaves alone after timeouts; told once an hour for each target."""
 
     async def look(now_s: float) -> list[Alert]:
+        board.refresh()
         hour = strftime("%Y-%m-%d %H:00 UTC", gmtime(now_s))
         return [
             Alert(kind="breaker", subject=target, period=hour, facts={"timeouts": str(breaker.strikes)})

@@ -2,7 +2,8 @@
 
 Owns: breakers, slots and queues, resident models, maintenance, per provider; one question before an attempt (`enter`)
 and one closing after it (`Seat.leave`), which gives back what was taken on every way out. Decisions are policy's.
-Refuses: calling anybody, and sharing: each process acts on its own evidence. Maintenance alone is told from outside.
+Refuses: calling anybody, and sharing: this one acts on its own evidence, and where several workers have one board
+(crew), each change is made between hearing the others and telling them. Maintenance alone is told from outside.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from laneway.failure import Failure, Kind
+from laneway import refusals
+from laneway.failure import Kind
 from laneway.host import UNLIMITED, Host, Size
 from laneway.policy import breaker as circuits
 from laneway.policy.admission import Ticket
@@ -113,18 +115,17 @@ class Board:
             return self._seated(host, target, lane)
         if self.ask_size is not None and self._unsized(host, target):
             await self.ask_size(target)
-        skipped = self.barred(target, lane)
-        if skipped is not None:
-            if skipped.kind != "crowded" or lane.crowded != "wait":
-                return skipped
-            skipped = await self._until_roomy(host, target, lane, by_s)
-            if skipped is not None:
-                return skipped
-        if host.plain or host.admission.take(lane.name):
-            return self._seated(host, target, lane)
+        found = self._taken(host, target, lane)
+        if isinstance(found, Skipped) and found.kind == "crowded" and lane.crowded == "wait":
+            found = await self._until_roomy(host, target, lane, by_s, found)
+        if found is not None:
+            return found
         if any(self._free(other, target, lane) for other in others):
-            return _full(target, lane, self._soon_s(lane))
+            return refusals.full(target, lane, self._soon_s(lane))
         return await self._queued(host, target, lane, tenant, by_s)
+
+    def refresh(self) -> None:
+        """Before somebody reads what is known of the hosts: hears what others know, where there are others."""
 
     def rests_s(self, target: Target) -> float:
         """How long the target asked not to be called; 0 where it did not."""
@@ -151,6 +152,13 @@ class Board:
         if host is None:
             return None
         return self._denied(host, target) or self._broken(host, target) or self._crowded(host, target)
+
+    def _taken(self, host: Host, target: Target, lane: Lane) -> Seat | Skipped | None:
+        """A seat, or why there can be none; None where no slot is free."""
+        skipped = self.barred(target, lane)
+        if skipped is not None:
+            return skipped
+        return self._seated(host, target, lane) if host.plain or host.admission.take(lane.name) else None
 
     def _seated(self, host: Host, target: Target, lane: Lane) -> Seat:
         seat = Seat(self, host, target, lane.name)
@@ -235,12 +243,8 @@ class Board:
         if wait_s < EARLY_S:
             return None
         if now_s < known.rest_until_s:
-            reason = f"asked not to be called for another {wait_s:.1f} seconds"
-            failure = Failure(kind=Kind.RATE_LIMITED, message=f"{target.name} {reason}.", retry_after_s=wait_s)
-            return Skipped(target=target, kind="resting", reason=reason, failure=failure)
-        reason = f"its breaker is open after timeouts; the next probe goes in {wait_s:.1f} seconds"
-        failure = Failure(kind=Kind.NO_TARGET, message=f"{target.name}: {reason}.", retry_after_s=wait_s)
-        return Skipped(target=target, kind="open", reason=reason, failure=failure)
+            return refusals.resting(target, wait_s)
+        return refusals.opened(target, wait_s)
 
     def _denied(self, host: Host, target: Target) -> Skipped | None:
         if host.plain or not self.denials or self.in_maintenance(host):
@@ -253,10 +257,7 @@ class Board:
             rule = next((each for each in self.denials if each.from_parameters and host.name in each.providers), None)
         if rule is None:
             return None
-        size = f" ({parameters / 1e9:.3g}B parameters)" if parameters else " (of unknown size)"
-        reason = f"the rule '{rule.name}' keeps {target.upstream}{size} off {host.name}, except in maintenance"
-        failure = Failure(kind=Kind.FORBIDDEN, message=f"{reason[0].upper()}{reason[1:]}.", field="model")
-        return Skipped(target=target, kind="denied", reason=reason, failure=failure)
+        return refusals.denied(target, rule.name, parameters)
 
     def _unsized(self, host: Host, target: Target) -> bool:
         """Whether a rule about sizes holds here, and the host has not told this model's."""
@@ -289,11 +290,7 @@ class Board:
             busy=host.busy,
             memory_bytes=host.memory_bytes,
         )
-        if out is None:
-            return None
-        reason = f"loading {target.upstream} on {host.name} might push the protected model {out} out of memory"
-        failure = Failure(kind=Kind.OVERLOADED, message=f"{reason[0].upper()}{reason[1:]}.", retry_after_s=30.0)
-        return Skipped(target=target, kind="crowded", reason=reason, failure=failure)
+        return None if out is None else refusals.crowded(target, out)
 
     # --- waiting -------------------------------------------------------------------------------------------
 
@@ -310,17 +307,23 @@ class Board:
         loop = asyncio.get_running_loop()
         called: asyncio.Future[None] = loop.create_future()
         ticket = Ticket(lane.name, tenant, lambda: None if called.done() else called.set_result(None))
-        if not host.admission.queue(ticket, lane.queue):
-            return _full(target, lane, self._soon_s(lane))
+        if not self._queue(host, ticket, lane.queue):
+            return refusals.full(target, lane, self._soon_s(lane))
         try:
             await asyncio.wait({called}, timeout=self._patience_s(lane, by_s))
         except asyncio.CancelledError:
-            host.admission.give_up(ticket)
+            self._give_up(host, ticket)
             raise
         if not ticket.granted:
-            host.admission.give_up(ticket)
-            return _full(target, lane, self._soon_s(lane))
+            self._give_up(host, ticket)
+            return refusals.full(target, lane, self._soon_s(lane))
         return self._admitted(host, target, lane)
+
+    def _queue(self, host: Host, ticket: Ticket, most: int) -> bool:
+        return host.admission.queue(ticket, most)
+
+    def _give_up(self, host: Host, ticket: Ticket) -> None:
+        host.admission.give_up(ticket)
 
     def _admitted(self, host: Host, target: Target, lane: Lane) -> Seat | Skipped:
         """Who waited asks again: the host may have failed, or filled up, meanwhile."""
@@ -333,21 +336,26 @@ class Board:
     def _patience_s(self, lane: Lane, by_s: float | None) -> float:
         return lane.queue_s if by_s is None else max(min(lane.queue_s, by_s - self.clock()), 0.0)
 
-    async def _until_roomy(self, host: Host, target: Target, lane: Lane, by_s: float | None) -> Skipped | None:
+    async def _until_roomy(
+        self, host: Host, target: Target, lane: Lane, by_s: float | None, found: Seat | Skipped | None
+    ) -> Seat | Skipped | None:
         """Waits while loading the model would push a protected one out."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + self._patience_s(lane, by_s)
-        skipped = self.barred(target, lane)
-        while skipped is not None and skipped.kind == "crowded" and loop.time() < end_s:
-            changed: asyncio.Future[None] = loop.create_future()
-            host.changed.append(changed)
-            try:
-                await asyncio.wait({changed}, timeout=end_s - loop.time())
-            finally:
-                if changed in host.changed:
-                    host.changed.remove(changed)
-            skipped = self.barred(target, lane)
-        return skipped
+        while isinstance(found, Skipped) and found.kind == "crowded" and loop.time() < end_s:
+            await self._change(host, end_s - loop.time())
+            found = self._taken(host, target, lane)
+        return found
+
+    async def _change(self, host: Host, limit_s: float) -> None:
+        """Waits until something has changed at the host."""
+        changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        host.changed.append(changed)
+        try:
+            await asyncio.wait({changed}, timeout=limit_s)
+        finally:
+            if changed in host.changed:
+                host.changed.remove(changed)
 
     # --- what is told from outside -------------------------------------------------------------------------
 
@@ -389,12 +397,3 @@ _NO_WORD = frozenset({Kind.CALLER_GONE, Kind.STOPPING, Kind.INTERNAL})
 """Ends of attempts that say nothing of the host."""
 _WELL = frozenset({Kind.CONTEXT_TOO_LONG, Kind.REFUSED, Kind.BAD_REQUEST, Kind.UNSUPPORTED, Kind.DIVERGED, Kind.UNFIT})
 """Failures that are a host's good answer to a bad question, or to one that it could not know."""
-
-
-def _full(target: Target, lane: Lane, soon_s: float) -> Skipped:
-    of = f"the lane '{lane.name}'" if lane.name else "requests without a lane"
-    reason = f"has no free slot for {of}, and its queue is full or took too long"
-    failure = Failure(
-        kind=Kind.QUEUE_FULL, message=f"{target.provider.name} {reason}; try again later.", retry_after_s=soon_s
-    )
-    return Skipped(target=target, kind="full", reason=reason, failure=failure)

@@ -20,6 +20,7 @@ def foresee(board: Board, exchange: Exchange) -> list[Skipped]:
     if decision is None:
         return []
     lane = exchange.lane or PLAIN
+    board.refresh()
     course = Course(lane, decision.ranked)
     found: list[Skipped] = []
     while course.left:
@@ -38,7 +39,7 @@ def _crowd(board: Board, target: Target, lane: Lane) -> Skipped | None:
     host = board.hosts.get(target.provider.name)
     if host is None or host.plain or host.admission.may(lane.name):
         return None
-    if host.admission.waiting.get(lane.name, 0) < lane.queue:
+    if host.waiting().get(lane.name, 0) < lane.queue:
         return None
     return Skipped(target=target, kind="full", reason="no slot is free and the queue is full")
 

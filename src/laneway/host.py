@@ -7,6 +7,7 @@ Refuses: any decision about them, which is the board's and policy's.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from laneway.policy.admission import Admission
 from laneway.policy.breaker import Breaker
@@ -46,6 +47,7 @@ class Host:
         "seen_s",
         "sizes",
         "told",
+        "waiting_elsewhere",
     )
 
     def __init__(self, name: str, rules: HostRules) -> None:
@@ -63,6 +65,8 @@ class Host:
         self.maintenance_s = 0.0
         self.seen_s: float | None = None
         self.changed: list[asyncio.Future[None]] = []
+        self.waiting_elsewhere: Mapping[str, int] = {}
+        """Who waits at this machine's other workers, by lane."""
         self.plain = rules.plain
         """Nothing is counted or kept here, so that nothing need be asked."""
 
@@ -73,6 +77,13 @@ class Host:
 
     def now_loaded(self, at_s: float) -> list[str]:
         return [name for name, it in self.loaded.items() if it.expires_s is None or it.expires_s > at_s + SLACK_S]
+
+    def waiting(self) -> dict[str, int]:
+        """How many wait for a slot, by lane."""
+        made = dict(self.admission.waiting)
+        for lane, count in self.waiting_elsewhere.items():
+            made[lane] = made.get(lane, 0) + count
+        return made
 
     def wake(self) -> None:
         """Whoever waits for a change of this host looks again."""

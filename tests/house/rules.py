@@ -30,10 +30,10 @@ FLOORS: tuple[Floor, ...] = (
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
-        "adviser alerts allowance attempt board case counsel courier credit dials edge embed errand evaluate "
+        "adviser alerts allowance attempt board case counsel courier credit crew dials edge embed errand evaluate "
         "events following foresight hearsay host inline judge keeper lesson lessons loaded messenger meter "
-        "metrics origins roster samples shadowing sizes spans staging store stores survey teaching treasury "
-        "upstream vectors witness",
+        "metrics origins pressure refusals roster samples shadowing sizes slate spans staging store stores survey "
+        "teaching treasury upstream vectors witness",
         "what touches the world, one room for each part of it",
     ),
     Floor(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laneway.board import OLLAMA_KEEPS_S, Board, Seat
+from laneway.crew import CrewBoard
 from laneway.policy.admission import Admission, Ticket
 from laneway.policy.breaker import BreakerRules
 from laneway.policy.residency import Denial, Loaded
 from laneway.route import HostRules, Lane, Provider, Skipped, Target
+from laneway.slate import Slate
 from tests.harness.loop import run
 
 BOX = Target(provider=Provider(name="box", dialect="ollama", origin="http://box.test"), model="m", upstream="m")
@@ -171,26 +174,31 @@ class FakeMemory:
 
 
 class Simulation:
-    """Three hosts, the small pair with a warm model each, and callers who want everything."""
+    """Three hosts, the small pair with a warm model each, and callers who want everything of any worker."""
 
-    def __init__(self, seed: int, *, guarded: bool = True) -> None:
+    def __init__(self, seed: int, *, guarded: bool = True, slates: Sequence[Slate] = ()) -> None:
         self.rng = random.Random(seed)
         self.now_s = 1000.0
         self.memories = {"a": FakeMemory(12), "b": FakeMemory(12), "big": FakeMemory(40)}
-        self.board = Board(clock=lambda: self.now_s, wall=lambda: self.now_s, rng=self.rng.random)
+        self.boards: list[Board] = [CrewBoard(slate, clock=self.now, wall=self.now) for slate in slates]
+        self.boards = self.boards or [Board(clock=self.now, wall=self.now, rng=self.rng.random)]
         warm = frozenset({"gemma3:4b"}) if guarded else frozenset[str]()
         rules = {
             name: HostRules(slots=6, protected=warm if name != "big" else frozenset(), memory_bytes=memory.memory * GB)
             for name, memory in self.memories.items()
         }
-        self.board.configure(rules, BreakerRules(), (HEAVY,) if guarded else ())
-        for name in self.memories:
-            self.board.hear_models(
-                name, [(model, PARAMETERS.get(model), int(size * GB / 1.25)) for model, size in SIZES.items()]
-            )
-            self.keep(name)
+        for board in self.boards:
+            board.configure(rules, BreakerRules(), (HEAVY,) if guarded else ())
+            for name in self.memories:
+                board.hear_models(
+                    name, [(model, PARAMETERS.get(model), int(size * GB / 1.25)) for model, size in SIZES.items()]
+                )
+                self.keep(name)
         self.running: list[tuple[Seat, str, str]] = []
         self.refused: dict[str, int] = {}
+
+    def now(self) -> float:
+        return self.now_s
 
     def keep(self, name: str) -> None:
         memory = self.memories[name]
@@ -198,7 +206,8 @@ class Simulation:
         if name != "big" and memory.kept.get("gemma3:4b", (0, 0))[1] - self.now_s < 450:
             memory.begin("gemma3:4b", 1800.0, self.now_s)
             memory.end("gemma3:4b", self.now_s)
-        self.board.hear_loaded(name, memory.ps())
+        for board in self.boards:
+            board.hear_loaded(name, memory.ps())
 
     async def step(self) -> None:
         self.now_s += self.rng.expovariate(1.0)
@@ -212,7 +221,8 @@ class Simulation:
         spelled = self.rng.choice((model, model.upper(), f"library/{model}"))
         provider = Provider(name=name, dialect="ollama", origin=f"http://{name}.test")
         target = Target(provider=provider, model=model, upstream=spelled)
-        found = await self.board.enter(target, Lane(name="", targets=(), queue=0))
+        board = self.boards[int(self.now_s * 1000) % len(self.boards)]
+        found = await board.enter(target, Lane(name="", targets=(), queue=0))
         if isinstance(found, Skipped):
             self.refused[found.kind] = self.refused.get(found.kind, 0) + 1
             return
@@ -234,6 +244,24 @@ def test_ten_thousand_mixed_requests_push_no_protected_model_out(seed: int) -> N
     assert all({"phi4", "qwen2.5:14b"}.isdisjoint({*memory.evicted, *memory.kept}) for memory in small)
     assert all(any(memory.evicted) for memory in small), "there was pressure on the memory"
     assert all(played.refused.get(kind, 0) > 100 for kind in ("denied", "crowded"))
+
+
+def test_two_workers_push_no_protected_model_out_together(tmp_path: Path) -> None:
+    """Each sees what the other's callers have loaded, and may still be loading."""
+    slates = [Slate(tmp_path / "s.db") for _ in range(2)]
+    played = Simulation(0, slates=slates)
+    run(played.play(10_000), limit_s=60.0)
+    small = [played.memories["a"], played.memories["b"]]
+    assert all("gemma3:4b" not in memory.evicted for memory in small)
+    assert all(any(memory.evicted) for memory in small), "there was pressure on the memory"
+    assert played.refused["crowded"] > 100
+    for seat, _, _ in played.running:
+        seat.leave(None)
+    for board in played.boards:
+        board.refresh()
+        assert (board.host("a").busy, board.host("a").admission.in_use) == ({}, {})
+    for slate in slates:
+        slate.close()
 
 
 def test_and_without_the_rules_it_happens() -> None:

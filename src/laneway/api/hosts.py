@@ -48,7 +48,8 @@ async def health(request: Request) -> Response:
 
 
 def health_of(desk: Desk) -> dict[str, Any]:
-    """The same for who has the desk."""
+    """The same for who has the desk; of all workers together."""
+    desk.board.refresh()
     hosts = {name: _host(desk, name) | known for name, known in seen(desk).items()}
     lanes = {name: _lane(desk, lane) for name, lane in desk.loaded.layout.lanes.items()}
     return {
@@ -72,7 +73,7 @@ def _host(desk: Desk, name: str) -> dict[str, Any]:
             "total": host.rules.slots,
             "reserved": dict(host.rules.reserved),
             "in_use": dict(host.admission.in_use),
-            "waiting": dict(host.admission.waiting),
+            "waiting": host.waiting(),
         },
         "resident": [
             {
@@ -102,7 +103,7 @@ def _lane(desk: Desk, lane: Lane) -> dict[str, Any]:
             reasons[target.name] = "its host does not answer"
         elif skipped is not None:
             reasons[target.name] = skipped.reason
-        elif not host.admission.may(lane.name) and host.admission.waiting.get(lane.name, 0) >= lane.queue:
+        elif not host.admission.may(lane.name) and host.waiting().get(lane.name, 0) >= lane.queue:
             reasons[target.name] = "no slot is free and the queue is full"
     serving = next((target.name for target in own if target.name not in reasons), None)
     stage = staged(desk, lane.name)

@@ -42,8 +42,13 @@ class Admission:
         self.slots = slots
         self.reserved = reserved
         self._shared = float("inf") if slots is None else slots - sum(reserved.values())
-        self._shared_in_use = sum(max(count - reserved.get(lane, 0), 0) for lane, count in self.in_use.items())
-        self._call_waiting()
+        self.hear(self.in_use)
+        self.call_waiting()
+
+    def hear(self, in_use: Mapping[str, int]) -> None:
+        """The calls under way, as somebody counts them who sees more than this. Nobody is called yet."""
+        self.in_use = dict(in_use)
+        self._shared_in_use = sum(max(count - self.reserved.get(lane, 0), 0) for lane, count in in_use.items())
 
     def may(self, lane: str) -> bool:
         """Whether a call of this lane could begin now."""
@@ -69,7 +74,7 @@ class Admission:
         else:
             del self.in_use[lane]
         if self._waiting:
-            self._call_waiting()
+            self.call_waiting()
 
     def queue(self, ticket: Ticket, most: int) -> bool:
         """Waits for a slot; False where so many of the lane wait already."""
@@ -88,7 +93,8 @@ class Admission:
         self._waiting[ticket.tenant].remove(ticket)
         self._forget(ticket)
 
-    def _call_waiting(self) -> None:
+    def call_waiting(self) -> None:
+        """Whoever waits and may have a slot now has it."""
         called: list[Ticket] = []
         while (ticket := self._next()) is not None:
             self._waiting[ticket.tenant].remove(ticket)

@@ -57,6 +57,11 @@ def wait_s(breaker: Breaker, rules: BreakerRules, now_s: float) -> float:
     return max(breaker.probing_s + rules.patience_s - now_s, 0.0)
 
 
+def spent(breaker: Breaker, now_s: float) -> bool:
+    """Whether it says nothing any more: as if nobody had ever held anything against the target."""
+    return not breaker.strikes and not breaker.trips and breaker.rest_until_s <= now_s
+
+
 def probed(breaker: Breaker, now_s: float) -> Breaker:
     """A call begins while the breaker is half-open: it is the probe."""
     return msgspec.structs.replace(breaker, probing_s=now_s)
