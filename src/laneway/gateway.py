@@ -20,10 +20,10 @@ from laneway import __version__
 from laneway.alerts import Alerts, Overheard, look_at_breakers, look_at_callers, look_at_kills, look_at_spending
 from laneway.api import routes
 from laneway.api.desk import Desk, Reloaded
-from laneway.board import Board
 from laneway.chat import Card
 from laneway.config import ConfigError
 from laneway.counsel import Counsel
+from laneway.crew import board_of, working
 from laneway.edge import App, Receive, Send
 from laneway.events import Hub
 from laneway.exchange import Scope, front_of
@@ -90,6 +90,7 @@ class Gateway:
         upstream: Upstream | None = None,
         loopback: bool = True,
         on_reload: Callable[[], None] | None = None,
+        crew: bool = False,
     ) -> None:
         server = loaded.layout.settings.server
         self.variables = variables
@@ -99,7 +100,7 @@ class Gateway:
         self.store = store if store is not None else store_of(server)
         self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
         self.metrics = Metrics()
-        self.board = Board()
+        self.board = board_of(self.store.file, crew=crew)
         self.board.ask_size = Sizes(self.board, self.upstream, scale=loaded.scale).ask
         self._following = Following(self.store)
         self.staging = Staging(self.store.standings, self.store.shadows, loaded.layout)
@@ -118,7 +119,7 @@ class Gateway:
         self.shelves = LocalShelves(self.store.examples)
         self.counsel = Counsel(self.store, self.shelves, self.board)
         self.judges = Judges(self.store.examples, self.store.audit)
-        self._services += (self.shelves, self.counsel, self.judges)
+        self._services = (*working(self.board), *self._services, self.shelves, self.counsel, self.judges)
         self._services += (self.staging,)
         self.started_s = time.monotonic()
         self._plain = routes.app()

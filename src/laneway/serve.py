@@ -16,6 +16,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -25,9 +26,9 @@ from uvicorn.supervisors import Multiprocess
 from laneway import __version__
 from laneway.config import ConfigError
 from laneway.edge import ENDING, WATCH
-from laneway.gateway import Gateway, build
+from laneway.gateway import Gateway
 from laneway.listening import BACKLOG, Listening
-from laneway.loaded import Loaded
+from laneway.loaded import Loaded, load
 from laneway.logs import start_logging
 
 HEAD_S = 20.0
@@ -257,11 +258,13 @@ def app() -> Gateway:
     """One worker's gateway: it finds the configuration where the first process left its path."""
     start_logging()
     try:
-        gateway = build(
-            os.environ.get("LANEWAY_CONFIG") or None,
+        named = os.environ.get("LANEWAY_CONFIG")
+        gateway = Gateway(
+            load(Path(named) if named else None, os.environ),
             variables=os.environ,
             loopback=bool(os.environ.get("LANEWAY_LOOPBACK")),
             on_reload=_tell_parent,
+            crew=True,
         )
     except ConfigError as error:
         # Only a worker that follows on one which died comes here: the others serve on, by the configuration before.
