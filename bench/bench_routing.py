@@ -205,7 +205,7 @@ def test_a_live_decision(benchmark: BenchmarkFixture, runner: asyncio.Runner, ga
     turn = iter(range(1 << 30))
 
     async def decide() -> None:
-        from laneway.case import case_of
+        from laneway.learning.case import case_of
 
         exchange = exchanges[next(turn) % len(exchanges)]
         exchange.asked = None

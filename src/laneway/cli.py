@@ -94,7 +94,7 @@ def _number(low: int, high: int) -> Callable[[str], int]:
 
 def _serve(parsed: argparse.Namespace) -> int:
     from laneway.gateway import Gateway
-    from laneway.listening import ListenError, listen
+    from laneway.listening import ListenError, lift_file_limit, listen
     from laneway.logs import start_logging
     from laneway.middleware.auth import is_loopback
     from laneway.serve import say_what_runs, serve
@@ -121,6 +121,7 @@ def _serve(parsed: argparse.Namespace) -> int:
     except ListenError as error:
         complain(str(error))
         return 2
+    lift_file_limit()
     gateway = Gateway(loaded, variables=os.environ, loopback=loopback)
     return serve(gateway, listening, lambda: say_what_runs(loaded, host, listening.port, has_keys=has_keys))
 

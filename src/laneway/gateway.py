@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from laneway import __version__
 from laneway.alerts import Alerts, Overheard, look_at_breakers, look_at_callers, look_at_kills, look_at_spending
@@ -22,24 +22,23 @@ from laneway.api import routes
 from laneway.api.desk import Desk, Reloaded
 from laneway.chat import Card
 from laneway.config import ConfigError
-from laneway.counsel import Counsel
 from laneway.crew import board_of, working
 from laneway.edge import App, Receive, Send
-from laneway.events import Hub
 from laneway.exchange import Scope, front_of
 from laneway.following import Following
 from laneway.forward import Forward, Sign
-from laneway.hearsay import Hearsay
-from laneway.judge import Judges
 from laneway.keeper import Keeper
 from laneway.layout import Layout
-from laneway.loaded import Loaded, load
+from laneway.learning.counsel import Counsel
+from laneway.learning.judge import Judges
+from laneway.loaded import Loaded, load, stamp
 from laneway.metrics import Metrics
 from laneway.middleware.auth import AuthMiddleware, Gate
 from laneway.middleware.budget import BudgetMiddleware
 from laneway.middleware.fallback import COMMENT_S, FallbackMiddleware
 from laneway.middleware.lane import LaneMiddleware
 from laneway.middleware.observe import ObserveMiddleware
+from laneway.middleware.pressure import PressureMiddleware
 from laneway.middleware.router import RouterMiddleware
 from laneway.middleware.shadow import ShadowMiddleware
 from laneway.middleware.stage import StageMiddleware
@@ -48,19 +47,22 @@ from laneway.middleware.tap import TapMiddleware
 from laneway.origins import shared
 from laneway.policy.budgets import Budget
 from laneway.ports import Upstream
+from laneway.pressure import PRESSURE, Pressure
 from laneway.primer import prime
 from laneway.roster import Roster
 from laneway.route import Key
 from laneway.runs import Ways, Worker
 from laneway.settings import READ_ONCE
 from laneway.sizes import Sizes
-from laneway.spans import spans_of
 from laneway.staging import Staging
 from laneway.store import Store, StoreError, store_of
 from laneway.stores.memory import MemoryKeys
 from laneway.upstream.signers import signers_of
 from laneway.upstream.switch import Switch
 from laneway.vectors import LocalShelves, settle
+from laneway.watching.events import Hub
+from laneway.watching.hearsay import Hearsay
+from laneway.watching.spans import spans_of
 
 FIRST_LOOK_S = 0.7
 """How long the start waits for the first model lists; slower providers are listed when they have answered."""
@@ -100,6 +102,7 @@ class Gateway:
         self.store = store if store is not None else store_of(server)
         self.upstream: Upstream = upstream if upstream is not None else Switch(server.engine)
         self.metrics = Metrics()
+        self.pressure = Pressure(self.metrics)
         self.board = board_of(self.store.file, crew=crew)
         self.board.ask_size = Sizes(self.board, self.upstream, scale=loaded.scale).ask
         self._following = Following(self.store)
@@ -120,7 +123,7 @@ class Gateway:
         self.counsel = Counsel(self.store, self.shelves, self.board)
         self.judges = Judges(self.store.examples, self.store.audit)
         self._services = (*working(self.board), *self._services, self.shelves, self.counsel, self.judges)
-        self._services += (self.staging,)
+        self._services += (self.staging, self.pressure)
         self.started_s = time.monotonic()
         self._plain = routes.app()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -151,10 +154,12 @@ class Gateway:
         believe()
         self.judges.credit.changed = believe
         stack: App = self._stack(layout, gate, signers, loaded.scale)
-        plain: App = self._plain
-        origins = layout.settings.server.cors
-        if origins:
-            stack, plain = shared(stack, origins), shared(plain, origins)
+        server, plain = layout.settings.server, cast(App, self._plain)
+        self.pressure.use(server.most_requests, server.most_lag)
+        # Callers come in by this door; what the gateway asks of itself does not.
+        door: App = PressureMiddleware(stack, pressure=self.pressure)
+        if server.cors:
+            door, plain = shared(door, server.cors), shared(plain, server.cors)
         self.runs.use(Ways.of(layout, stack, gate.tenant, loaded.scale))
         self.judges.use(layout.judges, stack, gate.tenant)
         desk = Desk(
@@ -179,7 +184,7 @@ class Gateway:
             alone=self.loopback and not gate.asks,
             started_s=self.started_s,
         )
-        self.desk, self.stack, self.plain = desk, stack, plain
+        self.desk, self.stack, self.door, self.plain = desk, stack, door, plain
 
     def _stack(self, layout: Layout, gate: Gate, signers: Mapping[str, Sign], scale: float) -> App:
         server, ledger = layout.settings.server, self.store.ledger
@@ -262,18 +267,19 @@ class Gateway:
         kind = scope["type"]
         if kind == "http":
             if front_of(scope) is not None:
-                await self.stack(scope, receive, send)
+                await self.door(scope, receive, send)
                 return
             scope["laneway.desk"] = self.desk
             await self.plain(scope, receive, send)
         elif kind == "lifespan":
-            await self._lifespan(receive, send)
+            await self._lifespan(scope, receive, send)
         elif kind == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
+        scope.get("state", {})[PRESSURE] = self.pressure
         try:
             await self.start()
         except Exception as error:
@@ -356,10 +362,10 @@ class Gateway:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch(self, path: Path) -> None:
-        last = _stamp(path)
+        last = stamp(path)
         while True:
             await asyncio.sleep(WATCH_S)
-            now = _stamp(path)
+            now = stamp(path)
             # An editor may take a file away for a moment: what counts is the next one.
             if now not in (None, last):
                 last = now
@@ -389,11 +395,3 @@ def _admin_gate(layout: Layout) -> Gate | None:
     key = Key(id="admin", tenant="admin", last4=secret[-4:])
     digest = hashlib.sha256(secret.encode()).digest()
     return Gate(keys=MemoryKeys(), tenants={}, fixed={digest: key}, open_to_all=False)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)

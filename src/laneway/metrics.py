@@ -42,6 +42,8 @@ class Metrics:
         self.cost_nanos: Counter[str] = Counter()
         self.skipped_chunks = 0
         self.callers_gone = 0
+        self.turned_away: Counter[str] = Counter(requests=0, lag=0)
+        self.lag_s = 0.0
         self.elapsed: dict[str, Histogram] = {}
 
     def add(self, outcome: Outcome) -> None:
@@ -116,6 +118,13 @@ class Metrics:
             [({}, self.skipped_chunks)],
         )
         yield "laneway_callers_gone_total", "counter", "Callers who left early.", [({}, self.callers_gone)]
+        yield (
+            "laneway_turned_away_total",
+            "counter",
+            "Requests turned away unread, as there were too many or the loop was late.",
+            [({"reason": reason}, count) for reason, count in self.turned_away.items()],
+        )
+        yield "laneway_loop_lag_seconds", "gauge", "How late the loop was at its last turn.", [({}, self.lag_s)]
 
     def _elapsed(self) -> list[str]:
         name = "laneway_request_seconds"

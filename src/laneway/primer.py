@@ -12,13 +12,13 @@ import logging
 import msgspec
 
 from laneway import bundle
-from laneway.counsel import Counsel
 from laneway.failure import FailureError
 from laneway.layout import Layout
+from laneway.learning.counsel import Counsel
+from laneway.learning.samples import Sample, drafts, read_samples, sight_of
+from laneway.learning.teaching import Draft, Teacher, rolls_of
 from laneway.route import Tenant
-from laneway.samples import Sample, drafts, read_samples, sight_of
 from laneway.store import Store
-from laneway.teaching import Draft, Teacher, rolls_of
 
 FILE = "config/learned.jsonl"
 TENANT = "default"

@@ -15,9 +15,9 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -25,11 +25,13 @@ from uvicorn.supervisors import Multiprocess
 
 from laneway import __version__
 from laneway.config import ConfigError
+from laneway.dialects import FRONTS
 from laneway.edge import ENDING, WATCH
 from laneway.gateway import Gateway
 from laneway.listening import BACKLOG, Listening
 from laneway.loaded import Loaded, load
 from laneway.logs import start_logging
+from laneway.pressure import ADMITTED, PRESSURE, Pressure, refusal
 
 HEAD_S = 20.0
 """How long a request's head may take to arrive, from the first byte or the connection on."""
@@ -60,6 +62,8 @@ class FrontProtocol(HttpToolsProtocol):
         self._lost = False
         self._gone: Callable[[], None] | None = None
         self._watch = self._set_gone
+        self._pressure: Pressure | None = self.app_state.get(PRESSURE)
+        self._last = False
 
     def _set_gone(self, callback: Callable[[], None] | None) -> None:
         self._gone = callback
@@ -81,6 +85,8 @@ class FrontProtocol(HttpToolsProtocol):
                 self._hang_up(_TOO_LONG)
             elif self._clock is None and not self.transport.is_closing():
                 self._start_clock(HEAD_S)
+        elif self._in_body and self.cycle is _AWAY and self._clock is None:
+            self._start_clock(SURPLUS_S)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -95,14 +101,40 @@ class FrontProtocol(HttpToolsProtocol):
         self._in_body = True
         if self._clock is not None:
             self._stop_clock()
-        super().on_headers_complete()
+        if not self._turned_away():
+            super().on_headers_complete()
         # Trailers may be discarded (RFC 9110, section 6.5.1), and must not grow a request that is being served.
         self.headers = _NOWHERE
+
+    def _turned_away(self) -> bool:
+        """Whether the request is answered already: there is too much to do for making even a task of it."""
+        pressure, cycle = self._pressure, cast(Any, self.cycle)
+        # An answer must not overtake those before it.
+        if pressure is None or (cycle is not None and not cycle.response_complete):
+            return False
+        front = FRONTS.get(self.url.partition(b"?")[0].decode("latin-1"))
+        if front is None or self.parser.get_method() != b"POST":
+            return False
+        reason = pressure.full()
+        if reason is None:
+            pressure.enter()
+            self.scope[ADMITTED] = True  # type: ignore[literal-required]
+            return False
+        # A web page needs headers that are made further in.
+        if any(name == b"origin" for name, _ in self.headers):
+            return False
+        # What stays unsaid of a body that waits for leave to come would be taken for the next request.
+        self._last = self.expect_100_continue or not self.parser.should_keep_alive()
+        self.cycle = _AWAY
+        self.transport.write(_words(*pressure.turn_away(front, reason), last=self._last))
+        return True
 
     def on_message_complete(self) -> None:
         self._in_body = False
         super().on_message_complete()
-        if self.cycle.response_complete:
+        if self._last and self.cycle is _AWAY:
+            self.transport.close()
+        elif self.cycle.response_complete:
             # The surplus of a body answered early has come to its end; uvicorn's own clock was stopped by it.
             self._start_clock(IDLE_S)
 
@@ -145,6 +177,26 @@ class FrontProtocol(HttpToolsProtocol):
             if words and (cycle is None or cycle.response_complete):
                 self.transport.write(words)
             self.transport.close()
+
+
+class _Away:
+    """Stands where uvicorn keeps an answer: it is complete, and nobody waits for more of the request."""
+
+    response_complete = True
+    message_event = asyncio.Event()
+
+
+_AWAY: Any = _Away()
+
+
+@lru_cache(maxsize=256)
+def _words(speaks: str, reason: str, wait_s: int, *, last: bool) -> bytes:
+    """The whole answer to who is turned away, as bytes."""
+    written = refusal(speaks, reason, wait_s)
+    headers = [(b"content-type", written.content_type), (b"content-length", b"%d" % len(written.body))]
+    headers += [*written.headers, *([(b"connection", b"close")] if last else [])]
+    lines = [b"HTTP/1.1 %d Overloaded" % written.status, *(b"%b: %b" % header for header in headers)]
+    return b"\r\n".join([*lines, b"", written.body])
 
 
 class _Nowhere(list[tuple[bytes, bytes]]):

@@ -11,7 +11,9 @@ from laneway.policy.runs import Lease, accepted_step
 from laneway.ports.runs import Run, Step, Texts
 
 NOW = 1_700_000_000.0
-TEXTS = Texts(body=b'{"model":"m","messages":[]}', headers=(("x-laneway-trace", "t"), ("x-laneway-lane", "deep")), secret="hush")
+TEXTS = Texts(
+    body=b'{"model":"m","messages":[]}', headers=(("x-laneway-trace", "t"), ("x-laneway-lane", "deep")), secret="hush"
+)
 
 
 def a_run(name: str, **changes: Any) -> Run:

@@ -1,7 +1,7 @@
 """A tenant who has taught which of two or three models does what, and an adviser who knows it.
 
-Owns: prompts of two kinds, easy ones that every model answers and hard ones that only the large one does, the labels that
-follow, and real shelves, lessons and receipts over a store in memory.
+Owns: prompts of two kinds, easy ones that every model answers and hard ones that only the large one does, the labels
+that follow, and real shelves, lessons and receipts over a store in memory.
 Refuses: sockets and providers.
 """
 
@@ -13,12 +13,12 @@ from typing import TypeVar
 
 import msgspec
 
-from laneway.adviser import PoolAdviser
 from laneway.chat import Op
 from laneway.dialects import Asked, View
-from laneway.dials import TurnedDials
-from laneway.lesson import Lesson
-from laneway.lessons import Lessons
+from laneway.learning.adviser import PoolAdviser
+from laneway.learning.dials import TurnedDials
+from laneway.learning.lesson import Lesson
+from laneway.learning.lessons import Lessons
 from laneway.policy.plan import plan
 from laneway.ports import Case, Example, Label, Pin
 from laneway.route import Member, Pool, Price, Target
@@ -59,7 +59,8 @@ def easy(chance: random.Random) -> str:
 
 def hard(chance: random.Random) -> str:
     words = chance.sample(HARD, 3)
-    return f"Prove rigorously, step by step, that every {words[0]} of a {words[1]} yields a {words[2]} over $\\mathbb{{Q}}$."
+    claim = f"every {words[0]} of a {words[1]} yields a {words[2]} over $\\mathbb{{Q}}$"
+    return f"Prove rigorously, step by step, that {claim}."
 
 
 def examples(count: int, *, seed: int = 1, tag: str = "", middle: bool = False) -> list[Example]:

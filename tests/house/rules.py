@@ -30,10 +30,10 @@ FLOORS: tuple[Floor, ...] = (
         "what thinks, what is configured, and the doors to the world; nothing here goes through a door",
     ),
     Floor(
-        "adviser alerts allowance attempt board case counsel courier credit crew dials edge embed errand evaluate "
-        "events following foresight hearsay host inline judge keeper lesson lessons loaded messenger meter "
-        "metrics origins pressure refusals roster samples shadowing sizes slate spans staging store stores survey "
-        "teaching treasury upstream vectors witness",
+        "alerts allowance attempt board courier crew edge embed errand evaluate "
+        "following foresight host keeper learning loaded messenger meter "
+        "metrics origins pressure refusals roster shadowing sizes slate staging store stores "
+        "treasury upstream vectors watching",
         "what touches the world, one room for each part of it",
     ),
     Floor(
@@ -78,7 +78,7 @@ OWNED: dict[str, Only] = {
     "httpx": Only(frozenset({"upstream"}), "one room speaks HTTP to providers, and start-up stays light"),
     "sqlite3": Only(frozenset({"stores"}), "one room knows that rows rest in SQLite"),
     "sqlite_utils": Only(frozenset({"stores"}), "one room knows that rows rest in SQLite"),
-    "opentelemetry": Only(frozenset({"spans"}), "spans are made in one room, of what is over"),
+    "opentelemetry": Only(frozenset({"watching"}), "spans are made in one room, of what is over"),
     "uvicorn": Only(frozenset({"cli", "serve"}), "Laneway is an ASGI app under any server"),
     "uvloop": Only(frozenset({"cli", "serve"}), "the loop is the server's choice"),
 }

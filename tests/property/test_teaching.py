@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laneway.failure import FailureError
+from laneway.learning.samples import read_kept
+from laneway.learning.teaching import Teacher, kept_of
 from laneway.policy.teaching import Roll, Rolls, read_labels
 from laneway.ports.examples import Example, Label, Setting
 from laneway.route import Tenant
-from laneway.samples import read_kept
 from laneway.stores.audit import MemoryAudit
 from laneway.stores.examples import MemoryExamples
-from laneway.teaching import Teacher, kept_of
 from tests.harness.loop import run
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80).filter(str.strip)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from laneway.credit import AGAIN, Credit
+from laneway.learning.credit import AGAIN, Credit
 from laneway.ports.examples import HUMAN, Example, Label
 from laneway.stores.examples import MemoryExamples
 from tests.harness.loop import run

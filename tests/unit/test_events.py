@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from laneway.edge import Receive, Send
-from laneway.events import COMPLETED, FALLBACK, LAG, MOST_LISTENERS, MOST_WAITING, STARTED, Hub, Listener, completed
 from laneway.exchange import SLOT, Scope
 from laneway.failure import Failure, Kind
 from laneway.forward import Forward
-from laneway.hearsay import Hearsay
 from laneway.middleware.auth import AuthMiddleware
 from laneway.middleware.fallback import FallbackMiddleware
 from laneway.middleware.lane import LaneMiddleware
@@ -22,6 +20,18 @@ from laneway.middleware.router import RouterMiddleware
 from laneway.record import attributes
 from laneway.route import Lane
 from laneway.stores.memory import MemoryJournal, MemoryKeys
+from laneway.watching.events import (
+    COMPLETED,
+    FALLBACK,
+    LAG,
+    MOST_LISTENERS,
+    MOST_WAITING,
+    STARTED,
+    Hub,
+    Listener,
+    completed,
+)
+from laneway.watching.hearsay import Hearsay
 from tests.fakes.replies import HANG, Given, Script, Scripted, failure, frames, target, whole
 from tests.fakes.replies import events as said
 from tests.harness.asgi import Caller, ask

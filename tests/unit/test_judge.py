@@ -15,8 +15,8 @@ from laneway.dialects import FRONTS
 from laneway.edge import App, Receive, Send
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, Kind
-from laneway.judge import Judges
 from laneway.jury import Judge
+from laneway.learning.judge import Judges
 from laneway.policy.judging import RUBRIC
 from laneway.ports.examples import Example, Filter, Label
 from laneway.route import Attempt, Member, Pool, Provider, Target, Tenant

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from laneway.dials import TurnedDials
-from laneway.lesson import FEWEST_JUDGED, Lesson, Subject, learn
+from laneway.learning.dials import TurnedDials
+from laneway.learning.lesson import FEWEST_JUDGED, Lesson, Subject, learn
 from laneway.policy.standing import progress, sentence
 from laneway.policy.verdict import Verdict
 from laneway.ports import Rows, Tally
@@ -65,7 +65,7 @@ def test_with_more_examples_a_ridge_stands_beside_the_vote() -> None:
 
 
 def test_a_large_memory_is_learned_quickly_first_and_then_thoroughly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("laneway.lessons.QUICK_ROWS", 60)
+    monkeypatch.setattr("laneway.learning.lessons.QUICK_ROWS", 60)
 
     async def play(office: Office) -> None:
         first = await office.teach("acme", examples(120))
@@ -162,7 +162,7 @@ def test_what_cannot_be_learned_is_logged_and_holds_nobody_up(
             raise ArithmeticError("broken on purpose")
         return learn(subject, *more, **named)
 
-    monkeypatch.setattr("laneway.lessons.learn", broken)
+    monkeypatch.setattr("laneway.learning.lessons.learn", broken)
 
     async def play(office: Office) -> None:
         assert await office.teach("acme", examples(60)) is None

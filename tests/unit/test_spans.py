@@ -24,7 +24,7 @@ from laneway.middleware.router import RouterMiddleware
 from laneway.policy.tracing import read_parent
 from laneway.route import Lane
 from laneway.settings import TelemetryTable
-from laneway.spans import Spans, spans_of
+from laneway.watching.spans import Spans, spans_of
 from tests.fakes.replies import Script, Scripted, failure, target, whole
 from tests.harness.asgi import Caller, ask
 from tests.harness.loop import run
@@ -189,7 +189,7 @@ def test_settings_that_need_the_extra_say_so(monkeypatch: pytest.MonkeyPatch) ->
     def missing(name: str) -> None:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr("laneway.spans.find_spec", missing)
+    monkeypatch.setattr("laneway.watching.spans.find_spec", missing)
     with pytest.raises(ConfigError) as caught:
         spans_of(TelemetryTable(endpoint="http://x/"), {}, prefix="acme", version="v")
     assert "laneway[otel]" in str(caught.value)
@@ -198,6 +198,6 @@ def test_settings_that_need_the_extra_say_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_library_is_not_loaded_for_nothing() -> None:
-    code = "import sys, laneway.gateway, laneway.spans; print('opentelemetry.sdk' in sys.modules)"
+    code = "import sys, laneway.gateway, laneway.watching.spans; print('opentelemetry.sdk' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"

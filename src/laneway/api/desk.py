@@ -20,12 +20,11 @@ from starlette.responses import Response
 
 from laneway.api import cookie
 from laneway.board import Board
-from laneway.counsel import Counsel
 from laneway.dialects import Dialect, Written, dialect
 from laneway.edge import LEFT, App
-from laneway.events import Hub
 from laneway.failure import Failure, FailureError, Kind, fail
-from laneway.judge import Judges
+from laneway.learning.counsel import Counsel
+from laneway.learning.judge import Judges
 from laneway.loaded import Loaded
 from laneway.metrics import Metrics
 from laneway.middleware.auth import Gate, is_loopback, presented
@@ -35,6 +34,7 @@ from laneway.route import Key, Tenant
 from laneway.runs import Worker
 from laneway.staging import Staging
 from laneway.store import Store
+from laneway.watching.events import Hub
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 

@@ -13,8 +13,8 @@ from starlette.responses import Response, StreamingResponse
 
 from laneway.api.desk import desk_of, endpoint, require_admin, tenant_of
 from laneway.edge import ENDING
-from laneway.events import Hub, Listener
 from laneway.failure import Failure, FailureError
+from laneway.watching.events import Hub, Listener
 
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 

@@ -5,6 +5,7 @@ Owns: /healthz, /readyz, /metrics. Refuses: secrets, and waiting for anybody.
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from starlette.requests import Request
@@ -44,6 +45,7 @@ async def metrics(request: Request) -> Response:
         "laneway_providers_asleep": float(len(asleep)),
         "laneway_records_dropped": float(desk.store.journal.dropped),
         "laneway_shadow_rows_dropped": float(desk.store.shadows.dropped),
+        "laneway_tasks": float(len(asyncio.all_tasks())),
         "laneway_receipts_dropped": float(desk.store.receipts.dropped),
         "laneway_routing_faults": float(desk.counsel.adviser.faults),
     }

@@ -18,11 +18,11 @@ from starlette.responses import Response, StreamingResponse
 from laneway.api.desk import body_of, desk_of, encode, endpoint, json, require_admin
 from laneway.api.preferences import LONG_BODY, MOST_TAUGHT, known, read_batch, teacher_of
 from laneway.failure import Kind, fail
+from laneway.learning.samples import read_kept
+from laneway.learning.survey import Pair, contradictions, duplicates, influence, sources
+from laneway.learning.teaching import Change, every, kept_of, subject_of
 from laneway.policy.influence import METHOD
 from laneway.ports.examples import Example, Filter
-from laneway.samples import read_kept
-from laneway.survey import Pair, contradictions, duplicates, influence, sources
-from laneway.teaching import Change, every, kept_of, subject_of
 from laneway.wire.json import decode
 
 MOST_SHOWN = 1000

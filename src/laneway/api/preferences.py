@@ -20,12 +20,12 @@ from laneway.config import nearest
 from laneway.errand import Brought, Errand, run_all
 from laneway.failure import Kind, fail
 from laneway.layout import Layout
+from laneway.learning.samples import Asked, Sample, conversation, drafts, read_body, read_samples, sight_of
+from laneway.learning.teaching import Teacher, rolls_of
 from laneway.policy.permit import permitted
 from laneway.policy.price import nanos_to_usd
 from laneway.ports import Receipt, Search
 from laneway.route import Target, Tenant
-from laneway.samples import Asked, Sample, conversation, drafts, read_body, read_samples, sight_of
-from laneway.teaching import Teacher, rolls_of
 from laneway.wire.json import decode, decode_object
 
 MOST_MODELS = 16

@@ -19,7 +19,7 @@ from laneway.dialects import FRONTS
 from laneway.errand import Ear, scope_of, silence
 from laneway.exchange import Exchange
 from laneway.failure import Failure, FailureError, Kind, fail
-from laneway.lesson import FEWEST_JUDGED, Lesson
+from laneway.learning.lesson import FEWEST_JUDGED, Lesson
 from laneway.policy.standing import progress, sentence
 from laneway.ports import Receipt, Shelf
 from laneway.ports.dials import LEAST, MOST

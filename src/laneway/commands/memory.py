@@ -18,11 +18,11 @@ import msgspec
 
 from laneway.commands.terminal import add_config, complain, say, say_rows, with_store
 from laneway.failure import FailureError
+from laneway.learning.samples import MOST_SAMPLES, read_kept
+from laneway.learning.teaching import Teacher, every, kept_of, new_batch, rolls_of
 from laneway.loaded import load
 from laneway.ports.examples import Example, Filter
 from laneway.route import Tenant
-from laneway.samples import MOST_SAMPLES, read_kept
-from laneway.teaching import Teacher, every, kept_of, new_batch, rolls_of
 
 T = TypeVar("T")
 

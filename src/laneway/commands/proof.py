@@ -84,12 +84,12 @@ def _wrong(parsed: argparse.Namespace) -> str | None:
 def _own(parsed: argparse.Namespace, loaded: Loaded) -> tuple[Sequence[Row], Sequence[str]]:
     """With what each candidate that is configured would cost, for an answer of the usual length."""
     from laneway.evaluate.dataset import Row
+    from laneway.learning.teaching import every
     from laneway.policy.expected import expected_nanos
     from laneway.policy.plan import CHARS_PER_TOKEN
     from laneway.policy.teaching import means
     from laneway.ports.examples import Example
     from laneway.store import Store
-    from laneway.teaching import every
 
     async def read(store: Store) -> list[Example]:
         return [example async for page in every(store.examples, parsed.tenant) for example in page]
@@ -161,9 +161,9 @@ async def _asked(
     from laneway.chat import ChatRequest
     from laneway.errand import Errand, run
     from laneway.evaluate.versus import compare, exact
+    from laneway.learning.samples import Asked as Written
+    from laneway.learning.samples import conversation
     from laneway.policy.judging import pair_request, read_pair, settle
-    from laneway.samples import Asked as Written
-    from laneway.samples import conversation
 
     progress = evaluation.Progress(sys.stderr, len(questions))
     seats = asyncio.Semaphore(AT_ONCE)

@@ -22,12 +22,12 @@ from typing import Any
 from laneway.commands.terminal import add_config, address_of, complain, say, with_store
 from laneway.evaluate.command import Progress
 from laneway.failure import FailureError, Kind, fail
+from laneway.learning.samples import drafts, read_samples, sight_of
+from laneway.learning.teaching import Teacher, new_batch, rolls_of
 from laneway.loaded import Loaded, load
 from laneway.policy.teaching import Warmth
 from laneway.route import Tenant
-from laneway.samples import drafts, read_samples, sight_of
 from laneway.store import Store
-from laneway.teaching import Teacher, new_batch, rolls_of
 
 ASK_S = 120.0
 LOOK_S = 1.0

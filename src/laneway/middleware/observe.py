@@ -14,18 +14,18 @@ import logging
 from typing import TYPE_CHECKING
 
 from laneway.edge import App, Receive, Send, is_ours, noting, refuse
-from laneway.events import Hub
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Blame, Failure, Kind
-from laneway.inline import HEADER
 from laneway.metrics import Metrics
 from laneway.ports import Journal
 from laneway.route import Outcome
 from laneway.stores.memory import MemoryJournal
-from laneway.witness import Watching
+from laneway.watching.events import Hub
+from laneway.watching.inline import HEADER
+from laneway.watching.witness import Watching
 
 if TYPE_CHECKING:
-    from laneway.spans import Spans
+    from laneway.watching.spans import Spans
 
 log = logging.getLogger("laneway")
 

@@ -6,10 +6,10 @@ refusing when none can, naming each and its reason. Refuses: choosing by itself,
 
 from __future__ import annotations
 
-from laneway.case import case_of, is_dry
 from laneway.edge import App, CallerGoneError, Receive, Send, ingest, refuse
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
+from laneway.learning.case import case_of, is_dry
 from laneway.policy.plan import plan
 from laneway.ports import Adviser
 from laneway.route import Decision, Pool, Target

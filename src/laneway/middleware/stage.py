@@ -11,10 +11,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from laneway.case import is_dry
 from laneway.edge import App, Message, Receive, Send, refuse, replay
 from laneway.exchange import SLOT, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
+from laneway.learning.case import is_dry
 from laneway.passage import Passage
 from laneway.policy.stages import chosen
 from laneway.ports import Kill, Shadows, Upstream

@@ -12,9 +12,9 @@ import math
 import time
 from collections.abc import Callable
 
-from laneway.case import conversation_in, goes_on
 from laneway.edge import App, Receive, Send
 from laneway.exchange import Exchange, Scope
+from laneway.learning.case import conversation_in, goes_on
 from laneway.policy.plan import plan
 from laneway.ports import Pin, Pins
 from laneway.route import Decision, Pool, Target

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from laneway.settings.units import PriceTable, Seconds
+from laneway.settings.units import Count, PriceTable, Seconds
 
 
 class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +32,10 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Largest request body."""
     body_timeout: Seconds = 60.0
     """Seconds in which a request body must have arrived."""
+    most_requests: Count = 10_000
+    """Requests that one process has under way at most, and never more than its open files allow (two each)."""
+    most_lag: Seconds = 1.0
+    """Seconds for which new requests may keep the loop busy in one turn; more are turned away with a Retry-After."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses whose `X-Forwarded-*` headers are believed."""
     header_prefixes: tuple[str, ...] = ("x-laneway-", "x-awooop-")

@@ -24,8 +24,7 @@ _INSERT = "INSERT OR IGNORE INTO receipts (id, tenant, at_s, pool, rule, served,
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # Numbers are given in the order of time, or nearly: who is old is among the first.
 _FORGET_OLD = (
-    "DELETE FROM receipts WHERE n IN "
-    "(SELECT n FROM (SELECT n, at_s FROM receipts ORDER BY n LIMIT ?) WHERE at_s <= ?)"
+    "DELETE FROM receipts WHERE n IN (SELECT n FROM (SELECT n, at_s FROM receipts ORDER BY n LIMIT ?) WHERE at_s <= ?)"
 )
 _FORGET_CROWD = (
     "DELETE FROM receipts WHERE n IN "

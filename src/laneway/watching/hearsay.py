@@ -12,10 +12,10 @@ from contextlib import suppress
 
 import msgspec
 
-from laneway.events import Hub
 from laneway.exchange import is_own
 from laneway.ports import Journal, Search
 from laneway.stores.schema import StoreError
+from laneway.watching.events import Hub
 
 EVERY_S = 1.0
 MOST_AT_ONCE = 500

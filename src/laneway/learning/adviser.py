@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from laneway.dials import TurnedDials
-from laneway.lesson import Lesson
-from laneway.lessons import Lessons
+from laneway.learning.dials import TurnedDials
+from laneway.learning.lesson import Lesson
+from laneway.learning.lessons import Lessons
 from laneway.policy import knn, rules
 from laneway.policy.advice import Near, Ranking, Runner, advice_of, declines, is_pinned, near, runners, setting_of
 from laneway.policy.dial import Dial

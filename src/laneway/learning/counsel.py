@@ -6,10 +6,10 @@ any configuration: which pool it is comes with each request.
 
 from __future__ import annotations
 
-from laneway.adviser import PoolAdviser
 from laneway.board import Board
-from laneway.dials import TurnedDials
-from laneway.lessons import Lessons
+from laneway.learning.adviser import PoolAdviser
+from laneway.learning.dials import TurnedDials
+from laneway.learning.lessons import Lessons
 from laneway.ports import Shelves
 from laneway.route import Target
 from laneway.store import Store

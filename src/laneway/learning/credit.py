@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from laneway.learning.teaching import every
 from laneway.policy.trust import gaps_in, weigh
 from laneway.ports import Examples
 from laneway.ports.examples import Filter
-from laneway.teaching import every
 
 AGAIN = 50
 """So many new labels of a judge make it worth looking again."""

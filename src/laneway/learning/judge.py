@@ -16,14 +16,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar, cast
 
-from laneway.case import is_dry
 from laneway.chat import ChatRequest, Finish, Op, TextDelta
-from laneway.credit import Credit
 from laneway.edge import App
 from laneway.errand import Brought, Errand, run, text_of
 from laneway.exchange import Exchange
 from laneway.failure import FailureError, Kind
 from laneway.jury import Judge
+from laneway.learning.case import is_dry
+from laneway.learning.credit import Credit
+from laneway.learning.teaching import add_labels, decided, subject_of
 from laneway.policy.judging import pair_request, read_pair, read_score, score_request, settle, transcript
 from laneway.policy.permit import permitted
 from laneway.policy.teaching import MOST_CHARS
@@ -31,7 +32,6 @@ from laneway.policy.usage import day_of
 from laneway.ports import Audit, Audited, Examples
 from laneway.ports.examples import PLAIN, Example, Filter, Label, Setting
 from laneway.route import Member, Pool, Target, Tenant
-from laneway.teaching import add_labels, decided, subject_of
 
 T = TypeVar("T")
 

@@ -15,12 +15,12 @@ import msgspec
 from laneway.chat import ChatRequest, Message, Op, Role, Text
 from laneway.dialects import dialect
 from laneway.failure import Failure, FailureError, Kind, fail
+from laneway.learning.teaching import Draft, Kept, Sight
 from laneway.policy.advice import setting_of
 from laneway.policy.tags import tag_of
 from laneway.ports import Case
 from laneway.ports.examples import HUMAN, Setting
 from laneway.route import Decision, Pool
-from laneway.teaching import Draft, Kept, Sight
 from laneway.wire.json import decode, encode
 
 T = TypeVar("T")

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from laneway import inline
 from laneway.edge import Send
-from laneway.events import COMPLETED, FALLBACK, STARTED, Hub, completed, moved, started
 from laneway.exchange import Exchange
-from laneway.inline import Inline
 from laneway.policy.tracing import Trace, read_parent
 from laneway.ports import Call
 from laneway.record import attributes
 from laneway.route import Outcome, Target
+from laneway.watching import inline
+from laneway.watching.events import COMPLETED, FALLBACK, STARTED, Hub, completed, moved, started
+from laneway.watching.inline import Inline
 
 if TYPE_CHECKING:
-    from laneway.spans import Spans
+    from laneway.watching.spans import Spans
 
 PASSED = (b"traceparent", b"tracestate")
 

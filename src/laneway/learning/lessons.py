@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import msgspec
 
-from laneway.lesson import MOST_ROWS, QUICK_ROWS, Lesson, Subject, learn
+from laneway.learning.lesson import MOST_ROWS, QUICK_ROWS, Lesson, Subject, learn
 from laneway.policy.advice import habit_of
 from laneway.policy.expected import Habit, expected_nanos
 from laneway.policy.knn import REFERENCE_NANOS, Knobs

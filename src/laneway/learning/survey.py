@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from laneway.learning.teaching import every
 from laneway.policy.influence import Revote, revote
 from laneway.policy.teaching import Dispute, dispute
 from laneway.policy.trust import Trust, measure, plain
 from laneway.ports import Examples, Receipts, Shelves
 from laneway.ports.examples import HUMAN, Example
-from laneway.teaching import every
 
 TWIN = 0.985
 """Prompts as like as this say the same in nearly the same words."""

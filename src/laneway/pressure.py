@@ -1,0 +1,133 @@
+"""Pressure: whether this process can take one more request, asked before anything is done for it.
+
+Owns: the count of callers' requests under way, how late the loop is (one timer), what is said to those who are turned
+away (once per format and reason, then only looked up), and counting them: they are too many and too cheap for records.
+Refuses: the arithmetic, which is policy's, and everything that is under way: only new requests are ever turned away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+from laneway.dialects import Front, Written, dialect
+from laneway.failure import Failure, Kind
+from laneway.metrics import Metrics
+from laneway.policy.pressure import Pace, turned
+
+PRESSURE = "laneway.pressure"
+"""Key in the state of an ASGI lifespan under which a server finds what to ask before it reads a request's body."""
+ADMITTED = "laneway.admitted"
+"""Scope key: true where the server has asked already, false within the room that took the answer over."""
+TICK_S = 0.05
+TELL_S = 10.0
+"""One line in the log for so many seconds of turning away."""
+SPREAD = 3
+"""Who was turned away together comes back in this many groups, a second apart."""
+_OWN_FILES = 64
+_ANY = sys.maxsize
+_WORDS = {
+    "requests": "The gateway has as many requests under way as it may have",
+    "lag": "The gateway has more to do than it can keep up with",
+}
+log = logging.getLogger("laneway")
+
+
+class Pressure:
+    """One process's. Without `start` nothing is known of the loop, and only the count decides."""
+
+    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+        self.under_way = 0
+        self._metrics = metrics
+        self._clock = clock
+        self._most = _ANY
+        self._most_lag_s = 1.0
+        self._pace = Pace()
+        self._room = _ANY
+        self._taken = 0
+        self._at_s = self._told_s = 0.0
+        self._told = 0
+        self._group = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def use(self, most_requests: int, most_lag_s: float) -> None:
+        """Bounds for new requests. Each of them needs two sockets, so the system's limit of open files is one too."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        room = (files - _OWN_FILES) // 2 if files != resource.RLIM_INFINITY else most_requests
+        self._most = max(min(most_requests, room), 1)
+        self._most_lag_s = most_lag_s
+
+    def full(self) -> str | None:
+        """Why a new request cannot be taken; None where it can."""
+        if self.under_way >= self._most:
+            return "requests"
+        return "lag" if self._taken >= self._room else None
+
+    def enter(self) -> None:
+        """One more is under way, until `leave`."""
+        self.under_way += 1
+        self._taken += 1
+
+    def leave(self) -> None:
+        self.under_way -= 1
+
+    def turn_away(self, front: Front, reason: str) -> tuple[str, str, int]:
+        """Counts one who is turned away; what comes of it is for `refusal`."""
+        self._group = wait_s = self._group % SPREAD + 1
+        made = (front.dialect, reason, wait_s)
+        self._metrics.turned_away[reason] += 1
+        self._metrics.requests[(front.dialect, front.op, refusal(*made).status)] += 1
+        return made
+
+    # --- the loop's lateness -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """On the running loop."""
+        self._at_s = self._told_s = self._clock()
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        """Early in a turn: timers that are due come before what arrived meanwhile."""
+        now = self._clock()
+        turn_s = now - self._at_s
+        lag_s = max(turn_s - TICK_S, 0.0)
+        self._metrics.lag_s = lag_s
+        self._pace = turned(self._pace, turn_s=turn_s, lag_s=lag_s, taken=self._taken, most_lag_s=self._most_lag_s)
+        self._room = _ANY if self._pace.room is None else self._pace.room
+        self._at_s = now
+        self._taken = 0
+        if now - self._told_s >= TELL_S:
+            self._tell(now)
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _tell(self, now: float) -> None:
+        total = sum(self._metrics.turned_away.values())
+        if total > self._told:
+            log.warning(
+                "turned away %d requests in %.0f s: %d are under way, the loop is %.2f s late",
+                total - self._told,
+                now - self._told_s,
+                self.under_way,
+                self._metrics.lag_s,
+            )
+        self._told, self._told_s = total, now
+
+
+@lru_cache(maxsize=256)
+def refusal(speaks: str, reason: str, wait_s: int) -> Written:
+    """What a caller reads who was turned away, in the caller's format; without an id, as there is no record of it."""
+    after = f"{wait_s} second{'s' if wait_s != 1 else ''}"
+    message = f"{_WORDS[reason]}; ask again in {after}."
+    return dialect(speaks).write_failure(
+        Failure(kind=Kind.QUEUE_FULL, message=message, retry_after_s=float(wait_s)), ""
+    )
