@@ -294,7 +294,7 @@ class Row(NamedTuple):
 _TIMEOUT = Told(Kind.TIMEOUT)
 _SOON_S = 0.4
 # The limit for first content runs from the start and allows for the time to connect, so that one is short as well.
-_FIRST = {"connect": 2.0, "first_content": _SOON_S, "between_chunks": _SOON_S}
+_FIRST = {"connect": 2.0, "headers": 2.0, "first_content": _SOON_S, "between_chunks": _SOON_S}
 
 ROWS = (
     Row("429 with Retry-After", _limited, Told(Kind.RATE_LIMITED), Told(Kind.RATE_LIMITED), retry_after="33"),
