@@ -34,7 +34,7 @@ async def prime(store: Store, layout: Layout, counsel: Counsel) -> None:
     teacher = Teacher(store.examples, store.audit, TENANT, rolls_of(layout, tenant), actor=BATCH)
     try:
         learned = await asyncio.to_thread(_learned)
-        await teacher.teach(learned, BATCH)
+        await teacher.teach(learned, BATCH, first=True)
     except FailureError as error:
         log.warning("the bundled examples were not taught: %s", error.failure.message)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -242,6 +243,17 @@ async def test_tenants_share_nothing_whatever_is_done(store: Store) -> None:
     for tenant, known in rows.items():
         assert known
         await _as_plain(store.examples, tenant, known)
+
+
+@opened
+async def test_what_is_taught_first_is_taught_once(store: Store) -> None:
+    """Also to who has deleted it since, and also if two want to at the same time."""
+    both = await asyncio.gather(*(store.examples.add("acme", [example("a primer")], first=True) for _ in range(2)))
+    assert sorted(len(added) for added in both) == [0, 1]
+    (kept,) = await store.examples.list("acme")
+    assert await store.examples.delete("acme", [kept.id]) == 1
+    assert await store.examples.add("acme", [example("again")], first=True) == []
+    assert len(await store.examples.add("bees", [example("a primer")], first=True)) == 1
 
 
 def test_examples_outlive_a_restart(tmp_path: Path) -> None:

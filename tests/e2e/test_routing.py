@@ -362,3 +362,22 @@ def test_a_conversation_keeps_its_model_and_a_restart_forgets_nothing(tmp_path: 
         third = until(lambda: (told := receipt(gateway, talk(gateway, 3))) and told["confidence"] and told)
         assert third["rule"] in ("learned", "pin")
         assert {each["candidate"]: each["penalty"] for each in third["standings"]} == {FAST: 0.02, STRONG: 0.0}
+
+
+def test_a_gateway_with_nothing_configured_routes_by_the_bundled_examples(tmp_path: Path) -> None:
+    """Once, however many processes serve; and what was taken back does not come again."""
+    with served(tmp_path, arguments=("--workers", "2")) as gateway:
+
+        def learned() -> bool:
+            told = httpx.get(f"{gateway.url}/v1/router/status").json()
+            return bool(told["pools"][0]["routable"])
+
+        until(learned)
+        assert httpx.get(f"{gateway.url}/v1/router/memory?limit=1").json()["total"] == 358
+        easy = {"model": "auto", "messages": [{"role": "user", "content": "What is 12 + 31?"}]}
+        until(lambda: httpx.post(f"{gateway.url}/v1/chat/completions", json=easy).json()["model"] == "sim-small")
+        hard = {"model": "auto", "messages": [{"role": "user", "content": "What is 318 * 742?"}]}
+        until(lambda: httpx.post(f"{gateway.url}/v1/chat/completions", json=hard).json()["model"] == "sim-large")
+        assert httpx.post(f"{gateway.url}/v1/router/memory/undo", json={}).json()["deleted"] == 358
+    with served(tmp_path) as gateway:
+        assert httpx.get(f"{gateway.url}/v1/router/memory?limit=1").json()["total"] == 0

@@ -128,10 +128,15 @@ class Teacher:
         roll = self.rolls.of(draft.pool, draft.place)
         return read_labels(draft.scores, roll, read_source(draft.source, draft.place), draft.place)
 
-    async def teach(self, drafts: Sequence[Draft], batch: str | None = None) -> tuple[str, Sequence[Example]]:
-        """All of them, or none. A batch that is named goes on growing; it can be undone whole."""
+    async def teach(
+        self, drafts: Sequence[Draft], batch: str | None = None, *, first: bool = False
+    ) -> tuple[str, Sequence[Example]]:
+        """All of them, or none. A batch that is named goes on growing; it can be undone whole. `first`: only to who was
+        never taught anything."""
         name = batch or new_batch()
-        stored = await self.examples.add(self.tenant, self.read(drafts, name))
+        stored = await self.examples.add(self.tenant, self.read(drafts, name), first=first)
+        if first and not stored:
+            return name, stored
         await self._note(TEACH, batch=name, examples=len(stored), sources=", ".join(sorted(_sources(stored))))
         return name, stored
 

@@ -91,8 +91,9 @@ class Examples(Protocol):
     Ids count from 1 in each tenant, and none is given twice.
     """
 
-    async def add(self, tenant: str, examples: Sequence[Example]) -> Sequence[Example]:
-        """Stored, with their ids. All of them, or none. Raises ValueError for a score that is not from 0 to 1."""
+    async def add(self, tenant: str, examples: Sequence[Example], *, first: bool = False) -> Sequence[Example]:
+        """Stored, with their ids. All of them, or none. Raises ValueError for a score that is not from 0 to 1.
+        `first`: none of them where this tenant was ever taught anything, by whichever process."""
 
     async def get(self, tenant: str, example_id: int) -> Example | None: ...
 

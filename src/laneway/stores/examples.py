@@ -50,9 +50,9 @@ class MemoryExamples:
         self._moved: dict[str, int] = {}
         self._mark = 0
 
-    async def add(self, tenant: str, examples: Sequence[Example]) -> Sequence[Example]:
+    async def add(self, tenant: str, examples: Sequence[Example], *, first: bool = False) -> Sequence[Example]:
         tidy = [tidied(example) for example in examples]
-        if not tidy:
+        if not tidy or (first and await self.edition(tenant)):
             return []
         memory = self._memories[tenant]
         added: list[Example] = []

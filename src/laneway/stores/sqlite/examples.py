@@ -24,6 +24,7 @@ STEP_ROWS = 500
 _OTHERS = "tag, setting, labels, task_id, batch, taught_by, at_s"
 _COLUMNS = f"id, {TEXT}, {_OTHERS}"
 _MEMORY = "SELECT id FROM memories WHERE tenant = ?"
+_TAUGHT = "SELECT 1 FROM memories WHERE tenant = ? AND edition > 0"
 _BEGIN = """
 INSERT INTO memories (tenant, origin, edition, last_id, forgotten, moved)
 VALUES (?, lower(hex(randomblob(8))), 0, 0, 0, 0) ON CONFLICT DO NOTHING
@@ -76,9 +77,9 @@ class SqliteExamples:
         database.add_chore(self.prune)
         database.add_chore(reclaim)
 
-    async def add(self, tenant: str, examples: Sequence[Example]) -> Sequence[Example]:
+    async def add(self, tenant: str, examples: Sequence[Example], *, first: bool = False) -> Sequence[Example]:
         tidy = [tidied(example) for example in examples]
-        return await self._database.write(partial(_add, tenant, tidy)) if tidy else []
+        return await self._database.write(partial(_add, tenant, tidy, first)) if tidy else []
 
     async def get(self, tenant: str, example_id: int) -> Example | None:
         row = await self._database.row(_GET, (tenant, example_id))
@@ -166,14 +167,16 @@ class SqliteExamples:
         return len(old) == STEP_ROWS
 
 
-def _add(tenant: str, examples: Sequence[Example], db: sqlite3.Connection) -> Sequence[Example]:
+def _add(tenant: str, examples: Sequence[Example], first: bool, db: sqlite3.Connection) -> Sequence[Example]:
+    if first and db.execute(_TAUGHT, (tenant,)).fetchone() is not None:
+        return []
     db.execute(_BEGIN, (tenant,))
     memory, edition, last_id = db.execute(_MOVE, (len(examples), len(examples), tenant)).fetchone()
     before = last_id - len(examples)
     added = [msgspec.structs.replace(example, id=before + at) for at, example in enumerate(examples, 1)]
-    first = edition - len(examples) + 1
+    lowest = edition - len(examples) + 1
     for at, example in enumerate(added):
-        db.execute(_ADD, (memory, first + at, example.id, put(db, example.text.encode()), *_values(example)))
+        db.execute(_ADD, (memory, lowest + at, example.id, put(db, example.text.encode()), *_values(example)))
     return added
 
 
