@@ -46,7 +46,7 @@ class Pressure:
         self._metrics = metrics
         self._clock = clock
         self._most = _ANY
-        self._most_lag_s = 1.0
+        self._most_lag_s = 0.5
         self._pace = Pace()
         self._room = _ANY
         self._taken = 0

@@ -15,7 +15,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +31,8 @@ from laneway.gateway import Gateway
 from laneway.listening import BACKLOG, Listening
 from laneway.loaded import Loaded, load
 from laneway.logs import start_logging
-from laneway.pressure import ADMITTED, PRESSURE, Pressure, refusal
+from laneway.pressure import ADMITTED, PRESSURE, Pressure
+from laneway.threshold import AWAY, plain, words
 
 HEAD_S = 20.0
 """How long a request's head may take to arrive, from the first byte or the connection on."""
@@ -64,6 +65,7 @@ class FrontProtocol(HttpToolsProtocol):
         self._watch = self._set_gone
         self._pressure: Pressure | None = self.app_state.get(PRESSURE)
         self._last = False
+        self._alive = False
 
     def _set_gone(self, callback: Callable[[], None] | None) -> None:
         self._gone = callback
@@ -75,6 +77,9 @@ class FrontProtocol(HttpToolsProtocol):
         self._start_clock(HEAD_S)
 
     def data_received(self, data: bytes) -> None:
+        pressure = self._pressure
+        if pressure is not None and (reason := pressure.full()) is not None and self._passed_over(data, reason):
+            return
         if not self._in_body and b"pgrade" in data:
             data = _kept_plain(data)
         super().data_received(data)
@@ -85,7 +90,7 @@ class FrontProtocol(HttpToolsProtocol):
                 self._hang_up(_TOO_LONG)
             elif self._clock is None and not self.transport.is_closing():
                 self._start_clock(HEAD_S)
-        elif self._in_body and self.cycle is _AWAY and self._clock is None:
+        elif self._in_body and self.cycle is AWAY and self._clock is None:
             self._start_clock(SURPLUS_S)
 
     def on_message_begin(self) -> None:
@@ -106,6 +111,19 @@ class FrontProtocol(HttpToolsProtocol):
         # Trailers may be discarded (RFC 9110, section 6.5.1), and must not grow a request that is being served.
         self.headers = _NOWHERE
 
+    def _passed_over(self, data: bytes, reason: str) -> bool:
+        """Whether these bytes were a whole request, and are answered already without anybody having read them."""
+        cycle: Any = self.cycle
+        if self._in_body or (self._in_head and self._head_bytes) or (cycle is not None and not cycle.response_complete):
+            return False
+        front = plain(data)
+        if front is None or self._pressure is None or self.transport.is_closing():
+            return False
+        self._alive = True
+        self._in_head = False
+        self.transport.write(words(*self._pressure.turn_away(front, reason)))
+        return True
+
     def _turned_away(self) -> bool:
         """Whether the request is answered already: there is too much to do for making even a task of it."""
         pressure, cycle = self._pressure, cast(Any, self.cycle)
@@ -125,14 +143,14 @@ class FrontProtocol(HttpToolsProtocol):
             return False
         # What stays unsaid of a body that waits for leave to come would be taken for the next request.
         self._last = self.expect_100_continue or not self.parser.should_keep_alive()
-        self.cycle = _AWAY
-        self.transport.write(_words(*pressure.turn_away(front, reason), last=self._last))
+        self.cycle = AWAY
+        self.transport.write(words(*pressure.turn_away(front, reason), last=self._last))
         return True
 
     def on_message_complete(self) -> None:
         self._in_body = False
         super().on_message_complete()
-        if self._last and self.cycle is _AWAY:
+        if self._last and self.cycle is AWAY:
             self.transport.close()
         elif self.cycle.response_complete:
             # The surplus of a body answered early has come to its end; uvicorn's own clock was stopped by it.
@@ -167,8 +185,19 @@ class FrontProtocol(HttpToolsProtocol):
             self._clock.cancel()
             self._clock = None
 
+    def timeout_keep_alive_handler(self) -> None:
+        if self._alive:
+            self._too_slow()
+        else:
+            super().timeout_keep_alive_handler()
+
     def _too_slow(self) -> None:
         self._clock = None
+        if self._alive:
+            # Requests came meanwhile that moved no clock.
+            self._alive = False
+            self._start_clock(IDLE_S)
+            return
         self._hang_up(_TOO_SLOW if self._in_head else b"")
 
     def _hang_up(self, words: bytes) -> None:
@@ -177,26 +206,6 @@ class FrontProtocol(HttpToolsProtocol):
             if words and (cycle is None or cycle.response_complete):
                 self.transport.write(words)
             self.transport.close()
-
-
-class _Away:
-    """Stands where uvicorn keeps an answer: it is complete, and nobody waits for more of the request."""
-
-    response_complete = True
-    message_event = asyncio.Event()
-
-
-_AWAY: Any = _Away()
-
-
-@lru_cache(maxsize=256)
-def _words(speaks: str, reason: str, wait_s: int, *, last: bool) -> bytes:
-    """The whole answer to who is turned away, as bytes."""
-    written = refusal(speaks, reason, wait_s)
-    headers = [(b"content-type", written.content_type), (b"content-length", b"%d" % len(written.body))]
-    headers += [*written.headers, *([(b"connection", b"close")] if last else [])]
-    lines = [b"HTTP/1.1 %d Overloaded" % written.status, *(b"%b: %b" % header for header in headers)]
-    return b"\r\n".join([*lines, b"", written.body])
 
 
 class _Nowhere(list[tuple[bytes, bytes]]):
@@ -228,6 +237,7 @@ def serve(gateway: Gateway, listening: Listening, on_start: Callable[[], None]) 
     proxies = settings.layout.settings.server.trusted_proxies
     common: dict[str, Any] = {
         "http": partial(FrontProtocol, scale=settings.scale),
+        "loop": "laneway.entrance:FrontLoop",
         "ws": "none",
         "log_config": None,
         "access_log": False,

@@ -45,7 +45,7 @@ FLOORS: tuple[Floor, ...] = (
         "the composition root and what stands beside the stack; the one place where the order is written",
     ),
     Floor(
-        "cli commands listening logs serve __main__",
+        "cli commands entrance listening logs serve threshold __main__",
         "what a person types; nobody imports it",
     ),
 )
@@ -80,7 +80,7 @@ OWNED: dict[str, Only] = {
     "sqlite_utils": Only(frozenset({"stores"}), "one room knows that rows rest in SQLite"),
     "opentelemetry": Only(frozenset({"watching"}), "spans are made in one room, of what is over"),
     "uvicorn": Only(frozenset({"cli", "serve"}), "Laneway is an ASGI app under any server"),
-    "uvloop": Only(frozenset({"cli", "serve"}), "the loop is the server's choice"),
+    "uvloop": Only(frozenset({"cli", "entrance", "serve"}), "the loop is the server's choice"),
 }
 
 

@@ -20,7 +20,7 @@ class PressureMiddleware:
         self.app = app
         if pressure is None:
             pressure = Pressure(Metrics())
-            pressure.use(10_000, 1.0)
+            pressure.use(10_000, 0.5)
         self.pressure = pressure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,7 +34,7 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds in which a request body must have arrived."""
     most_requests: Count = 10_000
     """Requests that one process has under way at most, and never more than its open files allow (two each)."""
-    most_lag: Seconds = 1.0
+    most_lag: Seconds = 0.5
     """Seconds for which new requests may keep the loop busy in one turn; more are turned away with a Retry-After."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses whose `X-Forwarded-*` headers are believed."""

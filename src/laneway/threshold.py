@@ -1,0 +1,60 @@
+"""The threshold: turning callers away as cheaply as bytes allow.
+
+Owns: the bytes that one who is turned away reads, knowing a plain request by its bytes alone, before a parser has seen
+them, and what stands where the server keeps an answer while the rest of such a request passes.
+Refuses: to guess. A request that is not whole, or says anything that changes where it ends, is the parser's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from typing import Any
+
+from laneway.dialects import FRONTS, Front
+from laneway.pressure import refusal
+
+_LINES = tuple((b"POST %b HTTP/1.1\r\n" % path.encode(), front) for path, front in FRONTS.items())
+_ODD = (b"\r\ntransfer-encoding", b"\r\nexpect", b"\r\norigin", b"\r\nconnection: close", b"\r\nupgrade")
+_LENGTH = b"\r\ncontent-length: "
+_MOST_DIGITS = 9
+
+
+class _Away:
+    """Complete, and nobody waits for more of the request."""
+
+    response_complete = True
+    message_event = asyncio.Event()
+
+
+AWAY: Any = _Away()
+
+
+@lru_cache(maxsize=256)
+def words(speaks: str, reason: str, wait_s: int, *, last: bool = False) -> bytes:
+    """The whole answer; the `last` on its connection or not."""
+    written = refusal(speaks, reason, wait_s)
+    headers = [(b"content-type", written.content_type), (b"content-length", b"%d" % len(written.body))]
+    headers += [*written.headers, *([(b"connection", b"close")] if last else [])]
+    lines = [b"HTTP/1.1 %d Overloaded" % written.status, *(b"%b: %b" % header for header in headers)]
+    return b"\r\n".join([*lines, b"", written.body])
+
+
+def plain(data: bytes) -> Front | None:
+    """The front that exactly one whole request is for, if these bytes are that and nothing odd."""
+    front = next((front for line, front in _LINES if data.startswith(line)), None)
+    if front is None:
+        return None
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    head = data[:end].lower()
+    if head.count(_LENGTH) != 1 or head.count(b"content-length") != 1 or head.count(b"\n") != head.count(b"\r\n"):
+        return None
+    for odd in _ODD:
+        if odd in head:
+            return None
+    digits = head.partition(_LENGTH)[2].partition(b"\r\n")[0]
+    if not digits.isdigit() or len(digits) > _MOST_DIGITS or len(data) != end + 4 + int(digits):
+        return None
+    return front
