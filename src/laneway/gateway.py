@@ -115,15 +115,15 @@ class Gateway:
         prefix, telemetry = server.record_prefix, loaded.layout.settings.telemetry
         self.hub = Hub(prefix=prefix)
         self.spans = spans_of(telemetry, variables, prefix=prefix, version=__version__)
-        heard = Hearsay(self.hub, self.store.journal)
         self.runs = Worker(self.store.runs, self.upstream)
-        self._services: tuple[Service, ...] = (self.alerts, heard, *filter(None, (self.spans,)), self.runs)
-        """In the order in which they start; they end in the opposite one."""
         self.shelves = LocalShelves(self.store.examples)
         self.counsel = Counsel(self.store, self.shelves, self.board)
         self.judges = Judges(self.store.examples, self.store.audit)
-        self._services = (*working(self.board), *self._services, self.shelves, self.counsel, self.judges)
-        self._services += (self.staging, self.pressure)
+        telling: list[Service] = [self.alerts, Hearsay(self.hub, self.store.journal)]
+        telling += [self.spans] if self.spans is not None else []
+        learning: list[Service] = [self.shelves, self.counsel, self.judges]
+        self._services = [*working(self.board), *telling, self.runs, *learning, self.staging, self.pressure]
+        """In the order in which they start; they end in the opposite one."""
         self.started_s = time.monotonic()
         self._plain = routes.app()
         self._tasks: set[asyncio.Task[None]] = set()
