@@ -1,7 +1,7 @@
 """What lanes cost, and what they hold: the board's question per request, and one lane's tail while others are full.
 
-Owns: the board asked with nothing configured and with slots, a thousand times a round; and alert-fast's p99 idle and
-saturated, as one ratio in one run, on hosts whose service time is known.
+Owns: the board asked with nothing configured and with slots, a thousand times a round, alone and as one of two workers;
+and alert-fast's p99 idle and saturated, as one ratio in one run, on hosts whose service time is known.
 Refuses: sockets; bench/peers has those.
 """
 
@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from laneway.board import Board, Seat
+from laneway.crew import CrewBoard
 from laneway.route import HostRules, Lane, Provider, Target
+from laneway.slate import Slate
 
 THOUSAND = 1000
 SERVICE_S = 0.004
@@ -45,10 +48,21 @@ def measure(benchmark: BenchmarkFixture, round_: Callable[[], Coroutine[Any, Any
 @pytest.mark.parametrize(
     "rules", [{}, {"gcp-a": HostRules(slots=8, reserved={"alert-fast": 2})}], ids=["plain", "slots"]
 )
-def test_the_question_and_the_closing(benchmark: BenchmarkFixture, rules: dict[str, HostRules]) -> None:
-    board = Board(rules)
+@pytest.mark.parametrize("workers", [1, 2], ids=["alone", "two-workers"])
+def test_the_question_and_the_closing(
+    benchmark: BenchmarkFixture, rules: dict[str, HostRules], workers: int, tmp_path: Path
+) -> None:
+    """The other of two workers holds a slot all the while."""
+    boards = [Board(rules)] if workers == 1 else [CrewBoard(Slate(tmp_path / "s.db"), rules=rules) for _ in range(2)]
+    board, other = boards[0], boards[-1]
 
     async def round_() -> None:
+        held = await other.enter(TARGETS[0], ALERT, "t")
+        assert isinstance(held, Seat)
+        await ask_()
+        held.leave(None)
+
+    async def ask_() -> None:
         for _ in range(THOUSAND):
             seat = await board.enter(TARGETS[0], ALERT, "t")
             assert isinstance(seat, Seat)

@@ -65,6 +65,7 @@ class Board:
         wall: Callable[[], float] = time.time,
         rng: Callable[[], float] = random.random,
     ) -> None:
+        self.worker: int | None = None  # which of several
         self.hosts: dict[str, Host] = {}
         self.clock = clock
         self.wall = wall

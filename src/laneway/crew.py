@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,7 @@ LOOK_S = 0.003
 WATCH_S = 0.25
 """How soon a dead worker is noticed, at the latest."""
 NOBODY = Elsewhere()
+NONE: Mapping[str, Breaker] = {}
 log = logging.getLogger("laneway")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, dict[str, Breaker]]).decode
@@ -45,7 +46,7 @@ class Part:
     def __init__(self, crew: CrewBoard, slate: Slate, host: Host) -> None:
         self._crew = crew
         self._slate = slate
-        self._before: dict[str, Breaker] = {}
+        self._before = NONE
         self._told = Share()
         self.host = host
         self.place: int | None = None
@@ -61,7 +62,7 @@ class Part:
         slate.__enter__()
         try:
             self._crew.hear_breakers()
-            self._before = dict(self.host.breakers)
+            self._before = dict(self.host.breakers) if self.host.breakers else NONE
             if self.place is not None and (slate.mark(self.place) != self.mark or self.elsewhere.waiting):
                 self._hear(self.place)
         except BaseException:
@@ -105,7 +106,7 @@ class Part:
         lanes = without(admission.in_use, found.lanes)
         share = Share(lanes, busy, dict(admission.waiting), self.granted_s)
         if share != self._told:
-            self._slate.tell(place, share, frozenset(host.rules.reserved))
+            self._slate.tell(place, share, host.rules.reserved)
             self._told, self.mark = share, self._slate.mark(place)
 
 
@@ -118,6 +119,7 @@ class CrewBoard(Board):
         self._breakers_mark = 0
         self._watching: asyncio.Task[None] | None = None
         super().__init__(**knobs)
+        self.worker = slate.number
 
     def start(self) -> None:
         """Begins to look who lives, and to hear what is told while nobody asks here."""

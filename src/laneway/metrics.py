@@ -68,8 +68,8 @@ class Metrics:
             histogram = self.elapsed[outcome.front] = Histogram()
         histogram.add(outcome.elapsed_s)
 
-    def text(self, extra: Mapping[str, float]) -> str:
-        """The exposition; `extra` holds gauges that others keep."""
+    def text(self, extra: Mapping[str, float], worker: int | None = None) -> str:
+        """The exposition; `extra` holds gauges that others keep. Each of several workers has series of its own."""
         lines: list[str] = []
         for name, kind, help_text, samples in self._families():
             lines += [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"]
@@ -77,6 +77,8 @@ class Metrics:
         lines += self._elapsed()
         for name, value in extra.items():
             lines += [f"# TYPE {name} gauge", f"{name} {value:g}"]
+        if worker is not None:
+            lines = [_marked(line, worker) for line in lines]
         return "\n".join(lines) + "\n"
 
     def _families(self) -> Iterable[tuple[str, str, str, list[tuple[dict[str, str], float]]]]:
@@ -143,6 +145,17 @@ class Metrics:
 def _labels(labels: Mapping[str, str]) -> str:
     inner = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
     return f"{{{inner}}}" if inner else ""
+
+
+def _marked(line: str, worker: int) -> str:
+    """A sample with its worker among the labels: whichever is asked, no counter seems to begin anew."""
+    if line.startswith("#"):
+        return line
+    name, labelled, rest = line.partition("{")
+    if labelled:
+        return f'{name}{{worker="{worker}",{rest}'
+    name, _, value = line.partition(" ")
+    return f'{name}{{worker="{worker}"}} {value}'
 
 
 def _escaped(value: str) -> str:

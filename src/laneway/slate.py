@@ -15,6 +15,7 @@ import hashlib
 import mmap
 import os
 import struct
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -108,7 +109,7 @@ class Slate:
                 found.append(Other(number, looked_s, share))
         return found
 
-    def tell(self, place: int, share: Share, keep: frozenset[str]) -> None:
+    def tell(self, place: int, share: Share, keep: Collection[str]) -> None:
         """Writes this worker's share; the lanes of `keep` have reserved slots and are counted by name in any case."""
         text = _encode(share)
         if len(text) > ROOM:
@@ -234,7 +235,7 @@ def _fill(file: int, begin: int, count: int) -> None:
         begin, count = begin + written, count - written
 
 
-def _folded(share: Share, keep: frozenset[str]) -> Share:
+def _folded(share: Share, keep: Collection[str]) -> Share:
     """The same in less room: lanes without reserved slots count alike, and a model without a name fits nowhere."""
     lanes = {lane: count for lane, count in share.lanes.items() if lane in keep}
     lanes[""] = sum(share.lanes.values()) - sum(count for lane, count in lanes.items() if lane)

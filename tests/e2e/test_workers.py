@@ -119,9 +119,8 @@ def children(gateway: Served) -> list[int]:
 def served_by(gateway: Served, count: int) -> set[str]:
     """The workers that recorded so many requests."""
     path = "/admin/v1/records?limit=200"
-    records: list[Any] = until(
-        lambda: found if len(found := gateway.get(path, headers=ADMIN).json()["data"]) >= count else None
-    )
+    until(lambda: len(gateway.get(path, headers=ADMIN).json()["data"]) >= count)
+    records = gateway.get(path, headers=ADMIN).json()["data"]
     return {record["request_id"][:16] for record in records}
 
 
@@ -167,17 +166,23 @@ def test_what_a_killed_worker_held_is_free_again(tmp_path: Path, box: Counted) -
         until(lambda: slots(gateway)["in_use"] == {"bulk": 2})
         for worker in children(gateway)[:2]:
             os.kill(worker, signal.SIGKILL)
+            until(partial(is_gone, gateway, worker))
             until(lambda: settled(gateway, held))
         assert all(isinstance(each.exception(), httpx.HTTPError) for each in held)
+        until(lambda: slots(gateway)["in_use"] == {})
         box.hangs = False
         assert [gateway.chat("bulk").status_code for _ in range(4)] == [200] * 4
+
+
+def is_gone(gateway: Served, worker: int) -> bool:
+    return worker not in children(gateway)
 
 
 def settled(gateway: Served, held: list[Future[httpx.Response]]) -> bool:
     """Whether exactly those calls count whose worker lives."""
     left = sum(not each.done() for each in held)
     try:
-        return slots(gateway)["in_use"] == ({"bulk": left} if left else {})
+        return bool(slots(gateway)["in_use"] == ({"bulk": left} if left else {}))
     except httpx.HTTPError:
         return False
 
@@ -187,7 +192,7 @@ def test_two_timeouts_open_a_breaker_for_all_workers(tmp_path: Path, box: Counte
     with two(tmp_path, box, headers=0.3) as gateway:
         box.hangs = True
         one, other = children(gateway)
-        codes = []
+        codes: list[int] = []
         for asleep in (one, other, one, other):
             with stopped(asleep):
                 codes += [gateway.chat(lane).status_code for _ in range(1 if len(codes) < 2 else 5)]

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Collection
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 
 from laneway.board import Seat
 from laneway.crew import CrewBoard
+from laneway.policy.share import Share
 from laneway.route import HostRules, Lane, Provider, Skipped, Target
+from laneway.slate import Slate
 from tests.harness.crews import Crew, crew, totals
 from tests.harness.gateway import surroundings, until
 from tests.harness.loop import run
@@ -121,6 +125,14 @@ def test_workers_together_keep_what_one_would_and_everything_comes_back(
 SLOTS = 3
 
 
+class Slow(Slate):
+    """Takes so long between reading and writing that without a lock another would do the same meanwhile."""
+
+    def tell(self, place: int, share: Share, keep: Collection[str]) -> None:
+        time.sleep(0.0005)
+        super().tell(place, share, keep)
+
+
 def _work(store: str, counted: str, seconds: float) -> None:
     """One worker: many callers who hold a slot for a moment, counted in a file of the test's own."""
     import fcntl
@@ -153,9 +165,7 @@ def _work(store: str, counted: str, seconds: float) -> None:
             seat.leave(None)
 
     async def main() -> None:
-        from laneway.slate import Slate
-
-        board = CrewBoard(Slate(Path(store)), rules={"box": rules})
+        board = CrewBoard(Slow(Path(store)), rules={"box": rules})
         board.start()
         file = os.open(counted, os.O_RDWR | os.O_CREAT, 0o600)
         lanes = [Lane(name=name, targets=(BOX,), queue=100, queue_s=5.0) for name in ("alert", "bulk", "bulk", "bulk")]

@@ -52,6 +52,16 @@ def test_an_outcome_is_counted_under_front_operation_and_status() -> None:
     assert samples['laneway_cost_usd_total{provider="studio"}'] == pytest.approx(0.0018)
 
 
+def test_each_of_several_workers_has_series_of_its_own() -> None:
+    metrics = Metrics()
+    metrics.add(outcome())
+    samples = read(metrics.text({"laneway_tasks": 3.0}, worker=1))
+    assert samples['laneway_requests_total{worker="1",front="openai",op="chat",status="200"}'] == 1
+    assert samples['laneway_request_seconds_bucket{worker="1",front="openai",le="+Inf"}'] == 1
+    assert samples['laneway_tasks{worker="1"}'] == 3
+    assert all('{worker="1"' in name for name in samples)
+
+
 def test_attempts_are_counted_by_how_they_ended() -> None:
     good = outcome().attempts[0]
     bad = msgspec.structs.replace(good, failure=failure(Kind.TIMEOUT), usage=Usage(), cost_nanos=0, skipped_chunks=3)

@@ -37,7 +37,7 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """GET /metrics: counters, for Prometheus."""
+    """GET /metrics: counters, for Prometheus; of several workers each has its own, under the label `worker`."""
     desk = desk_of(request)
     asleep = desk.roster.asleep()
     extra = {
@@ -49,7 +49,7 @@ async def metrics(request: Request) -> Response:
         "laneway_receipts_dropped": float(desk.store.receipts.dropped),
         "laneway_routing_faults": float(desk.counsel.adviser.faults),
     }
-    return Response(desk.metrics.text(extra), media_type="text/plain; version=0.0.4")
+    return Response(desk.metrics.text(extra, desk.board.worker), media_type="text/plain; version=0.0.4")
 
 
 def seen(desk: Desk) -> dict[str, dict[str, object]]:
