@@ -1,8 +1,9 @@
 """Callers in numbers: some who wait for their answers, or many who come at a steady rate all the same.
 
-`python -m bench.flood PORT SECONDS DEADLINE_S RATE` prints one JSON object; with RATE 0 it is 64 callers who wait. An
-answer is good if it is a 200 with the model's words within the deadline, counted from the moment it was due; a 503
-with a Retry-After is one turned away. A connection carries one request at a time; where all are busy, one is opened.
+`python -m bench.flood PORT SECONDS DEADLINE_S RATE PID CALLERS` prints one JSON object; with RATE 0, CALLERS wait for
+their answers. The first seconds, in which connections are made, are not counted; PID is whose CPU is read from then
+on. An answer is good if it is a 200 with the model's words within the deadline, counted from when it was due; a 503
+with a Retry-After is one turned away. Where all connections are busy, another is opened.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import cast
 
 import uvloop
 
-WAITING = 64
+from bench.peers.race import cpu_s
+
+WARM_S = 4.0
 MOST_CONNECTIONS = 9000
 TICK_S = 0.002
 ASKED = {
@@ -40,9 +43,10 @@ def request() -> bytes:
 class Flood:
     """Shared by all connections."""
 
-    def __init__(self, port: int, seconds: float, deadline_s: float, rate: float) -> None:
+    def __init__(self, port: int, seconds: float, deadline_s: float, rate: float, callers: int) -> None:
         self.port = port
         self.rate = rate
+        self.callers = callers
         self.seconds = seconds
         self.deadline_s = deadline_s
         self.request = request()
@@ -53,34 +57,38 @@ class Flood:
         self.asked = self.good = self.late = self.turned_away = self.wrong = 0
         self.took_s: list[float] = []
 
-    async def run(self) -> dict[str, float]:
-        began = time.perf_counter()
+    async def run(self, pid: int) -> dict[str, float]:
         if not self.rate:
-            self.connections = self.opening = WAITING
-            await asyncio.gather(*[self._open() for _ in range(WAITING)])
-        while (now := time.perf_counter()) < began + self.seconds:
-            if self.rate:
-                due = int((now - began) * self.rate)
-                self.waiting.extend([now] * (due - self.asked))
-                self.asked = due
-            else:
-                self.asked += len(self.idle)
-                self.waiting.extend([now] * len(self.idle))
-            self._hand_out()
-            await asyncio.sleep(TICK_S)
+            self.connections = self.opening = self.callers
+            await asyncio.gather(*[self._open() for _ in range(self.callers)])
+        await self._drive(WARM_S)
+        before, at, cpu = self._counts(), time.perf_counter(), cpu_s(pid)
+        self.took_s.clear()
+        await self._drive(self.seconds)
+        told = {name: count - before[name] for name, count in self._counts().items()}
         ordered = sorted(self.took_s) or [float("nan")]
         return {
-            "asked": self.asked,
-            "good": self.good,
-            "late": self.late,
-            "turned_away": self.turned_away,
-            "wrong": self.wrong,
+            **told,
             "never_sent": len(self.waiting),
             "connections": self.connections,
-            "seconds": time.perf_counter() - began,
+            "cpu_s": cpu_s(pid) - cpu,
+            "seconds": time.perf_counter() - at,
             "p50_ms": ordered[len(ordered) // 2] * 1000,
             "p99_ms": ordered[int(len(ordered) * 0.99)] * 1000,
         }
+
+    def _counts(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in ("asked", "good", "late", "turned_away", "wrong")}
+
+    async def _drive(self, seconds: float) -> None:
+        began, asked = time.perf_counter(), self.asked
+        while (now := time.perf_counter()) < began + seconds:
+            if self.rate:
+                due = asked + int((now - began) * self.rate)
+                self.waiting.extend([now] * (due - self.asked))
+                self.asked = due
+            self._hand_out()
+            await asyncio.sleep(TICK_S)
 
     def _hand_out(self) -> None:
         while self.waiting and self.idle:
@@ -154,9 +162,10 @@ class Connection(asyncio.Protocol):
         self._flood.wrong += 1
 
 
-async def main(port: int, seconds: float, deadline_s: float, rate: float) -> None:
-    print(json.dumps(await Flood(port, seconds, deadline_s, rate).run()))
+async def main(port: int, seconds: float, deadline_s: float, rate: float, pid: int, callers: int) -> None:
+    print(json.dumps(await Flood(port, seconds, deadline_s, rate, callers).run(pid)))
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), *map(float, sys.argv[2:5])))
+    port, seconds, deadline_s, rate, pid, callers = sys.argv[1:7]
+    uvloop.run(main(int(port), float(seconds), float(deadline_s), float(rate), int(pid), int(callers)))

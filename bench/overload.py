@@ -1,9 +1,10 @@
 """What is left of a gateway's speed when three times as much is asked as it can serve.
 
 `python -m bench.overload [--rounds N] [--seconds S] [--times 3] [--deadline 5]`. In each round the full stack (key,
-lane, budget, conversations, record, SQLite) before simulated models is first driven as fast as it goes, which is the
-peak; then requests come at a multiple of that rate, whether or not anybody answers. Goodput is what was answered
-whole, right and in time, counted per second of the gateway's own CPU beside the clock: others share the machine.
+lane, budget, conversations, record, SQLite) before simulated models is first driven as fast as it goes by 64 callers
+who wait for their answers, which is the peak; then by so many times as many; then requests come at so many times that
+rate, whether or not anybody answers. Goodput is what was answered whole, right and in time; beside the clock it is
+counted by the gateway's own CPU, as others share the machine.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import urllib.request
 from pathlib import Path
 
 from bench.flood import KEY
-from bench.peers.race import CPUS, cpu_s, end, free_port, start
+from bench.peers.race import CPUS, end, free_port, start
 
+CALLERS = 64
 CONFIG = """
 [server]
 store = "sqlite:///{folder}/overload.db"
@@ -42,13 +44,14 @@ sticky = true
 """
 
 
-def flood(port: int, seconds: float, deadline_s: float, rate: float) -> dict[str, float]:
-    words = [str(port), str(seconds), str(deadline_s), str(rate)]
+def flood(pid: int, port: int, rate: float, callers: int, asked: argparse.Namespace) -> dict[str, float]:
+    words = [str(each) for each in (port, asked.seconds, asked.deadline, rate, pid, callers)]
     process = subprocess.Popen([sys.executable, "-m", "bench.flood", *words], stdout=subprocess.PIPE)
     os.sched_setaffinity(process.pid, {CPUS[-1]})
-    said, _ = process.communicate(timeout=seconds + 60)
+    said, _ = process.communicate(timeout=asked.seconds + 90)
     if process.returncode:
         raise RuntimeError("the flood failed")
+    settle(port)
     told: dict[str, float] = json.loads(said)
     return told
 
@@ -64,25 +67,17 @@ def settle(port: int) -> None:
     raise RuntimeError("requests are still under way a minute after their callers have left")
 
 
-def one_round(pid: int, port: int, asked: argparse.Namespace) -> tuple[float, float, str]:
-    """Goodput by the peak, per second and per second of CPU, and a line of the table."""
-    at = cpu_s(pid)
-    calm = flood(port, asked.seconds, asked.deadline, 0)
-    calm_cpu = cpu_s(pid) - at
-    peak = calm["good"] / calm["seconds"]
-    at = cpu_s(pid)
-    told = flood(port, asked.seconds, asked.deadline, peak * asked.times)
-    cpu = cpu_s(pid) - at
-    settle(port)
-    good = told["good"] / told["seconds"]
-    by_cpu = told["good"] / cpu / (calm["good"] / calm_cpu)
+def compared(name: str, told: dict[str, float], calm: dict[str, float]) -> tuple[float, float]:
+    """Says a line of the table; goodput by the peak, per second and per second of CPU."""
+    good, peak = told["good"] / told["seconds"], calm["good"] / calm["seconds"]
+    by_cpu = told["good"] / told["cpu_s"] / (calm["good"] / calm["cpu_s"])
     figures = [
-        *(f"{peak:.0f}", f"{calm_cpu / calm['good'] * 1e6:.0f}", f"{told['asked'] / told['seconds']:.0f}"),
-        *(f"{good:.0f}", f"{good / peak:.2f}", f"{by_cpu:.2f}", f"{told['turned_away'] / told['seconds']:.0f}"),
-        *(f"{told['late'] + told['wrong']:.0f}", f"{told['never_sent']:.0f}"),
+        *(name, f"{told['asked'] / told['seconds']:.0f}", f"{good:.0f}", f"{good / peak:.2f}", f"{by_cpu:.2f}"),
+        *(f"{told['turned_away'] / told['seconds']:.0f}", f"{told['late'] + told['wrong']:.0f}"),
         f"{told['p50_ms']:.0f}, {told['p99_ms']:.0f}",
     ]
-    return good / peak, by_cpu, " | ".join(figures)
+    print(f"| {' | '.join(figures)} |", flush=True)
+    return good / peak, by_cpu
 
 
 def main() -> None:
@@ -92,27 +87,28 @@ def main() -> None:
     parser.add_argument("--times", type=float, default=3.0)
     parser.add_argument("--deadline", type=float, default=5.0)
     asked = parser.parse_args()
-    print(
-        "| peak/s | CPU us each | asked/s | good/s | of the peak | by CPU | turned away/s | late or wrong | never sent "
-        "| p50, p99 ms |"
-    )
-    print("|" + " --- |" * 10)
-    kept: list[tuple[float, float]] = []
+    print("| load | asked/s | good/s | of the peak | by CPU | turned away/s | late or wrong | p50, p99 ms |")
+    print("|" + " --- |" * 8)
+    kept: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path, port = Path(folder) / "overload.toml", free_port()
         path.write_text(CONFIG.format(folder=folder, key=KEY))
         served = [sys.executable, "-m", "laneway", "serve", "--config", str(path), "--port", str(port)]
         gateway = start(served, CPUS[0], port)
         try:
-            flood(port, 1.0, asked.deadline, 0)
             for _ in range(asked.rounds):
-                good, by_cpu, line = one_round(gateway.pid, port, asked)
-                kept.append((good, by_cpu))
-                print(f"| {line} |", flush=True)
+                calm = flood(gateway.pid, port, 0, CALLERS, asked)
+                compared(f"{CALLERS} callers", calm, calm)
+                more = int(CALLERS * asked.times)
+                told = flood(gateway.pid, port, 0, more, asked)
+                kept.setdefault(f"{more} callers", []).append(compared(f"{more} callers", told, calm))
+                told = flood(gateway.pid, port, calm["good"] / calm["seconds"] * asked.times, 0, asked)
+                kept.setdefault("at any rate", []).append(compared("at any rate", told, calm))
         finally:
             end(gateway)
-    good, by_cpu = (statistics.median(column) for column in zip(*kept, strict=True))
-    print(f"\nunder {asked.times:g} times the peak: {good:.2f} of it, {by_cpu:.2f} by CPU (medians)")
+    for name, rows in kept.items():
+        good, by_cpu = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(f"{asked.times:g} times, {name}: {good:.2f} of the peak, {by_cpu:.2f} by CPU (medians)")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Pressure:
         self._most_lag_s = 0.5
         self._pace = Pace()
         self._room = _ANY
-        self._taken = 0
+        self._taken = self._away = 0
         self._at_s = self._told_s = 0.0
         self._told = 0
         self._group = 0
@@ -79,6 +79,7 @@ class Pressure:
     def turn_away(self, front: Front, reason: str) -> tuple[str, str, int]:
         """Counts one who is turned away; what comes of it is for `refusal`."""
         self._group = wait_s = self._group % SPREAD + 1
+        self._away += 1
         made = (front.dialect, reason, wait_s)
         self._metrics.turned_away[reason] += 1
         self._metrics.requests[(front.dialect, front.op, refusal(*made).status)] += 1
@@ -102,10 +103,17 @@ class Pressure:
         turn_s = now - self._at_s
         lag_s = max(turn_s - TICK_S, 0.0)
         self._metrics.lag_s = lag_s
-        self._pace = turned(self._pace, turn_s=turn_s, lag_s=lag_s, taken=self._taken, most_lag_s=self._most_lag_s)
+        self._pace = turned(
+            self._pace,
+            turn_s=turn_s,
+            lag_s=lag_s,
+            taken=self._taken,
+            away=self._away,
+            most_lag_s=self._most_lag_s,
+        )
         self._room = _ANY if self._pace.room is None else self._pace.room
         self._at_s = now
-        self._taken = 0
+        self._taken = self._away = 0
         if now - self._told_s >= TELL_S:
             self._tell(now)
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)

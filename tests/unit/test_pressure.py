@@ -19,11 +19,11 @@ from tests.harness.rooms import Foreign
 MOST_S = 0.5
 
 
-def after(*turns: tuple[float, int], pace: Pace | None = None) -> Pace:
+def after(*turns: tuple[float, int], pace: Pace | None = None, away: int = 0) -> Pace:
     """Turns, each so long and with so many new requests."""
     pace = pace or Pace()
     for turn_s, taken in turns:
-        pace = turned(pace, turn_s=turn_s, lag_s=max(turn_s - 0.05, 0), taken=taken, most_lag_s=MOST_S)
+        pace = turned(pace, turn_s=turn_s, lag_s=max(turn_s - 0.05, 0), taken=taken, away=away, most_lag_s=MOST_S)
     return pace
 
 
@@ -44,6 +44,13 @@ def test_a_hiccup_limits_nobody() -> None:
 
 def test_one_odd_turn_among_busy_ones_moves_little() -> None:
     assert after((1.0, 2_000), (9.0, 20), (1.0, 2_000), (1.0, 2_000)).room == 1_000
+
+
+def test_the_time_that_turning_away_takes_does_not_make_for_fewer_and_fewer() -> None:
+    pace = after(*[(1.0, 2_000)] * ENOUGH)
+    assert after(*[(1.0, 1_000)] * 10, pace=pace, away=5_000).room == 1_000
+    # But what makes turns far too long is no matter of that.
+    assert after(*[(4.0, 1_000)] * 10, pace=pace, away=5_000).room == 125
 
 
 @given(some.lists(some.tuples(some.floats(0.05, 20.0), some.integers(0, 10_000))))

@@ -14,6 +14,7 @@ FEWEST = 64
 SAMPLES = 5
 ENOUGH = 3
 """Fewer busy turns than this say nothing."""
+_LONG = 4.0
 _CROWD = 16
 """A turn with fewer new requests was busy with something else, and says nothing of what a request costs."""
 
@@ -25,10 +26,12 @@ class Pace(msgspec.Struct, frozen=True):
     room: int | None = None
 
 
-def turned(pace: Pace, *, turn_s: float, lag_s: float, taken: int, most_lag_s: float) -> Pace:
-    """After a turn that took `turn_s`, of which it was `lag_s` too late, and took in so many new requests."""
+def turned(pace: Pace, *, turn_s: float, lag_s: float, taken: int, away: int, most_lag_s: float) -> Pace:
+    """After a turn that took `turn_s`, was `lag_s` too late, took in so many new requests and turned some away."""
     costs = pace.costs_s
-    if lag_s > most_lag_s / 20 and taken >= _CROWD:
+    # Turning away takes time as well: counted as what requests cost, it would make for fewer and fewer of them.
+    told = not away or turn_s > _LONG * most_lag_s
+    if told and lag_s > most_lag_s / 20 and taken >= _CROWD:
         costs = (*costs[1 - SAMPLES :], turn_s / taken)
     if lag_s < most_lag_s / 2 or len(costs) < ENOUGH:
         # Most turns end here, with nothing new.
