@@ -12,7 +12,7 @@ install := PYTHON="$(PYTHON)" $(if $(filter-out default undefined,$(origin CXX))
 # More words for the command at hand, for example: make run ARGS="--port 9000", make test ARGS="-k budget -x"
 ARGS ?=
 
-.PHONY: help run test test-ui test-native ui ui-check faults bench lint format lock wheel clean
+.PHONY: help run test test-ui test-native ui ui-check faults endurance bench lint format lock wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,10 @@ ui-check: ## say whether the built page is what its source gives
 faults: ## play what providers do wrong through every front, and show a table of it
 	@$(install) test
 	@$(bin)/python -m tests.faults
+
+endurance: ## everything at once for ten minutes: is it then as it was at first? (ARGS="--minutes 60")
+	@$(install) test
+	@$(bin)/python -m tests.endurance $(ARGS)
 
 test-native: ## run the tests of the compiled core, under the address and undefined-behaviour sanitizers
 	@$(install) test
