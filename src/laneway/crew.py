@@ -84,27 +84,37 @@ class Part:
             slate.__exit__(None, None, None)
 
     def _hear(self, place: int) -> None:
-        host, admission, before = self.host, self.host.admission, self.elsewhere
+        host, admission, own = self.host, self.host.admission, self._told
         found = summed(self._slate.shares(place), self._slate.number, self.granted_s, self._crew.clock())
-        in_use = added(without(admission.in_use, before.lanes), found.lanes)
-        host.busy = added(without(host.busy, before.busy), found.busy)
-        for model, size_bytes in found.sizes.items():
-            if size_bytes:
-                host.sizes.setdefault(model, size_bytes)
+        busy = dict(found.busy)
+        for model, (count, _) in own.busy.items():
+            busy[model] = busy.get(model, 0) + count
+        host.busy = busy
+        if host.rules.protected:
+            for model, size_bytes in found.sizes.items():
+                if size_bytes:
+                    host.sizes.setdefault(model, size_bytes)
         host.waiting_elsewhere = found.waiting
         self.elsewhere, self.mark = found, self._slate.mark(place)
-        admission.hear(added(in_use, found.promised))
-        admission.call_waiting()
-        host.wake()
+        in_use = added(own.lanes, found.lanes)
+        admission.hear(added(in_use, found.promised) if found.promised else in_use)
+        if admission.waiting:
+            admission.call_waiting()
+        if host.changed:
+            host.wake()
 
     def _tell(self, place: int) -> None:
         host, admission, found = self.host, self.host.admission, self.elsewhere
         if found.promised:
             # Of no one's counting, once this is over: who was promised a slot takes it by itself.
             admission.hear(without(admission.in_use, found.promised))
-        busy = {model: (count, host.sizes.get(model, 0)) for model, count in without(host.busy, found.busy).items()}
-        lanes = without(admission.in_use, found.lanes)
-        share = Share(lanes, busy, dict(admission.waiting), self.granted_s)
+        others, sizes = found.busy, host.sizes
+        busy = {
+            model: (left, sizes.get(model, 0))
+            for model, count in host.busy.items()
+            if (left := count - others.get(model, 0)) > 0
+        }
+        share = Share(without(admission.in_use, found.lanes), busy, dict(admission.waiting), self.granted_s)
         if share != self._told:
             self._slate.tell(place, share, host.rules.reserved)
             self._told, self.mark = share, self._slate.mark(place)
@@ -182,7 +192,7 @@ class CrewBoard(Board):
         part = self._part(host)
         with part:
             super()._rule(host, rules)
-        if part.place is None and not host.plain and not self._slate.closed:
+        if part.place is None and not host.plain and not host.admission.in_use and not self._slate.closed:
             with self._slate:
                 part.place = self._slate.place(host.name) if _writable(rules) else None
             if part.place is None:

@@ -45,9 +45,9 @@ class Admission:
         self.hear(self.in_use)
         self.call_waiting()
 
-    def hear(self, in_use: Mapping[str, int]) -> None:
+    def hear(self, in_use: dict[str, int]) -> None:
         """The calls under way, as somebody counts them who sees more than this. Nobody is called yet."""
-        self.in_use = dict(in_use)
+        self.in_use = in_use
         self._shared_in_use = sum(max(count - self.reserved.get(lane, 0), 0) for lane, count in in_use.items())
 
     def may(self, lane: str) -> bool:
