@@ -99,6 +99,7 @@ class FrontProtocol(HttpToolsProtocol):
         if self._clock is not None:
             self._stop_clock()
         self._in_head = True
+        self._alive = False
         self._head_bytes = 0
         self.scope[WATCH] = self._watch  # type: ignore[literal-required]
 

@@ -78,8 +78,11 @@ def verdict(stage: Scene, traffic: Traffic, signs: list[Sign], before: Sign) -> 
         until(lambda: is_quiet(stage, before))
     except TimeoutError:
         now = look(stage, 0.0)
+        more = ", ".join(f"{count} {name}" for name, count in (now.kinds - before.kinds).items())
+        kept = sum(house.open_connections() for house in stage.houses)
         wrong.append(
-            f"{now.files} files and {now.tasks} tasks are left, where {before.files} and {before.tasks} were at first"
+            f"{now.tasks} tasks are left, where {before.tasks} were at first, and {now.files} files, where "
+            f"{before.files} were (more: {more}), {kept} of them to providers"
         )
     warm, last = memory(signs)
     if last > warm * GROWTH:
