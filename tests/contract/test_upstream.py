@@ -34,7 +34,7 @@ class Make(Protocol):
     """The constructor arguments that all upstreams share."""
 
     def __call__(
-        self, *, ssl_context: ssl.SSLContext | None = None, per_host: int = 512, idle_s: float = 30.0
+        self, *, ssl_context: ssl.SSLContext | None = None, per_host: int = 10_000, idle_s: float = 30.0
     ) -> Upstream: ...
 
 

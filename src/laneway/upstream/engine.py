@@ -39,7 +39,7 @@ class Engine:
         self,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        per_host: int = 512,
+        per_host: int = 10_000,
         idle_s: float = 30.0,
         dns_s: float = 60.0,
     ) -> None:

@@ -35,7 +35,7 @@ class StockUpstream:
         self,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        per_host: int = 512,
+        per_host: int = 10_000,
         idle_s: float = 30.0,
         http2: bool = False,
         proxy: str | None = None,
