@@ -10,6 +10,7 @@ holds and then put in its place by one word.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import mmap
@@ -38,6 +39,8 @@ _MADE: Final = 0x4C41_4E45_5741_5931
 _MEMBERS, _BREAKERS, _MARKS = 1, 2, 8
 _PLACES: Final = _MARKS + HOSTS
 _TAKEN: Final = 8 * (_PLACES + HOSTS)
+_TRY: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
+_flock = ctypes.PyDLL(None).flock
 _HEAD = struct.Struct("<dI")
 _LOOKED = struct.Struct("<d")
 _LENGTH = struct.Struct("<I")
@@ -69,14 +72,16 @@ class Slate:
             raise
 
     def __enter__(self) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        # Python's own call lets other threads run, which may then keep this one waiting with the lock in its hand.
+        if _flock(self._file, _TRY):
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         if self._words[_MEMBERS] != self._members:
             self._meet()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        _flock(self._file, fcntl.LOCK_UN)
 
     # --- shares; all but `look` and the marks while the slate is held ----------------------------------------
 
