@@ -285,7 +285,9 @@ def write(speaks: Dialect, request: ChatRequest, model: str) -> tuple[FailureErr
 def usages(tongue: Tongue) -> st.SearchStrategy[Usage]:
     """The parts are never more than the whole."""
     return st.fixed_dictionaries({name: st.integers(0, 1000) for name in tongue.usages}).map(
-        lambda figures: Usage(**{**figures, "input": figures["input"] + 3000, "output": figures["output"] + 3000})
+        lambda figures: msgspec.convert(
+            {**figures, "input": figures["input"] + 3000, "output": figures["output"] + 3000}, Usage
+        )
     )
 
 
