@@ -47,12 +47,17 @@ def browsing() -> Iterator[Browser]:
 
 
 def opened(browser: Browser, errors: list[str]) -> Page:
-    """A page that adds to `errors` when a script on it failed, or its policy was broken."""
+    """A page that adds to `errors` what its console complains of: scripts that failed, a policy that was broken. What
+    the gateway refused stands there too, and is what some tests are about."""
     page = browser.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
+    page.on("console", lambda said: errors.append(said.text) if _complains(said.type, said.text) else None)
     return page
+
+
+def _complains(kind: str, text: str) -> bool:
+    return kind in ("error", "warning") and "Failed to load resource" not in text
 
 
 def teach(url: str, examples: list[dict[str, object]], headers: dict[str, str] | None = None) -> None:
