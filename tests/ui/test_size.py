@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ CANDIDATES = ("simulated/sim-small", "simulated/sim-large")
 
 
 def test_long_lists_hold_few_rows_and_reach_their_ends(page: Page, tmp_path: Path) -> None:
-    run(_filled(tmp_path / "kept.db"))
+    # The browser's driver has a loop of its own in this thread.
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(run, _filled(tmp_path / "kept.db")).result()
     store = f'[server]\nstore = "sqlite:///{tmp_path}/kept.db"\n'
     with served(tmp_path, store + POOL.format(warm=20)) as gateway:
         page.goto(f"{gateway.url}/ui/decisions")
