@@ -374,7 +374,7 @@ def say_what_runs(loaded: Loaded, host: str, port: int, *, has_keys: bool) -> No
     key = "YOUR_KEY" if has_keys else "none"
     header = f" -H 'authorization: Bearer {key}'" if has_keys else ""
     store = layout.settings.server.store
-    body = f'{{"model":"{model}","messages":[{{"role":"user","content":"What is 17*23?"}}]}}'
+    body = f'{{"model":"{model}","messages":[{{"role":"user","content":"What is 482 * 937?"}}]}}'
     curl = f"curl {url}/v1/chat/completions -H 'content-type: application/json'{header} -d '{body}'"
     made = f'OpenAI(base_url="{url}/v1", api_key="{key}").chat.completions.create(model="{model}", '
     asked = f'{made}messages=[{{"role": "user", "content": "hello"}}]).choices[0].message.content'
