@@ -365,8 +365,8 @@ def test_a_conversation_keeps_its_model_and_a_restart_forgets_nothing(tmp_path: 
 
 
 def test_a_gateway_with_nothing_configured_routes_by_the_bundled_examples(tmp_path: Path) -> None:
-    """And what was taken back does not come again."""
-    with served(tmp_path) as gateway:
+    """Once, however many processes serve; and what was taken back does not come again."""
+    with served(tmp_path, arguments=("--workers", "2")) as gateway:
 
         def learned() -> bool:
             told = httpx.get(f"{gateway.url}/v1/router/status").json()

@@ -107,6 +107,9 @@ class Lessons:
             of, lesson = self._lessons.get(key, (pool, None))
             if lesson is None or self._failed_s.get(key) or not done.done():
                 break
+        if lesson is not None and lesson.quick:
+            # A thorough one follows, whether or not a request comes to ask for it.
+            self._want(key, pool)
         return lesson
 
     def _renew(self, key: Key, pool: Pool, shelf: Shelf, of: Pool, lesson: Lesson) -> None:
