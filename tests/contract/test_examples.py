@@ -13,16 +13,12 @@ import pytest
 
 from laneway.ports import Change, Example, Filter, Label, Setting
 from laneway.ports.examples import Examples
-from laneway.store import Store, open_store
+from laneway.store import Store
 from tests.harness.loop import run
 from tests.harness.scenes import opened
+from tests.harness.sqlite import started
 
 CHEAP, DEAR = "near/small", "far/large@2"
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/store.db"
 
 
 def example(text: str, *labels: tuple[str, float] | Label, **more: Any) -> Example:
@@ -258,14 +254,12 @@ async def test_what_is_taught_first_is_taught_once(store: Store) -> None:
 
 def test_examples_outlive_a_restart(tmp_path: Path) -> None:
     """And go on counting where they were."""
-    url = f"sqlite:///{tmp_path}/store.db"
+    path = tmp_path / "store.db"
 
     async def play() -> None:
         for at in (1, 2):
-            store = open_store(url)
-            await store.start()
-            (added,) = await store.examples.add("acme", [example(f"number {at}")])
-            assert added.id == at
-            await store.close()
+            async with started(path) as store:
+                (added,) = await store.examples.add("acme", [example(f"number {at}")])
+                assert added.id == at
 
     run(play())

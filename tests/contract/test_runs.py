@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
-
-import pytest
 
 from laneway.policy import runs as policy
 from laneway.policy.runs import End
@@ -21,11 +18,6 @@ MOST = 100
 DONE = End(State.SUCCEEDED, 200, served="box/m", used=Used(3, 1, 2, 50), result=b'{"id":"1"}')
 
 Scene = Callable[[Runs], Awaitable[None]]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/store.db"
 
 
 def opened(scene: Scene) -> Callable[[str], None]:

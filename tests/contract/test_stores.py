@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,37 +11,12 @@ from laneway.ports import Hold, Kill, Left, Pin, Search, Share, Short
 from laneway.record import attributes
 from laneway.route import Key
 from laneway.store import Store, StoreError, open_store
-from tests.harness.loop import run
 from tests.harness.outcomes import outcome
+from tests.harness.scenes import opened
+from tests.harness.sqlite import NOW
 
-NOW = 1_700_000_000.0
 LATER = NOW + 1_000_000.0
 """After every hold and pin has expired."""
-
-Scene = Callable[[Store], Awaitable[None]]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/store.db"
-
-
-def opened(scene: Scene) -> Callable[[str], None]:
-    """Makes a test of a scene: plays it with a store that is started before and closed after."""
-
-    def test(url: str) -> None:
-        async def play() -> None:
-            store = open_store(url, clock=lambda: NOW)
-            await store.start()
-            try:
-                await scene(store)
-            finally:
-                await store.close()
-
-        run(play())
-
-    test.__doc__ = scene.__doc__
-    return test
 
 
 def digest_of(secret: str) -> bytes:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-
-import pytest
 
 from laneway.chat import Usage
 from laneway.failure import Failure, Kind
@@ -14,40 +11,18 @@ from laneway.policy.report import shown
 from laneway.policy.usage import Sums
 from laneway.ports import Figures, Question, Tally
 from laneway.route import Attempt, Decision, Dropped, Outcome, Price, Target
-from laneway.store import Store, open_store
+from laneway.store import Store
 from laneway.stores.sqlite.journal import SqliteJournal
 from laneway.stores.sqlite.usage import prune_usage
 from tests.harness.loop import run
 from tests.harness.outcomes import SONNET, STUDIO, outcome
+from tests.harness.scenes import opened
 from tests.harness.sqlite import NOW, database, rows
 
 DAY_S = 86_400.0
 ALWAYS = ("1970-01-01", "9999-12-31")
 DEAR = Target(provider=STUDIO, model="opus", upstream="opus-4", price=Price(input=9_000_000, output=45_000_000))
 CHEAP = Target(provider=STUDIO, model="haiku", upstream="haiku-4", price=Price(input=1_000_000, output=5_000_000))
-
-Scene = Callable[[Store], Awaitable[None]]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/store.db"
-
-
-def opened(scene: Scene) -> Callable[[str], None]:
-    def test(url: str) -> None:
-        async def play() -> None:
-            store = open_store(url, clock=lambda: NOW)
-            await store.start()
-            try:
-                await scene(store)
-            finally:
-                await store.close()
-
-        run(play())
-
-    test.__doc__ = scene.__doc__
-    return test
 
 
 def tried(target: Target, cost_nanos: int, *, failure: Failure | None = None, usage: Usage | None = None) -> Attempt:

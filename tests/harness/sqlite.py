@@ -23,8 +23,12 @@ NOW = 1_700_000_000.0
 
 
 @asynccontextmanager
-async def started(path: Path, *, keep_days: float = 30.0) -> AsyncIterator[Store]:
-    store = open_store(f"sqlite:///{path}", keep_days=keep_days, clock=lambda: NOW)
+async def started(
+    where: Path | str, *, keep_days: float = 30.0, clock: Callable[[], float] = lambda: NOW
+) -> AsyncIterator[Store]:
+    """Opened by the path of its file, or by a URL, which may be another store's."""
+    url = where if isinstance(where, str) else f"sqlite:///{where}"
+    store = open_store(url, keep_days=keep_days, clock=clock)
     await store.start()
     try:
         yield store
