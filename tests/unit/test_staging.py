@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from laneway.policy.stages import Gates, Promotion, Rollback, words
 from laneway.ports import STAGED, Choice, ShadowRow
 from laneway.route import FREE, Stage, Tier
 from laneway.staging import Staging
-from laneway.store import Store, open_store
-from tests.harness.loop import run
+from laneway.store import Store
+from tests.harness.scenes import play
+from tests.harness.sqlite import NOW
 
-NOW = 1_700_000_000.0
 BOX = "[providers.box]\nurl = 'http://10.0.0.1/v1'\nmodels = ['small']\n"
 LANE = BOX + "[lanes.fast]\ntargets = ['box/small']\n"
 GATED = (
@@ -72,18 +71,6 @@ class Process:
         self.now_s += seconds
         await self.staging.judge()
         return self.said()
-
-
-def play(scene: Callable[[Store], Awaitable[None]], url: str = "memory:") -> None:
-    async def main() -> None:
-        store = open_store(url, clock=lambda: NOW)
-        await store.start()
-        try:
-            await scene(store)
-        finally:
-            await store.close()
-
-    run(main())
 
 
 # --- what is written ---------------------------------------------------------------------------------------

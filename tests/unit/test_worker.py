@@ -23,12 +23,12 @@ from laneway.ports.runs import Run, State
 from laneway.route import Tenant
 from laneway.runs import Ways, Worker
 from laneway.settings import RunsTable
-from laneway.store import Store, StoreError, open_store
+from laneway.store import Store, StoreError
 from laneway.upstream.engine import Engine
 from tests.fakes.upstream import FakeUpstream, answering, response
 from tests.harness.loop import run as played
 from tests.harness.running import NOW, TEXTS, a_run, lease, steps_of
-from tests.harness.sqlite import until
+from tests.harness.sqlite import started, until
 
 TABLE = RunsTable(lease=30.0, private_webhooks=True)
 
@@ -69,16 +69,6 @@ class Stack:
 
 def ways(stack: App, table: RunsTable = TABLE) -> Ways:
     return Ways(table, stack, stack, lambda name: Tenant(name=name, lane="own"), ("x-laneway-",), table.lease)
-
-
-@asynccontextmanager
-async def opened(url: str = "memory:", clock: Callable[[], float] | None = None) -> AsyncIterator[Store]:
-    store = open_store(url, clock=clock or Clock())
-    await store.start()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 @asynccontextmanager
@@ -129,7 +119,7 @@ def test_a_run_walks_the_rooms_as_whoever_asked_for_it() -> None:
 
     async def scene() -> None:
         clock, stack = Clock(), Stack()
-        async with opened() as store, working(store, stack, clock) as worker:
+        async with started("memory:") as store, working(store, stack, clock) as worker:
             await accepted(store, key_id="key_1")
             worker.start()
             done = await becomes(store, State.SUCCEEDED)
@@ -148,7 +138,7 @@ def test_only_so_many_are_under_way() -> None:
     async def scene() -> None:
         clock, stack = Clock(), Stack(opened=False)
         table = RunsTable(concurrent=2)
-        async with opened() as store, working(store, stack, clock, table) as worker:
+        async with started("memory:") as store, working(store, stack, clock, table) as worker:
             for name in "abc":
                 await accepted(store, name)
             worker.start()
@@ -164,7 +154,7 @@ def test_what_breaks_inside_is_a_failed_run(caplog: pytest.LogCaptureFixture) ->
     async def scene() -> None:
         clock, stack = Clock(), Stack()
         stack.raises = RuntimeError("a bug")
-        async with opened() as store, working(store, stack, clock) as worker:
+        async with started("memory:") as store, working(store, stack, clock) as worker:
             await accepted(store)
             worker.start()
             done = await becomes(store, State.FAILED)
@@ -183,8 +173,8 @@ def test_who_lost_a_run_stops_and_records_nothing(tmp_path: Path) -> None:
 
     async def scene() -> None:
         clock, slow, quick = Clock(), Stack(opened=False), Stack()
-        url = f"sqlite:///{tmp_path}/store.db"
-        async with opened(url) as store, working(store, slow, clock) as one, working(store, quick, clock) as two:
+        path = tmp_path / "store.db"
+        async with started(path) as store, working(store, slow, clock) as one, working(store, quick, clock) as two:
             await accepted(store)
             one.start()
             await until(lambda: bool(slow.seen))
@@ -205,7 +195,7 @@ def test_who_lost_a_run_stops_and_records_nothing(tmp_path: Path) -> None:
 def test_a_lease_is_kept_while_it_runs() -> None:
     async def scene() -> None:
         clock, stack = Clock(), Stack(opened=False)
-        async with opened() as store, working(store, stack, clock) as worker:
+        async with started("memory:") as store, working(store, stack, clock) as worker:
             await accepted(store)
             worker.start()
             await until(lambda: bool(stack.seen))
@@ -221,7 +211,7 @@ def test_a_lease_is_kept_while_it_runs() -> None:
 def test_closing_lets_go_and_the_next_begins_at_once() -> None:
     async def scene() -> None:
         clock, stack, after = Clock(), Stack(opened=False), Stack()
-        async with opened() as store:
+        async with started("memory:") as store:
             await accepted(store)
             async with working(store, stack, clock) as worker:
                 worker.start()
@@ -242,7 +232,7 @@ def test_an_end_that_the_store_does_not_take_is_told_again(
 
     async def scene() -> None:
         clock, stack = Clock(), Stack()
-        async with opened() as store, working(store, stack, clock) as worker:
+        async with started("memory:") as store, working(store, stack, clock) as worker:
             change, refused = store.runs.change, [1, 2]
 
             async def busy(run_id: str, what: Any, tenant: str | None = None) -> Run | None:
@@ -267,7 +257,7 @@ def test_an_end_that_is_known_when_the_process_stops_is_no_second_start(monkeypa
 
     async def scene() -> None:
         stack = Stack()
-        async with opened() as store:
+        async with started("memory:") as store:
             change, closing = store.runs.change, list[bool]()
 
             async def busy(run_id: str, what: Any, tenant: str | None = None) -> Run | None:
@@ -296,7 +286,7 @@ def test_a_run_under_way_is_ended(here: bool) -> None:
 
     async def scene() -> None:
         clock, stack = Clock(), Stack(opened=False)
-        async with opened() as store, working(store, stack, clock) as worker:
+        async with started("memory:") as store, working(store, stack, clock) as worker:
             await accepted(store)
             worker.start()
             await until(lambda: bool(stack.seen))
@@ -316,7 +306,7 @@ def test_an_answer_that_is_no_json_is_no_result() -> None:
         await send({"type": "http.response.body", "body": b"<html>"})
 
     async def scene() -> None:
-        async with opened() as store, working(store, odd, Clock()) as worker:
+        async with started("memory:") as store, working(store, odd, Clock()) as worker:
             await accepted(store)
             worker.start()
             assert (await becomes(store, State.FAILED)).kind == "malformed_answer"
@@ -328,7 +318,7 @@ def test_an_answer_that_is_no_json_is_no_result() -> None:
 def test_old_runs_are_forgotten() -> None:
     async def scene() -> None:
         clock, stack = Clock(), Stack()
-        async with opened() as store, working(store, stack, clock) as worker:
+        async with started("memory:") as store, working(store, stack, clock) as worker:
             await accepted(store)
             worker.start()
             await becomes(store, State.SUCCEEDED)
@@ -348,10 +338,10 @@ def test_who_is_to_be_told_is_told_until_they_have_it(tmp_path: Path) -> None:
 
     async def scene() -> Sequence[Any]:
         clock = Clock()
-        url = f"sqlite:///{tmp_path}/store.db"
+        path = tmp_path / "store.db"
         async with FakeUpstream(answering(response(status=503))) as down:
             hook = f"{down.origin}/told"
-            async with opened(url) as store, working(store, Stack(), clock) as worker:
+            async with started(path) as store, working(store, Stack(), clock) as worker:
                 await accepted(store, hook=hook)
                 worker.start()
                 await until(lambda: bool(down.requests))
@@ -362,7 +352,7 @@ def test_who_is_to_be_told_is_told_until_they_have_it(tmp_path: Path) -> None:
             port, first = down.port, json.loads(down.requests[0].body)
         clock.now_s += WAITS_S[0]
         async with FakeUpstream(answering(response(b"ok")), port=port) as up:
-            async with opened(url) as store, working(store, Stack(), clock) as worker:
+            async with started(path) as store, working(store, Stack(), clock) as worker:
                 worker.start()
                 assert (await seen(store, lambda run: run.hook_state == "sent")).hook_tries == 2
                 clock.now_s += 1e5
@@ -383,7 +373,7 @@ def test_an_address_of_the_own_network_is_not_told() -> None:
 
     async def scene() -> None:
         clock = Clock()
-        async with FakeUpstream(answering(response())) as fake, opened() as store:
+        async with FakeUpstream(answering(response())) as fake, started("memory:") as store:
             async with working(store, Stack(), clock, RunsTable()) as worker:
                 await accepted(store, hook=f"http://localhost:{fake.port}/x")
                 worker.start()
