@@ -78,6 +78,20 @@ async def test_receipts_are_listed_newest_first_and_by_their_facts(store: Store)
 
 
 @opened
+async def test_pages_of_receipts_go_on_where_the_last_one_ended_whatever_is_kept_meanwhile(store: Store) -> None:
+    receipts = store.receipts
+    for at in range(7):
+        receipts.keep(other(id=f"req_{at}", tenant="bees" if at == 3 else "acme", rule="learned" if at % 2 else "pin"))
+    assert ids(await receipts.recent("acme", limit=2)) == ["req_6", "req_5"]
+    receipts.keep(other(id="req_7"))
+    assert ids(await receipts.recent("acme", limit=2, after="req_5")) == ["req_4", "req_2"]
+    assert ids(await receipts.recent("acme", limit=9, after="req_2")) == ["req_1", "req_0"]
+    assert ids(await receipts.recent("acme", after="req_6", where={"rule": "learned"})) == ["req_5", "req_1"]
+    assert ids(await receipts.recent("acme", after="req_0")) == []
+    assert ids(await receipts.recent("acme", after="nobody's")) == []
+
+
+@opened
 async def test_what_an_example_had_a_part_in_is_found(store: Store) -> None:
     receipts = store.receipts
     receipts.keep(RECEIPT)

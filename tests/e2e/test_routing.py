@@ -210,8 +210,29 @@ def test_decisions_are_listed_for_their_own_tenant(gateway: Served) -> None:
     shown = gateway.get("/v1/router/decisions?tenant=acme&limit=1", headers=ADMIN).json()["data"]
     assert shown[0]["tenant"] == "acme"
     refused(gateway.get("/v1/router/decisions?tenant=acme", headers=BEES), 403)
-    assert "from 1 to 1000" in refused(gateway.get("/v1/router/decisions?limit=0", headers=ACME))
+    for limit in ("0", "1001", "two", "\u00b2", "9" * 5000):
+        assert "from 1 to 1000" in refused(gateway.get("/v1/router/decisions", params={"limit": limit}, headers=ACME))
     assert gateway.get("/v1/router/decisions").status_code == 401
+
+
+def test_decisions_are_turned_over_page_by_page_to_the_first_one(gateway: Served) -> None:
+    """What is decided in between moves nothing, and nobody goes on from what is not his."""
+    made = [ask(gateway, EASY, model="plain").headers["x-laneway-decision"] for _ in range(5)]
+    path, found = "/v1/router/decisions?limit=2&pool=plain", list[str]()
+    after = ""
+    while True:
+        page = gateway.get(path + after, headers=ACME).json()
+        found += [each["id"] for each in page["data"]]
+        if page["next"] is None:
+            break
+        assert page["next"] == page["data"][-1]["id"]
+        after = f"&after={page['next']}"
+        ask(gateway, EASY, model="plain")
+    assert found[:5] == made[::-1]
+    assert len(found) == len(set(found))
+    theirs = ask(gateway, EASY, headers=BEES, model="plain").headers["x-laneway-decision"]
+    for wrong in ("req_0", theirs, "1", "%00", "x" * 3000):
+        assert "no such decision" in refused(gateway.get(f"{path}&after={wrong}", headers=ACME))
 
 
 def test_another_tenant_is_not_routed_by_what_it_did_not_teach(gateway: Served) -> None:

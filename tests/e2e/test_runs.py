@@ -210,7 +210,7 @@ def test_a_tenant_sees_its_own_and_an_operator_everybody_s(yard: Yard) -> None:
     assert [run["tenant"] for run in everybody] == ["bees", "acme"]
     assert yard.gateway.get(f"/admin/v1/runs/{first}", headers=ADMIN).json()["result"]["choices"]
     assert yard.gateway.get("/admin/v1/runs", headers=ACME).status_code == 401
-    for query in ("limit=0", "limit=x", "state=done", "tenant=bees"):
+    for query in ("limit=0", "limit=x", "state=done", "tenant=bees", "after=run_0", f"after={second}"):
         assert yard.gateway.get(f"/v1/runs?{query}", headers=ACME).status_code == 400
 
 

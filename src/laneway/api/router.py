@@ -29,6 +29,7 @@ from laneway.wire.json import decode
 PATIENCE_S = 5.0
 """So long it is waited until all that was taught is learned; then what is known is told."""
 MOST_LISTED = 1000
+MOST_ID = 128
 MOST_EXPLAINED = 8 << 20
 FACTS = ("pool", "rule", "served", "declined")
 RANGE = f"alpha: expected a whole number from {LEAST} (lowest cost) to {MOST} (highest quality)."
@@ -181,15 +182,19 @@ def _told(pool: Pool, lesson: Lesson | None) -> dict[str, Any]:
 
 @endpoint
 async def decisions(request: Request) -> Response:
-    """GET /v1/router/decisions?limit=&pool=&rule=&served=&declined=: receipts, newest first."""
+    """GET /v1/router/decisions?limit=&after=&pool=&rule=&served=&declined=: receipts, newest first; `next` goes on."""
     visitor = await _visitor(request)
     text = request.query_params.get("limit", "100")
-    if not text.isdigit() or not 0 < int(text) <= MOST_LISTED:
+    if not text.isdecimal() or not 0 < int(text[:9]) <= MOST_LISTED:
         raise fail(Kind.BAD_REQUEST, f"limit: expected a whole number from 1 to {MOST_LISTED}.", field="limit")
     where = {name: value for name in FACTS if (value := request.query_params.get(name)) is not None}
-    receipts = desk_of(request).store.receipts
-    found = await receipts.recent(visitor.tenant.name, limit=int(text), where=where)
-    return json({"object": "list", "data": [_written(each) for each in found]})
+    receipts, tenant, limit = desk_of(request).store.receipts, visitor.tenant.name, int(text)
+    after = request.query_params.get("after")
+    if after is not None and await receipts.get(tenant, after[:MOST_ID]) is None:
+        raise fail(Kind.BAD_REQUEST, "after: there is no such decision of this tenant, or not any more.", field="after")
+    found = await receipts.recent(tenant, limit=limit + 1, where=where, after=after)
+    following = found[limit - 1].id if len(found) > limit else None
+    return json({"object": "list", "data": [_written(each) for each in found[:limit]], "next": following})
 
 
 @endpoint

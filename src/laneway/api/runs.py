@@ -235,8 +235,11 @@ async def _list(request: Request, tenant: str | None, known: Sequence[str]) -> R
         raise fail(Kind.BAD_REQUEST, f"limit: expected a whole number from 1 to {MOST_SHOWN}.", field="limit")
     if state is not None and state not in list(State):
         raise fail(Kind.BAD_REQUEST, f"state: '{state[:40]}' is none; they are {', '.join(State)}.", field="state")
-    wanted = Wanted(tenant, State(state) if state is not None else None, asked.get("lane"), asked.get("after"))
-    found = await desk_of(request).store.runs.list(wanted, int(limit) + 1)
+    store, after = desk_of(request).store.runs, asked.get("after")
+    if after is not None and await store.find(after, tenant) is None:
+        raise fail(Kind.BAD_REQUEST, f"after: there is no run '{after[:80]}' here, or not any more.", field="after")
+    wanted = Wanted(tenant, State(state) if state is not None else None, asked.get("lane"), after)
+    found = await store.list(wanted, int(limit) + 1)
     shown = found[: int(limit)]
     data = [policy.as_object(each) for each in shown]
     return json({"object": "list", "data": data, "next": shown[-1].id if len(found) > len(shown) else None})

@@ -74,9 +74,10 @@ class Receipts(Protocol):
     async def get(self, tenant: str, receipt_id: str) -> Receipt | None: ...
 
     async def recent(
-        self, tenant: str | None, *, limit: int = 100, where: Mapping[str, str] | None = None
+        self, tenant: str | None, *, limit: int = 100, where: Mapping[str, str] | None = None, after: str | None = None
     ) -> Sequence[Receipt]:
-        """Newest first. `where` matches pool, rule, served and declined exactly; tenant None: everybody's."""
+        """Newest first, those that follow the one with the id `after`. `where` matches pool, rule, served and declined
+        exactly; tenant None: everybody's. What is kept meanwhile moves nothing; after a forgotten one comes nothing."""
 
     async def influenced(self, tenant: str, example_id: int, *, limit: int = 100) -> Sequence[Receipt]:
         """Those that had this example among their neighbours, newest first."""

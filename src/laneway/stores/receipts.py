@@ -7,7 +7,7 @@ Refuses: surviving a restart.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import dropwhile, islice
 
 from laneway.ports import Audit, Audited, Receipt
 
@@ -33,11 +33,14 @@ class MemoryReceipts:
         return found if found is not None and found.tenant == tenant else None
 
     async def recent(
-        self, tenant: str | None, *, limit: int = 100, where: Mapping[str, str] | None = None
+        self, tenant: str | None, *, limit: int = 100, where: Mapping[str, str] | None = None, after: str | None = None
     ) -> Sequence[Receipt]:
+        newest = reversed(self._receipts.values())
+        if after is not None:
+            newest = islice(dropwhile(lambda receipt: receipt.id != after, newest), 1, None)
         found = (
             receipt
-            for receipt in reversed(self._receipts.values())
+            for receipt in newest
             if tenant in (None, receipt.tenant)
             and all((getattr(receipt, name, None) or "") == value for name, value in (where or {}).items())
         )

@@ -57,7 +57,7 @@ class SqliteReceipts:
         return found[0] if found else None
 
     async def recent(
-        self, tenant: str | None, *, limit: int = 100, where: Mapping[str, str] | None = None
+        self, tenant: str | None, *, limit: int = 100, where: Mapping[str, str] | None = None, after: str | None = None
     ) -> Sequence[Receipt]:
         conditions, values = ["true"], list[object]()
         if tenant is not None:
@@ -66,6 +66,10 @@ class SqliteReceipts:
         for name, value in (where or {}).items():
             conditions.append(f"{name} = ?" if name in FACTS else "false")
             values += [value] if name in FACTS else []
+        if after is not None:
+            # New ones are numbered above all that stand, so what is written meanwhile shifts no page.
+            conditions.append("n < (SELECT n FROM receipts WHERE id = ?)")
+            values.append(after)
         return await self._find(conditions, values, limit)
 
     async def influenced(self, tenant: str, example_id: int, *, limit: int = 100) -> Sequence[Receipt]:
