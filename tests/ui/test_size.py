@@ -31,15 +31,22 @@ def test_long_lists_hold_few_rows_and_reach_their_ends(page: Page, tmp_path: Pat
         rows = page.get_by_role("table", name="Decisions").get_by_role("row")
         expect(rows.nth(1)).to_contain_text(f"decision {DECISIONS - 1}")
         assert rows.count() < 80
-        page.get_by_role("rowgroup", name="Decisions").evaluate("list => list.scrollTo(0, list.scrollHeight)")
-        expect(page.get_by_text(f"decision {DECISIONS - 1000}", exact=True)).to_be_visible()
+        expect(page.get_by_text("The newest 500; older ones come as you scroll")).to_be_visible()
+        listed = page.get_by_role("rowgroup", name="Decisions")
+        for held in range(1000, DECISIONS, 500):
+            listed.evaluate("list => list.scrollTo(0, list.scrollHeight)")
+            expect(page.get_by_text(f"The newest {held:,}; older ones")).to_be_visible()
+        listed.evaluate("list => list.scrollTo(0, list.scrollHeight)")
+        expect(page.get_by_text(f"All {DECISIONS:,} that are kept")).to_be_visible()
+        listed.evaluate("list => list.scrollTo(0, list.scrollHeight)")
+        expect(page.get_by_text("decision 0", exact=True)).to_be_visible()
         assert rows.count() < 80
         page.goto(f"{gateway.url}/ui/teach")
-        listed = page.get_by_role("list", name="Examples").get_by_role("listitem")
+        taught = page.get_by_role("list", name="Examples").get_by_role("listitem")
         expect(page.get_by_role("region", name="What was taught")).to_contain_text("5,000 examples")
-        assert listed.count() < 80
+        assert taught.count() < 80
         page.get_by_label("Search the prompts").fill("example 4999")
-        expect(listed).to_have_count(1)
+        expect(taught).to_have_count(1)
         page.goto(f"{gateway.url}/ui/route")
         page.get_by_role("textbox", name="Prompt").fill("This is the prompt of example 77")
         expect(page.get_by_role("img", name="tied to the prompt")).to_be_visible()

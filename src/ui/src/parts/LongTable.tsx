@@ -3,6 +3,7 @@
 import { Box, Group, Text } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type ReactNode, useRef } from "react";
+import { count } from "../words";
 
 export interface Column<T> {
   name: string;
@@ -14,7 +15,7 @@ export interface Column<T> {
 
 const ROW = 38;
 
-export function LongTable<T>({ label, rows, columns, keyOf, onChoose, height = 520, onEnd }: { label: string; rows: T[]; columns: Column<T>[]; keyOf: (row: T) => string; onChoose?: (row: T) => void; height?: number; onEnd?: () => void }) {
+export function LongTable<T>({ label, rows, columns, keyOf, onChoose, height = 520, more, onEnd, onTop }: { label: string; rows: T[]; columns: Column<T>[]; keyOf: (row: T) => string; onChoose?: (row: T) => void; height?: number; more?: boolean; onEnd?: () => void; onTop?: (seen: boolean) => void }) {
   const frame = useRef<HTMLDivElement>(null);
   const seen = useVirtualizer({
     count: rows.length,
@@ -23,6 +24,7 @@ export function LongTable<T>({ label, rows, columns, keyOf, onChoose, height = 5
     overscan: 12,
     onChange: (instance) => {
       if (onEnd && (instance.getVirtualItems().at(-1)?.index ?? 0) >= rows.length - 20) onEnd();
+      onTop?.((instance.scrollOffset ?? 0) < ROW);
     },
   });
   const cells = (render: (column: Column<T>) => ReactNode, header = false) =>
@@ -33,7 +35,7 @@ export function LongTable<T>({ label, rows, columns, keyOf, onChoose, height = 5
     ));
   return (
     <Box style={{ overflowX: "auto" }} tabIndex={0} aria-label={`${label}, sideways`} role="group">
-      <Box role="table" aria-label={label} aria-rowcount={rows.length + 1} miw={columns.length * 92}>
+      <Box role="table" aria-label={label} aria-rowcount={more ? -1 : rows.length + 1} miw={columns.length * 92}>
         <Group role="row" wrap="nowrap" gap="xs" px="xs" pb={4} aria-rowindex={1}>{cells((column) => <Text size="xs" fw={600} c="dimmed">{column.name}</Text>, true)}</Group>
         <Box ref={frame} h={Math.min(height, rows.length * ROW + 4)} style={{ overflowY: "auto" }} role="rowgroup" tabIndex={0} aria-label={label}>
           <Box h={seen.getTotalSize()} pos="relative" role="presentation">
@@ -69,6 +71,18 @@ export function LongTable<T>({ label, rows, columns, keyOf, onChoose, height = 5
   );
 }
 
+/** How much of a list is here. */
+export function Extent({ rows, more }: { rows: number; more: boolean }) {
+  return <Text size="xs" c="dimmed" mt="xs" ta="right">{more ? `The newest ${count(rows)}; older ones come as you scroll` : `All ${count(rows)} that are kept`}</Text>;
+}
+
 export function Cell({ children, dim }: { children: ReactNode; dim?: boolean }) {
   return <Text size="sm" truncate className="number" c={dim ? "dimmed" : undefined}>{children}</Text>;
+}
+
+/** The time of today, the day of what is older. */
+export function When({ at }: { at: number }) {
+  const instant = new Date(at * 1000);
+  const today = instant.toDateString() === new Date().toDateString();
+  return <Cell>{instant.toLocaleString("en-GB", today ? { timeStyle: "medium" } : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })}</Cell>;
 }

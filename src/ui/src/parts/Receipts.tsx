@@ -1,36 +1,43 @@
 import { Badge, Drawer, Group, Select } from "@mantine/core";
 import { useState } from "react";
-import { type Listed } from "../api";
 import { useAsked } from "../asked";
+import { usePaged } from "../paged";
 import { type Receipt, short, type Status } from "../router";
-import { clock } from "../words";
-import { Cell, LongTable } from "./LongTable";
+import { Cell, Extent, LongTable, When } from "./LongTable";
 import { Answered, Nothing, Panel } from "./Panel";
 import { Why } from "./Why";
+
+const idOf = (receipt: Receipt) => receipt.id;
 
 export function Receipts() {
   const status = useAsked<Status>("/v1/router/status");
   const [pool, setPool] = useState<string | null>(null);
   const [shown, setShown] = useState<Receipt>();
-  const receipts = useAsked<Listed<Receipt>>(`/v1/router/decisions?limit=1000${pool ? `&pool=${encodeURIComponent(pool)}` : ""}`, 10_000);
+  const { asked, more, onEnd, onTop } = usePaged<Receipt>(`/v1/router/decisions?limit=500${pool ? `&pool=${encodeURIComponent(pool)}` : ""}`, idOf, { everyMs: 10_000 });
   return (
     <Panel title="Decisions" hint="Why each request went where it went" right={<Select size="xs" aria-label="Pool" placeholder="any pool" data={(status.data?.pools ?? []).map((each) => each.pool)} value={pool} onChange={setPool} clearable w={140} />}>
-      <Answered asked={receipts}>
-        {({ data }) => data.length === 0 ? <Nothing>No request was decided by a pool yet.</Nothing> : (
-          <LongTable
-            label="Decisions"
-            rows={data}
-            keyOf={(receipt) => receipt.id}
-            onChoose={setShown}
-            columns={[
-              { name: "Time", width: 1.6, cell: (receipt) => <Cell>{clock(receipt.at_s)}</Cell> },
-              { name: "Prompt", width: 5, cell: (receipt) => <Cell dim={receipt.text === null}>{receipt.text ?? "not kept"}</Cell> },
-              { name: "Went to", width: 2.4, cell: (receipt) => <Cell>{short(receipt.served)}</Cell> },
-              { name: "Rule", width: 1.8, cell: (receipt) => <Group gap={4} wrap="nowrap"><Badge size="sm" variant="light" color={receipt.declined ? "gray" : "teal"} tt="none">{receipt.declined ? "default" : receipt.rule}</Badge></Group> },
-              { name: "Sure", width: 1.2, right: true, cell: (receipt) => <Cell>{receipt.confidence === null ? "" : `${Math.round(100 * receipt.confidence)} %`}</Cell> },
-              { name: "Dial", width: 1, right: true, cell: (receipt) => <Cell>{receipt.bias.toFixed(2)}</Cell> },
-            ]}
-          />
+      <Answered asked={asked}>
+        {(rows) => rows.length === 0 ? <Nothing>No request was decided by a pool yet.</Nothing> : (
+          <>
+            <LongTable
+              label="Decisions"
+              rows={rows}
+              keyOf={idOf}
+              onChoose={setShown}
+              more={more}
+              onEnd={onEnd}
+              onTop={onTop}
+              columns={[
+                { name: "Time", width: 1.6, cell: (receipt) => <When at={receipt.at_s} /> },
+                { name: "Prompt", width: 5, cell: (receipt) => <Cell dim={receipt.text === null}>{receipt.text ?? "not kept"}</Cell> },
+                { name: "Went to", width: 2.4, cell: (receipt) => <Cell>{short(receipt.served)}</Cell> },
+                { name: "Rule", width: 1.8, cell: (receipt) => <Group gap={4} wrap="nowrap"><Badge size="sm" variant="light" color={receipt.declined ? "gray" : "teal"} tt="none">{receipt.declined ? "default" : receipt.rule}</Badge></Group> },
+                { name: "Sure", width: 1.2, right: true, cell: (receipt) => <Cell>{receipt.confidence === null ? "" : `${Math.round(100 * receipt.confidence)} %`}</Cell> },
+                { name: "Dial", width: 1, right: true, cell: (receipt) => <Cell>{receipt.bias.toFixed(2)}</Cell> },
+              ]}
+            />
+            <Extent rows={rows.length} more={more} />
+          </>
         )}
       </Answered>
       <Drawer opened={shown !== undefined} onClose={() => setShown(undefined)} title="Receipt" position="right" size="lg">{shown && <Why receipt={shown} />}</Drawer>

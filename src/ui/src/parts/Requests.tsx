@@ -1,14 +1,12 @@
 import { Badge, Button, Code, Drawer, Group, Select, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { useCallback, useEffect, useState } from "react";
-import { get } from "../api";
-import { clock, seconds, usd } from "../words";
-import { Cell, LongTable } from "./LongTable";
-import { Nothing, Panel } from "./Panel";
-import { failed } from "./tell";
+import { useState } from "react";
+import { usePaged } from "../paged";
+import { seconds, usd } from "../words";
+import { Cell, Extent, LongTable, When } from "./LongTable";
+import { Answered, Nothing, Panel } from "./Panel";
 
 type Kept = Record<string, string | number | boolean | null>;
-interface Page { data: Kept[]; next: string | null }
 
 /** The prefix of the gateway's own attributes is configuration. */
 function own(row: Kept, name: string): string {
@@ -16,27 +14,15 @@ function own(row: Kept, name: string): string {
   return key === undefined ? "" : String(row[key] ?? "");
 }
 
+const idOf = (row: Kept) => String(row.request_id);
+
 export function Requests() {
   const [tenant, setTenant] = useState("");
   const [status, setStatus] = useState<string | null>(null);
   const [sought] = useDebouncedValue(tenant, 300);
-  const [page, setPage] = useState<Page>({ data: [], next: null });
   const [shown, setShown] = useState<Kept>();
-
-  const load = useCallback(async (cursor: string | null, before: Kept[]) => {
-    const filters = new URLSearchParams({ limit: "500" });
-    if (sought) filters.set("tenant", sought);
-    if (status) filters.set("status", status);
-    if (cursor) filters.set("cursor", cursor);
-    try {
-      const told = await get<Page>(`/admin/v1/records?${filters.toString()}${sought ? "" : "&"}`);
-      setPage({ data: [...before, ...told.data], next: told.next });
-    } catch (problem) {
-      failed(problem);
-      setPage((now) => ({ ...now, next: null }));
-    }
-  }, [sought, status]);
-  useEffect(() => void load(null, []), [load]);
+  const filters = new URLSearchParams({ limit: "500", ...(sought && { tenant: sought }), ...(status && { status }) });
+  const { asked, more, onEnd, onTop } = usePaged<Kept>(`/admin/v1/records?${filters.toString()}`, idOf, { everyMs: 10_000, cursor: "cursor" });
 
   return (
     <Panel
@@ -50,25 +36,32 @@ export function Requests() {
         </Group>
       }
     >
-      {page.data.length === 0 ? <Nothing>No request is like that.</Nothing> : (
-        <LongTable
-          label="Requests"
-          rows={page.data}
-          keyOf={(row) => String(row.request_id)}
-          onChoose={setShown}
-          onEnd={() => { if (page.next) void load(page.next, page.data); }}
-          columns={[
-            { name: "Time", width: 2, cell: (row) => <Cell>{clock(Number(row.at_s))}</Cell> },
-            { name: "Tenant", width: 2, cell: (row) => <Cell>{row.tenant}</Cell> },
-            { name: "Lane", width: 2, cell: (row) => <Cell>{own(row, "lane")}</Cell> },
-            { name: "Asked for", width: 3, cell: (row) => <Cell>{row["gen_ai.request.model"]}</Cell> },
-            { name: "Served by", width: 3, cell: (row) => <Cell>{row["gen_ai.response.model"] ? `${own(row, "endpoint")}/${row["gen_ai.response.model"]}` : ""}</Cell> },
-            { name: "Status", width: 1.2, cell: (row) => <Badge size="sm" variant="light" color={Number(row.status) < 400 ? "teal" : "red"}>{row.status}</Badge> },
-            { name: "Took", width: 1.3, right: true, cell: (row) => <Cell>{seconds(Number(row.elapsed_ms) / 1000)}</Cell> },
-            { name: "Cost", width: 1.6, right: true, cell: (row) => <Cell>{usd(Number(own(row, "cost_usd")))}</Cell> },
-          ]}
-        />
-      )}
+      <Answered asked={asked}>
+        {(rows) => rows.length === 0 ? <Nothing>No request is like that.</Nothing> : (
+          <>
+            <LongTable
+              label="Requests"
+              rows={rows}
+              keyOf={idOf}
+              onChoose={setShown}
+              more={more}
+              onEnd={onEnd}
+              onTop={onTop}
+              columns={[
+                { name: "Time", width: 2, cell: (row) => <When at={Number(row.at_s)} /> },
+                { name: "Tenant", width: 2, cell: (row) => <Cell>{row.tenant}</Cell> },
+                { name: "Lane", width: 2, cell: (row) => <Cell>{own(row, "lane")}</Cell> },
+                { name: "Asked for", width: 3, cell: (row) => <Cell>{row["gen_ai.request.model"]}</Cell> },
+                { name: "Served by", width: 3, cell: (row) => <Cell>{row["gen_ai.response.model"] ? `${own(row, "endpoint")}/${row["gen_ai.response.model"]}` : ""}</Cell> },
+                { name: "Status", width: 1.2, cell: (row) => <Badge size="sm" variant="light" color={Number(row.status) < 400 ? "teal" : "red"}>{row.status}</Badge> },
+                { name: "Took", width: 1.3, right: true, cell: (row) => <Cell>{seconds(Number(row.elapsed_ms) / 1000)}</Cell> },
+                { name: "Cost", width: 1.6, right: true, cell: (row) => <Cell>{usd(Number(own(row, "cost_usd")))}</Cell> },
+              ]}
+            />
+            <Extent rows={rows.length} more={more} />
+          </>
+        )}
+      </Answered>
       <Drawer opened={shown !== undefined} onClose={() => setShown(undefined)} title="One record" position="right" size="lg">
         <Code block>{JSON.stringify(shown, null, 2)}</Code>
       </Drawer>

@@ -1,10 +1,11 @@
 import { Alert, Badge, Button, Code, Drawer, Group, Select, Stack, Text, Timeline } from "@mantine/core";
 import { useState } from "react";
-import { type Listed, remove } from "../api";
+import { remove } from "../api";
 import { useAsked } from "../asked";
+import { usePaged } from "../paged";
 import { useSession } from "../session";
-import { clock, moment, usd } from "../words";
-import { Cell, LongTable } from "./LongTable";
+import { clock, usd } from "../words";
+import { Cell, Extent, LongTable, When } from "./LongTable";
 import { Answered, Figure, Nothing, Panel } from "./Panel";
 import { tried } from "./tell";
 
@@ -19,34 +20,42 @@ interface Whole extends Run { steps: Step[]; result: unknown }
 const STATES = ["accepted", "running", "succeeded", "failed", "cancelled"];
 const COLOURS: Record<string, string> = { accepted: "gray", running: "blue", succeeded: "teal", failed: "red", cancelled: "yellow" };
 
+const idOf = (run: Run) => run.id;
+
 export function Runs() {
   const { who } = useSession();
   const [state, setState] = useState<string | null>(null);
   const [shown, setShown] = useState<string>();
   const base = who.admin ? "/admin/v1/runs" : "/v1/runs";
-  const runs = useAsked<Listed<Run>>(`${base}?limit=200${state ? `&state=${state}` : ""}`, 4000);
+  const { asked, more, onEnd, onTop } = usePaged<Run>(`${base}?limit=100${state ? `&state=${state}` : ""}`, idOf, { everyMs: 4000 });
   return (
     <Panel title="Runs" hint="Requests that are answered later" right={<Select size="xs" aria-label="State" placeholder="any state" data={STATES} value={state} onChange={setState} clearable w={140} />}>
-      <Answered asked={runs}>
-        {({ data }) => data.length === 0 ? <Nothing>No runs{state ? ` are ${state}` : " yet"}. POST /v1/runs takes a request to be answered later.</Nothing> : (
-          <LongTable
-            label="Runs"
-            rows={data}
-            keyOf={(run) => run.id}
-            onChoose={(run) => setShown(run.id)}
-            columns={[
-              { name: "Accepted", width: 3, cell: (run) => <Cell>{moment(run.accepted_s)}</Cell> },
-              { name: "State", width: 2, cell: (run) => <Badge size="sm" color={COLOURS[run.state]} variant="light">{run.state}</Badge> },
-              { name: "Lane", width: 2, cell: (run) => <Cell>{run.lane ?? ""}</Cell> },
-              { name: "Model", width: 2, cell: (run) => <Cell>{run.served ?? run.model}</Cell> },
-              { name: "Tenant", width: 2, cell: (run) => <Cell>{run.tenant}</Cell> },
-              { name: "Cost", width: 1.5, right: true, cell: (run) => <Cell>{usd(Number(run.cost_usd))}</Cell> },
-            ]}
-          />
+      <Answered asked={asked}>
+        {(rows) => rows.length === 0 ? <Nothing>No runs{state ? ` are ${state}` : " yet"}. POST /v1/runs takes a request to be answered later.</Nothing> : (
+          <>
+            <LongTable
+              label="Runs"
+              rows={rows}
+              keyOf={idOf}
+              onChoose={(run) => setShown(run.id)}
+              more={more}
+              onEnd={onEnd}
+              onTop={onTop}
+              columns={[
+                { name: "Accepted", width: 3, cell: (run) => <When at={run.accepted_s} /> },
+                { name: "State", width: 2, cell: (run) => <Badge size="sm" color={COLOURS[run.state]} variant="light">{run.state}</Badge> },
+                { name: "Lane", width: 2, cell: (run) => <Cell>{run.lane ?? ""}</Cell> },
+                { name: "Model", width: 2, cell: (run) => <Cell>{run.served ?? run.model}</Cell> },
+                { name: "Tenant", width: 2, cell: (run) => <Cell>{run.tenant}</Cell> },
+                { name: "Cost", width: 1.5, right: true, cell: (run) => <Cell>{usd(Number(run.cost_usd))}</Cell> },
+              ]}
+            />
+            <Extent rows={rows.length} more={more} />
+          </>
         )}
       </Answered>
       <Drawer opened={shown !== undefined} onClose={() => setShown(undefined)} title="One run" position="right" size="lg">
-        {shown && <One path={`${base}/${shown}`} onEnd={runs.again} />}
+        {shown && <One path={`${base}/${shown}`} onEnd={asked.again} />}
       </Drawer>
     </Panel>
   );
