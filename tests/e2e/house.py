@@ -22,16 +22,19 @@ CREDENTIALS = {
     "AWS_REGION": "us-east-1",
 }
 
-CONFIG = """
+SIMULATED = """
+[providers.sim]
+url = "simulated://models/v1"
+family = "simulated"
+accepts = ["sim-*"]
+"""
+"""What most configurations of these tests need; a line that follows it is the provider's, too."""
+
+CONFIG = f"""
 [server]
 store = "memory:"
 admin_key = "admin-key-of-tests"
-
-[providers.sim]
-url = "simulated://models/v1"
-tier = "balanced"
-family = "simulated"
-accepts = ["sim-*"]
+{SIMULATED}tier = "balanced"
 
 [models."house/large:8b"]
 provider = "sim"

@@ -10,25 +10,11 @@ import httpx
 import openai
 import pytest
 
+from tests.e2e.house import ADMIN
+from tests.e2e.school import ACME, FAST, HARD, MODELS, OTHER, RANK, STRONG, TENANTS, memory
 from tests.harness.gateway import Served, served, told, until
 
-POOL = """
-[server]
-admin_key = "admin-key-of-tests"
-
-[providers.sim]
-url = "simulated://models/v1"
-family = "simulated"
-accepts = ["sim-*"]
-
-[models.fast]
-provider = "sim"
-id = "sim-small"
-
-[models.strong]
-provider = "sim"
-id = "sim-large"
-
+POOL = f"""{MODELS}
 [pools.smart]
 candidates = ["fast", "strong"]
 default = "fast"
@@ -37,29 +23,14 @@ keep_prompts = true
 
 [pools.quiet]
 candidates = ["fast", "strong"]
-
-[tenants.acme]
-keys = ["key-of-acme-1"]
-
-[tenants.other]
-keys = ["key-of-other"]
-"""
-ADMIN = {"authorization": "Bearer admin-key-of-tests"}
-ACME = {"authorization": "Bearer key-of-acme-1"}
-OTHER = {"authorization": "Bearer key-of-other"}
-FAST, STRONG = "sim/sim-small", "sim/sim-large"
-EASY, HARD = "What is 3+4?", "What is 482*937?"
+{TENANTS}"""
+EASY = "What is 3+4?"
 SOURCE = "judge:grader"
 
 
 def judge(**settings: Any) -> str:
     lines = [f"{name} = {value!r}".replace("True", "true") for name, value in settings.items()]
     return "\n".join([POOL, '[judges.grader]\nmodel = "sim/sim-judge"', *lines]).replace("'", '"')
-
-
-def memory(gateway: Served, headers: Any = ACME, **asked: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = gateway.get("/v1/router/memory", params=asked, headers=headers).json()["data"]
-    return found
 
 
 def scores(example: dict[str, Any]) -> dict[str, float]:
@@ -150,13 +121,13 @@ def test_a_taught_prompt_looks_as_a_live_one_does(gateway: Served) -> None:
     decision = answer.headers["x-laneway-request-id"]
     until(lambda: feed(gateway, decision=decision, score=1).status_code == 201)
     taught = {"messages": turns, "max_tokens": 77, "scores": {"fast": 0}}
-    (example_id,) = gateway.post("/v1/router/preferences/rank", taught, headers=ACME).json()["ids"]
+    (example_id,) = gateway.post(RANK, taught, headers=ACME).json()["ids"]
     lived, told = memory(gateway)[-2:]
     assert told["id"] == example_id
     assert (told["prompt"], told["tag"], told["setting"]) == (lived["prompt"], lived["tag"], lived["setting"])
     assert told["tag"].startswith("system:")
     plain = {"prompt": HARD, "system": "You are a clerk.", "max_tokens": 77, "scores": {"fast": 0}}
-    gateway.post("/v1/router/preferences/rank", plain, headers=ACME)
+    gateway.post(RANK, plain, headers=ACME)
     assert (memory(gateway)[-1]["tag"], memory(gateway)[-1]["setting"]) == (told["tag"], told["setting"])
 
 
@@ -230,15 +201,16 @@ def test_a_judge_keeps_within_its_budget(tmp_path: Path) -> None:
 
 def test_a_new_version_of_a_model_starts_with_a_burst_of_pairs(tmp_path: Path) -> None:
     """A memory that knows the others asks the new one beside them until it knows it a little."""
-    config = judge(share=0, pairs=0, burst=3).replace('id = "sim-large"', 'id = "sim-large"\nversion = "2"')
+    config = judge(share=0, pairs=0, burst=3).replace('version = "2"', 'version = "3"')
+    newer = STRONG.replace("@2", "@3")
     with served(tmp_path, config) as gateway:
         known = [{"prompt": f"What is {number}+1?", "scores": {"fast": 1}} for number in range(3)]
-        gateway.post("/v1/router/preferences/rank", {"examples": known}, headers=ACME)
+        gateway.post(RANK, {"examples": known}, headers=ACME)
         for number in range(20):
             gateway.chat("smart", f"What is 4{number}2*937?", headers=ACME)
             gateway.chat("smart", f"What is 4{number}2*937?", headers=OTHER)
-        until(lambda: len(memory(gateway, candidate=f"{STRONG}@2", source=SOURCE)) >= 3)
-        assert all(set(scores(each)) == {FAST, f"{STRONG}@2"} for each in memory(gateway, source=SOURCE))
+        until(lambda: len(memory(gateway, candidate=newer, source=SOURCE)) >= 3)
+        assert all(set(scores(each)) == {FAST, newer} for each in memory(gateway, source=SOURCE))
         assert len(memory(gateway, source=SOURCE)) < 10
         # Who has taught nothing at all has nothing that a burst could complete.
         assert memory(gateway, OTHER) == []
@@ -260,7 +232,7 @@ def test_the_check_shows_pools_and_judges(tmp_path: Path) -> None:
     code, said, _ = told(tmp_path, "check", "--config", "gateway.toml")
     assert code == 0
     assert "\npool smart (learned)\n" in said
-    assert "  fast    sim/sim-small  where nothing is learned\n  strong  sim/sim-large\n" in said
+    assert "  fast    sim/sim-small    where nothing is learned\n  strong  sim/sim-large@2\n" in said
     assert "\njudges\n  grader  sim/sim-judge  pools smart  25 % alone, 5 % in pairs  up to 1 USD a day\n" in said
 
 

@@ -11,27 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.house import ADMIN
+from tests.e2e.school import ACME, FAST, LEAN, MODELS, OTHER, STRONG, TENANTS, refusal, teach
 from tests.harness.gateway import Served, served, told, until
 from tests.harness.taught import easy, hard
 
-CONFIG = """
-[server]
-admin_key = "admin-key-of-tests"
-
-[providers.sim]
-url = "simulated://models/v1"
-family = "simulated"
-accepts = ["sim-*"]
-
-[models.fast]
-provider = "sim"
-id = "sim-small"
-
-[models.strong]
-provider = "sim"
-id = "sim-large"
-version = "2"
-
+CONFIG = f"""{MODELS}
 [pools.smart]
 candidates = ["fast", "strong"]
 default = "strong"
@@ -51,26 +36,11 @@ id = "sim-echo"
 candidates = ["echo", "strong"]
 default = "strong"
 rule = "cascade"
-check = { without = ["please do not"] }
+check = {{ without = ["please do not"] }}
 
 [lanes.busy]
 pool = "smart"
-
-[tenants.acme]
-keys = ["key-of-acme-1"]
-
-[tenants.bees]
-keys = ["key-of-bees-1"]
-
-[tenants.lean]
-keys = ["key-of-lean-1"]
-models = ["fast", "sim-small"]
-"""
-ADMIN = {"authorization": "Bearer admin-key-of-tests"}
-ACME = {"authorization": "Bearer key-of-acme-1"}
-BEES = {"authorization": "Bearer key-of-bees-1"}
-LEAN = {"authorization": "Bearer key-of-lean-1"}
-FAST, STRONG = "sim/sim-small", "sim/sim-large@2"
+{TENANTS}"""
 ALPHA = "/admin/v1/routing-alpha"
 
 
@@ -88,15 +58,6 @@ def lessons(count: int, seed: int = 1) -> str:
 EASY, HARD = (json.loads(line)["prompt"] for line in lessons(2).splitlines())
 
 
-def teach(gateway: Served, count: int = 80, headers: Mapping[str, str] = ACME) -> None:
-    answer = gateway.client.post(
-        f"{gateway.url}/v1/router/preferences/rank",
-        content=lessons(count),
-        headers={**headers, "content-type": "application/x-ndjson"},
-    )
-    assert answer.status_code in (200, 201), answer.text
-
-
 def status(gateway: Served, headers: Mapping[str, str] = ACME) -> dict[str, Any]:
     """Once everything that was taught is learned."""
     found: dict[str, Any] = gateway.get("/v1/router/status", headers=headers).json()
@@ -106,7 +67,7 @@ def status(gateway: Served, headers: Mapping[str, str] = ACME) -> dict[str, Any]
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("routing"), CONFIG) as gateway:
-        teach(gateway)
+        assert teach(gateway, lessons(80)).status_code == 201
         assert status(gateway)["pools"][0]["routable"]
         yield gateway
 
@@ -129,11 +90,6 @@ def explained(gateway: Served, prompt: str, headers: Mapping[str, str] = ACME) -
 
 def model(answer: httpx.Response) -> str:
     return answer.headers["x-laneway-model"]
-
-
-def refused(answer: httpx.Response, status: int = 400) -> str:
-    assert answer.status_code == status, answer.text
-    return str(answer.json()["error"]["message"])
 
 
 # --- being routed ------------------------------------------------------------------------------------------
@@ -185,7 +141,7 @@ def test_an_explanation_is_what_happens(gateway: Served) -> None:
         }
         assert model(answer) == found["ranked"][0]["model"]
         nowhere = gateway.get(f"/v1/router/decisions/{found['receipt']['id']}", headers=ACME)
-        refused(nowhere, 404)
+        refusal(nowhere, 404)
 
 
 def test_a_stream_says_its_decision_too(gateway: Served) -> None:
@@ -204,14 +160,14 @@ def test_decisions_are_listed_for_their_own_tenant(gateway: Served) -> None:
     (first,) = gateway.get("/v1/router/decisions?rule=cheapest&limit=1", headers=ACME).json()["data"]
     assert (first["pool"], first["served"], first["text"]) == ("plain", "sim/sim-small", None)
     assert listed[1]["text"] == EASY
-    theirs = gateway.get(f"/v1/router/decisions/{mine.headers['x-laneway-decision']}", headers=BEES)
-    assert "no decision" in refused(theirs, 404)
-    assert gateway.get("/v1/router/decisions", headers=BEES).json()["data"] == []
+    theirs = gateway.get(f"/v1/router/decisions/{mine.headers['x-laneway-decision']}", headers=OTHER)
+    assert "no decision" in refusal(theirs, 404)
+    assert gateway.get("/v1/router/decisions", headers=OTHER).json()["data"] == []
     shown = gateway.get("/v1/router/decisions?tenant=acme&limit=1", headers=ADMIN).json()["data"]
     assert shown[0]["tenant"] == "acme"
-    refused(gateway.get("/v1/router/decisions?tenant=acme", headers=BEES), 403)
+    refusal(gateway.get("/v1/router/decisions?tenant=acme", headers=OTHER), 403)
     for limit in ("0", "1001", "two", "\u00b2", "9" * 5000):
-        assert "from 1 to 1000" in refused(gateway.get("/v1/router/decisions", params={"limit": limit}, headers=ACME))
+        assert "from 1 to 1000" in refusal(gateway.get("/v1/router/decisions", params={"limit": limit}, headers=ACME))
     assert gateway.get("/v1/router/decisions").status_code == 401
 
 
@@ -230,15 +186,15 @@ def test_decisions_are_turned_over_page_by_page_to_the_first_one(gateway: Served
         ask(gateway, EASY, model="plain")
     assert found[:5] == made[::-1]
     assert len(found) == len(set(found))
-    theirs = ask(gateway, EASY, headers=BEES, model="plain").headers["x-laneway-decision"]
+    theirs = ask(gateway, EASY, headers=OTHER, model="plain").headers["x-laneway-decision"]
     for wrong in ("req_0", theirs, "1", "%00", "x" * 3000):
-        assert "no such decision" in refused(gateway.get(f"{path}&after={wrong}", headers=ACME))
+        assert "no such decision" in refusal(gateway.get(f"{path}&after={wrong}", headers=ACME))
 
 
 def test_another_tenant_is_not_routed_by_what_it_did_not_teach(gateway: Served) -> None:
-    answer = ask(gateway, EASY, BEES)
+    answer = ask(gateway, EASY, OTHER)
     assert model(answer) == "sim-large"
-    assert receipt(gateway, answer, BEES)["declined"] == "there are no examples"
+    assert receipt(gateway, answer, OTHER)["declined"] == "there are no examples"
     # Whom only one candidate is allowed is served by that, and by no other.
     assert model(ask(gateway, HARD, LEAN)) == "sim-small"
 
@@ -275,7 +231,7 @@ def test_the_dial_counts_for_the_next_request_and_for_nobody_else(gateway: Serve
         assert turn(gateway, 0).json() == {"alpha": 0, "min": 0, "max": 10}
         assert model(ask(gateway, HARD)) == "sim-small", "0 is a value, and means the lowest cost"
         assert gateway.get(ALPHA, headers=ACME).json()["alpha"] == 0
-        assert gateway.get(ALPHA, headers=BEES).json()["alpha"] == 5
+        assert gateway.get(ALPHA, headers=OTHER).json()["alpha"] == 5
         assert turn(gateway, 10, ADMIN, "?tenant=acme").json()["alpha"] == 10
         assert model(ask(gateway, EASY)) == "sim-large"
         for header in ("x-laneway-bias", "x-weave-routing-alpha"):
@@ -288,13 +244,13 @@ def test_the_dial_counts_for_the_next_request_and_for_nobody_else(gateway: Serve
 
 @pytest.mark.parametrize("alpha", [-1, 11, 5.5, None, "5", True])
 def test_a_dial_that_has_no_such_position_is_refused_with_the_range(gateway: Served, alpha: object) -> None:
-    message = refused(turn(gateway, alpha))
+    message = refusal(turn(gateway, alpha))
     assert alpha in ("5", True) or "from 0 (lowest cost) to 10 (highest quality)" in message
     assert gateway.get(ALPHA, headers=ACME).json()["alpha"] == 5
 
 
 def test_whose_dial_it_is(gateway: Served) -> None:
-    refused(turn(gateway, 3, BEES, "?tenant=acme"), 403)
+    refusal(turn(gateway, 3, OTHER, "?tenant=acme"), 403)
     assert gateway.get(ALPHA).status_code == 401
     assert gateway.client.put(gateway.url + ALPHA, json={"alpha": 3}).status_code == 401
 
@@ -308,7 +264,7 @@ def test_every_position_of_the_dial_is_told_beforehand(gateway: Served) -> None:
     costs = [each["usd_per_request"] for each in positions]
     assert costs == sorted(costs)
     assert len(set(costs)) == 11, "no position is dead"
-    assert "name one of the pools: smart, plain, stairs" in refused(gateway.get("/v1/router/dial", headers=ACME))
+    assert "name one of the pools: smart, plain, stairs" in refusal(gateway.get("/v1/router/dial", headers=ACME))
 
 
 # --- how far it is -----------------------------------------------------------------------------------------
@@ -322,17 +278,17 @@ def test_the_status_says_what_is_there_and_what_is_needed(gateway: Served) -> No
     assert [each["labels"] for each in smart["candidates"]] == [80, 80]
     assert smart["verdict"].startswith("Routable: +")
     assert "'cheapest'" in plain["verdict"]
-    theirs = status(gateway, BEES)["pools"][0]
+    theirs = status(gateway, OTHER)["pools"][0]
     assert (theirs["warm"], theirs["labels_needed"]) == (False, 40)
     assert theirs["verdict"].startswith("No examples yet: teach at least 20 labels")
 
 
 def test_an_explanation_of_nonsense_is_a_refusal(gateway: Served) -> None:
-    assert refused(gateway.post("/v1/router/explain", {"model": "auto"}, headers=ACME)) == "Missing `messages`."
-    assert "expected one of" in refused(gateway.post("/v1/router/explain?front=/v1/embeddings", {}, headers=ACME))
+    assert refusal(gateway.post("/v1/router/explain", {"model": "auto"}, headers=ACME)) == "Missing `messages`."
+    assert "expected one of" in refusal(gateway.post("/v1/router/explain?front=/v1/embeddings", {}, headers=ACME))
     assert gateway.post("/v1/router/explain", {"model": "auto"}).status_code == 401
     gone = {"model": "auto", "messages": [{"role": "user", "content": "x"}]}
-    refused(gateway.post("/v1/router/explain", gone, headers={**ACME, "x-laneway-bias": "2"}))
+    refusal(gateway.post("/v1/router/explain", gone, headers={**ACME, "x-laneway-bias": "2"}))
 
 
 def test_a_person_is_shown_where_a_prompt_would_go(gateway: Served) -> None:
@@ -367,7 +323,7 @@ def test_a_conversation_keeps_its_model_and_a_restart_forgets_nothing(tmp_path: 
         return answer
 
     with served(tmp_path, CONFIG) as gateway:
-        teach(gateway)
+        assert teach(gateway, lessons(80)).status_code == 201
         status(gateway)
         assert turn(gateway, 7).status_code == 200
         first = talk(gateway, 1)

@@ -10,27 +10,25 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.house import ADMIN
+from tests.e2e.school import (
+    ACME,
+    FAST,
+    HARD,
+    LEAN,
+    MEMORY,
+    MODELS,
+    OTHER,
+    RANK,
+    STRONG,
+    TENANTS,
+    memory,
+    refusal,
+    teach,
+)
 from tests.harness.gateway import Served, served
 
-CONFIG = """
-[server]
-admin_key = "admin-key-of-tests"
-
-[providers.sim]
-url = "simulated://models/v1"
-family = "simulated"
-accepts = ["sim-*"]
-
-[models.fast]
-provider = "sim"
-id = "sim-small"
-aliases = ["quick"]
-
-[models.strong]
-provider = "sim"
-id = "sim-large"
-version = "2"
-
+CONFIG = f"""{MODELS}
 [pools.smart]
 candidates = ["fast", "strong"]
 default = "strong"
@@ -40,25 +38,13 @@ warm = 5
 
 [pools.quiet]
 candidates = ["fast", "strong"]
-
-[tenants.acme]
-keys = ["key-of-acme-1"]
-
-[tenants.other]
-keys = ["key-of-other"]
-models = ["fast", "strong", "smart"]
-
+{TENANTS}
 [tenants.poor]
 keys = ["key-of-poor"]
 daily_usd = 0
 """
-ADMIN = {"authorization": "Bearer admin-key-of-tests"}
-ACME = {"authorization": "Bearer key-of-acme-1"}
-OTHER = {"authorization": "Bearer key-of-other"}
 POOR = {"authorization": "Bearer key-of-poor"}
-FAST, STRONG = "sim/sim-small", "sim/sim-large@2"
-HARD = "What is 482*937?"
-COMPARE, RANK, MEMORY = "/v1/router/preferences/compare", "/v1/router/preferences/rank", "/v1/router/memory"
+COMPARE = "/v1/router/preferences/compare"
 
 
 @pytest.fixture(scope="module")
@@ -72,28 +58,12 @@ def taught(gateway: Served) -> Iterator[Served]:
     """A memory that is empty before and after."""
     yield gateway
     for whose in (ACME, OTHER):
-        for example in memory(gateway, headers=whose, limit=1000):
+        for example in memory(gateway, whose, limit=1000):
             gateway.client.delete(f"{gateway.url}{MEMORY}/{example['id']}", headers=whose)
-
-
-def memory(gateway: Served, headers: Any = ACME, **asked: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = gateway.get(MEMORY, params=asked, headers=headers).json()["data"]
-    return found
 
 
 def rank(gateway: Served, prompt: str = HARD, headers: Mapping[str, str] = ACME, **more: Any) -> httpx.Response:
     return gateway.post(RANK, {"prompt": prompt, "scores": {"fast": 0, "strong": 1}, **more}, headers=headers)
-
-
-def lines(gateway: Served, body: str, headers: Mapping[str, str] = ACME, path: str = RANK) -> httpx.Response:
-    return gateway.client.post(
-        gateway.url + path, content=body, headers={**headers, "content-type": "application/x-ndjson"}
-    )
-
-
-def refusal(answer: httpx.Response, status: int = 400) -> str:
-    assert answer.status_code == status, answer.text
-    return str(answer.json()["error"]["message"])
 
 
 # --- comparing ---------------------------------------------------------------------------------------------
@@ -142,7 +112,7 @@ def test_a_comparison_that_makes_no_sense_costs_nothing(gateway: Served) -> None
         ({"messages": [{"role": "user"}], "models": ["fast"]}, 400, "messages[0].content"),
     ):
         assert words in refusal(gateway.post(COMPARE, body, headers=ACME), status), body
-    assert "may not use" in refusal(gateway.post(COMPARE, {"prompt": "x", "models": ["sim-echo"]}, headers=OTHER), 403)
+    assert "may not use" in refusal(gateway.post(COMPARE, {"prompt": "x", "models": ["sim-echo"]}, headers=LEAN), 403)
     refusal(gateway.post(COMPARE, {"prompt": "x", "models": ["fast"]}, headers={"authorization": "Bearer nobody"}), 401)
     assert gateway.get("/v1/usage", headers=ACME).json()["total"]["requests"] == before
 
@@ -213,13 +183,13 @@ def test_a_refusal_has_the_shape_that_the_caller_s_client_expects(gateway: Serve
 def test_a_batch_is_taught_whole_or_not_at_all_and_undone_whole(taught: Served) -> None:
     good = [{"prompt": f"What is {number}+2?", "scores": {"fast": 1, "strong": 1}} for number in range(5)]
     bad = [*good, {"prompt": "x", "scores": {"fast": -1}}]
-    assert "line 6: scores.fast" in refusal(lines(taught, "\n".join(map(json.dumps, bad))))
-    assert "line 2: The body is not valid JSON" in refusal(lines(taught, f"{json.dumps(good[0])}\n{{"))
+    assert "line 6: scores.fast" in refusal(teach(taught, "\n".join(map(json.dumps, bad))))
+    assert "line 2: The body is not valid JSON" in refusal(teach(taught, f"{json.dumps(good[0])}\n{{"))
     assert memory(taught) == []
-    checked = lines(taught, "\n".join(map(json.dumps, good)), path=f"{RANK}?check=1")
+    checked = teach(taught, "\n".join(map(json.dumps, good)), path=f"{RANK}?check=1")
     assert (checked.status_code, checked.json()["checked"], memory(taught)) == (200, 5, [])
     first = rank(taught).json()
-    made = lines(taught, "\n\n".join(map(json.dumps, good)) + "\n").json()
+    made = teach(taught, "\n\n".join(map(json.dumps, good)) + "\n").json()
     again = taught.post(RANK, {"examples": good[:2], "batch": made["batch"]}, headers=ACME).json()
     assert (made["recorded"], again["batch"], again["records"]) == (5, made["batch"], 8)
     assert taught.post(f"{MEMORY}/undo", {}, headers=ACME).json() == {"batch": made["batch"], "deleted": 7}
@@ -279,13 +249,13 @@ def test_a_memory_is_carried_away_and_put_back(taught: Served) -> None:
     exported = taught.get(f"{MEMORY}/export", headers=ACME)
     assert exported.headers["content-type"] == "application/x-ndjson"
     old = {"prompt": "x", "labels": [{"candidate": "gone/model@1", "score": 0.5}]}
-    put = lines(taught, exported.text + json.dumps(old), OTHER, f"{MEMORY}/import").json()
+    put = teach(taught, exported.text + json.dumps(old), OTHER, f"{MEMORY}/import").json()
     assert put["recorded"] == 3
     again = taught.get(f"{MEMORY}/export", headers=OTHER).text.splitlines()
     assert again[:2] == exported.text.splitlines()
     assert json.loads(again[2])["labels"][0]["candidate"] == "gone/model@1"
     wrong = json.dumps({"prompt": "x", "labels": [{"candidate": "a/b", "score": 3}]})
-    assert "line 1: labels[0].score" in refusal(lines(taught, wrong, OTHER, f"{MEMORY}/import"))
+    assert "line 1: labels[0].score" in refusal(teach(taught, wrong, OTHER, f"{MEMORY}/import"))
     assert taught.post(f"{MEMORY}/undo", {}, headers=OTHER).json()["deleted"] == 3
     assert memory(taught, OTHER) == []
     assert len(memory(taught)) == 2

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from laneway.commands.teach import PIECE_LINES
-from tests.e2e.test_teaching import ACME, ADMIN, CONFIG, FAST, STRONG
+from tests.e2e.house import ADMIN
+from tests.e2e.school import ACME, FAST, STRONG
+from tests.e2e.test_teaching import CONFIG
 from tests.harness.gateway import Served, served, told
 
 Lines = list[dict[str, Any]]
