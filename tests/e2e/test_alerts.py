@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.house import ADMIN
 from tests.fakes.hook import Hook
 from tests.harness.gateway import Served, served, until
 
-ADMIN = {"authorization": "Bearer admin-key-of-tests"}
 TWO = ("--workers", "2")
 CONFIG = """
 [server]

@@ -10,18 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.house import ADMIN, SIMULATED
 from tests.fakes.hook import Hook
 from tests.harness.gateway import Served, served, told, until
 
-CONFIG = """
+CONFIG = f"""
 [server]
 admin_key = "admin-key-of-tests"
-
-[providers.sim]
-url = "simulated://models/v1"
-family = "simulated"
-accepts = ["sim-*"]
-
+{SIMULATED}
 [tenants.acme]
 keys = ["key-of-acme"]
 daily_usd = "5"
@@ -30,7 +26,6 @@ daily_usd = "5"
 cap_usd = 100
 period = "month"
 """
-ADMIN = {"authorization": "Bearer admin-key-of-tests"}
 ACME = {"authorization": "Bearer key-of-acme"}
 ACCOUNT = f"tenant:acme:{time.strftime('%Y-%m-%d', time.gmtime())}"
 

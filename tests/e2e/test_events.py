@@ -14,19 +14,14 @@ import httpx
 import openai
 import pytest
 
-from tests.e2e.house import ADMIN, ANSWER, QUESTION
+from tests.e2e.house import ADMIN, ANSWER, QUESTION, SIMULATED
 from tests.harness.gateway import Served, served
 
-CONFIG = """
+CONFIG = f"""
 [server]
 store = "sqlite:///kept.db"
 admin_key = "admin-key-of-tests"
-
-[providers.sim]
-url = "simulated://models/v1"
-family = "simulated"
-accepts = ["sim-*"]
-
+{SIMULATED}
 [lanes.chain]
 targets = ["sim/sim-down", "sim/sim-large"]
 

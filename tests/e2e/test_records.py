@@ -8,20 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.house import ADMIN
+from tests.e2e.house import ADMIN, SIMULATED
 from tests.harness.gateway import Served, served, told
 
-CONFIG = """
+CONFIG = f"""
 [server]
 store = "sqlite:///kept.db"
 admin_key = "admin-key-of-tests"
 record_prefix = "acme"
-
-[providers.sim]
-url = "simulated://models/v1"
-family = "simulated"
-accepts = ["sim-*"]
-
+{SIMULATED}
 [lanes.chain]
 targets = ["sim/sim-down", "sim/sim-small"]
 """

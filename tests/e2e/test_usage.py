@@ -10,24 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.house import ADMIN, SIMULATED
 from tests.harness.gateway import Served, served, told
 
-CONFIG = """
+CONFIG = f"""
 [server]
 admin_key = "admin-key-of-tests"
-
-[providers.sim]
-url = "simulated://models/v1"
-family = "simulated"
-accepts = ["sim-*"]
-
+{SIMULATED}
 [lanes.chain]
 targets = ["sim/sim-small", "sim/sim-large"]
 
 [tenants.acme]
 keys = ["key-of-acme-1", "key-of-acme-2"]
 """
-ADMIN = {"authorization": "Bearer admin-key-of-tests"}
 ONE, TWO = ({"authorization": f"Bearer key-of-acme-{number}"} for number in (1, 2))
 DAY = time.strftime("%Y-%m-%d", time.gmtime())
 
