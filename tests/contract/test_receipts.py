@@ -114,6 +114,29 @@ async def test_a_dial_stays_where_it_was_put_and_the_audit_says_by_whom(store: S
     assert [entry.detail for entry in await store.audit.recent(9, "dial")] == [{"to": 7}, {"to": 0}]
 
 
+@opened
+async def test_a_floor_is_of_one_tenant_and_one_pool_and_no_change_of_it_goes_unseen(store: Store) -> None:
+    """Editions go on over dials and floors together, also where a floor is taken back."""
+    dials, seen = store.dials, list[int]()
+
+    def entry(to: float | None) -> Audited:
+        return Audited(at_s=NOW, actor="admin", action="floor", subject="acme", detail={"to": to})
+
+    for floor in (0.97, 0.0, None):
+        await dials.keep("acme", "smart", floor, entry(floor))
+        seen.append(await dials.edition())
+        assert dict(await dials.floors()) == ({} if floor is None else {("acme", "smart"): floor})
+    await dials.turn("acme", 3, entry(3))
+    seen.append(await dials.edition())
+    for tenant, pool, floor in (("acme", "plain", 0.9), ("bees", "smart", 1.0)):
+        await dials.keep(tenant, pool, floor, entry(floor))
+        seen.append(await dials.edition())
+    assert dict(await dials.floors()) == {("acme", "plain"): 0.9, ("bees", "smart"): 1.0}
+    assert dict(await dials.positions()) == {"acme": 3}
+    assert seen == sorted(set(seen))
+    assert [each.detail["to"] for each in await store.audit.recent(9, "floor")] == [1.0, 0.9, 3, None, 0.0, 0.97]
+
+
 def test_receipts_survive_a_restart_and_are_forgotten_in_time(tmp_path: Path) -> None:
     now = [NOW + 60]
 

@@ -41,7 +41,7 @@ check = {{ without = ["please do not"] }}
 [lanes.busy]
 pool = "smart"
 {TENANTS}"""
-ALPHA = "/admin/v1/routing-alpha"
+ALPHA, FLOOR = "/admin/v1/routing-alpha", "/admin/v1/routing-floor"
 
 
 def lessons(count: int, seed: int = 1) -> str:
@@ -267,6 +267,86 @@ def test_every_position_of_the_dial_is_told_beforehand(gateway: Served) -> None:
     assert "name one of the pools: smart, plain, stairs" in refusal(gateway.get("/v1/router/dial", headers=ACME))
 
 
+# --- the floor ---------------------------------------------------------------------------------------------
+
+
+def keep(
+    gateway: Served, floor: object, headers: Mapping[str, str] = ACME, query: str = "", pool: str = "smart"
+) -> httpx.Response:
+    path = f"{gateway.url}{FLOOR}?pool={pool}{query}"
+    return gateway.client.put(path, json={"floor": floor}, headers=headers)
+
+
+def floor_of(gateway: Served, headers: Mapping[str, str] = ACME, pool: str = "smart") -> dict[str, Any]:
+    found: dict[str, Any] = gateway.get(f"{FLOOR}?pool={pool}", headers=headers).json()
+    return found
+
+
+def test_a_floor_counts_for_the_next_request_and_for_nobody_else(gateway: Served) -> None:
+    """Requests, explanations, the dial's preview and the status tell of the same floor."""
+    before = floor_of(gateway)
+    assert [before[name] for name in ("floor", "set", "configured", "min", "max", "step")] == [
+        *(None, None, None),
+        *(0.9, 1.0, 0.01),
+    ]
+    cheapest = {**ACME, "x-laneway-bias": "0"}
+    body = {"model": "auto", "messages": [{"role": "user", "content": HARD}]}
+    assert model(ask(gateway, HARD, cheapest)) == "sim-small"
+    try:
+        assert keep(gateway, 0.97).json()["floor"] == 0.97
+        assert model(ask(gateway, HARD, cheapest)) == "sim-large"
+        told = gateway.post("/v1/router/explain", body, headers=cheapest).json()
+        assert told["ranked"][0]["model"] == "sim-large"
+        dial = gateway.get("/v1/router/dial?pool=smart", headers=ACME).json()
+        assert (dial["floor"], dial["positions"][0]["kept_by_floor"]) == (0.97, True)
+        assert dial["positions"][0]["mix"][STRONG] > 0.3, "what a position does is what is done above the floor"
+        assert status(gateway)["pools"][0]["floor"] == 0.97
+        assert [floor_of(gateway, OTHER)["floor"], floor_of(gateway, pool="plain")["floor"]] == [None, None]
+        assert status(gateway, OTHER)["pools"][0]["floor"] is None
+        assert keep(gateway, 0.99, ADMIN, "&tenant=acme").json()["set"] == 0.99
+        noted = gateway.get("/admin/v1/audit?action=routing-floor", headers=ADMIN).json()["data"]
+        assert [each["detail"] for each in noted[:2]] == [
+            {"pool": "smart", "floor": 0.99, "was": 0.97},
+            {"pool": "smart", "floor": 0.97, "was": None},
+        ]
+        assert (noted[0]["actor"], noted[0]["subject"]) == ("admin", "acme")
+    finally:
+        assert keep(gateway, None).json()["set"] is None
+    assert model(ask(gateway, HARD, cheapest)) == "sim-small"
+
+
+def test_what_a_floor_would_do_is_told_before_it_is_set(gateway: Served) -> None:
+    plain, floored = (
+        gateway.get(f"/v1/router/dial?pool=smart{query}", headers=ACME).json() for query in ("", "&floor=0.97")
+    )
+    assert (plain["floor"], floored["floor"], floor_of(gateway)["floor"]) == (None, 0.97, None)
+    assert not any(each["kept_by_floor"] for each in plain["positions"])
+    assert floored["positions"][0]["cost_ratio"] > plain["positions"][0]["cost_ratio"]
+    assert floored["positions"][10] == plain["positions"][10], "a dial may be stricter than the floor"
+    middle = plain["positions"][5]
+    assert middle == middle | plain["unmoved"]
+    assert floored["unmoved"]["mix"] == floored["positions"][0]["mix"], "an unmoved dial leaves it to the floor"
+    for wrong in ("0.5", "-1", "nan", "x", "", "0.955"):
+        answer = gateway.get("/v1/router/dial", params={"pool": "smart", "floor": wrong}, headers=ACME)
+        assert "from 0.9 to 1 in steps of 0.01" in refusal(answer)
+
+
+@pytest.mark.parametrize("floor", [0.5, 0.89, 1.01, 0.955, -0.9, 1e300, "0.95", True, []])
+def test_a_floor_that_there_is_not_is_refused_with_the_range(gateway: Served, floor: object) -> None:
+    message = refusal(keep(gateway, floor))
+    assert not isinstance(floor, float) or "from 0.9 to 1 in steps of 0.01; 0 for none" in message
+    assert floor_of(gateway)["set"] is None
+
+
+def test_whose_floor_it_is(gateway: Served) -> None:
+    refusal(keep(gateway, 0.95, OTHER, "&tenant=acme"), 403)
+    assert gateway.get(f"{FLOOR}?pool=smart").status_code == 401
+    assert keep(gateway, 0.95, {}).status_code == 401
+    assert "name one of the pools" in refusal(keep(gateway, 0.95, pool="nobody's"))
+    empty = gateway.client.put(f"{gateway.url}{FLOOR}?pool=smart", json={}, headers=ACME)
+    assert "null for what the configuration says" in refusal(empty)
+
+
 # --- how far it is -----------------------------------------------------------------------------------------
 
 
@@ -326,6 +406,7 @@ def test_a_conversation_keeps_its_model_and_a_restart_forgets_nothing(tmp_path: 
         assert teach(gateway, lessons(80)).status_code == 201
         status(gateway)
         assert turn(gateway, 7).status_code == 200
+        assert keep(gateway, 0.91).status_code == 200
         first = talk(gateway, 1)
         assert model(first) == "sim-large"
         second = talk(gateway, 3)
@@ -334,6 +415,7 @@ def test_a_conversation_keeps_its_model_and_a_restart_forgets_nothing(tmp_path: 
         assert model(second) == "sim-large"
     with served(tmp_path, CONFIG) as gateway:
         assert gateway.get(ALPHA, headers=ACME).json()["alpha"] == 7
+        assert floor_of(gateway)["floor"] == 0.91
         assert receipt(gateway, first)["served"] == "sim/sim-large"
         # As soon as what was taught is learned again.
         third = until(lambda: (told := receipt(gateway, talk(gateway, 3))) and told["confidence"] and told)

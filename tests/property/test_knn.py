@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laneway import _core
-from laneway.policy.dial import LARGEST_WEIGHT, Dial, Outlook, spread, walk, winner
+from laneway.policy.dial import LARGEST_WEIGHT, Dial, Outlook, Stance, spread, walk, winner
 from laneway.policy.knn import Candidate, Choice, Knobs, Question, choose
 
 MOST = 5
@@ -132,7 +132,7 @@ def test_a_walk_passes_the_winner_of_every_weight(outlook: Outlook, weight: floa
     for step in steps:
         if step.level > weight:
             now = step.to
-    best = winner(outlook, weight)
+    best = winner(outlook, Stance(weight))
     scores = [quality - weight * cost for quality, cost in zip(outlook.qualities, outlook.costs, strict=True)]
     assert math.isclose(scores[now], scores[best], abs_tol=1e-6 * max(weight, 1))
     assert [step.level for step in steps] == sorted((step.level for step in steps), reverse=True)

@@ -12,8 +12,9 @@ import pytest
 
 from laneway import _core
 from laneway.policy import knn, ridge, rules
-from laneway.policy.dial import LARGEST_WEIGHT, Dial, Outlook, Step, keep_floor, preview, spread, strictness, walk
+from laneway.policy.dial import LARGEST_WEIGHT, Dial, Outlook, Step, preview, spread, walk
 from laneway.policy.expected import Habit, expected_nanos
+from laneway.policy.floor import keep_floor, strictness
 from laneway.policy.knn import Candidate, Choice, Declined, Knobs, Question, choose
 from laneway.policy.verdict import judge
 from laneway.route import Price
@@ -179,7 +180,7 @@ def test_every_tenth_of_the_dial_changes_the_mix() -> None:
     turns = np.concatenate([0.01 + rng.random(900) * 1e-4, rng.random(100)])
     dial = spread(turns.tolist())
     outlooks = [Outlook([0.5, 0.5 + turn], [0.0, 1.0]) for turn in turns.tolist()]
-    shares = [position.mix[1] for position in preview(dial, outlooks)]
+    shares = [position.effect.mix[1] for position in preview(dial, outlooks)]
     assert shares == sorted(shares)
     assert [shares[0], shares[-1]] == pytest.approx([0.0, 1.0])
     assert all(0.05 < later - earlier < 0.15 for earlier, later in pairwise(shares))

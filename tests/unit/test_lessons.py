@@ -48,8 +48,13 @@ def test_what_is_learned_is_what_was_taught() -> None:
         biases = [position.bias for position in lesson.positions]
         assert biases == [at / 10 for at in range(11)]
         for low, high in pairwise(lesson.positions):
-            assert high.cost > low.cost, "no position is dead"
-            assert high.quality > low.quality
+            assert high.effect.cost > low.effect.cost, "no position is dead"
+            assert high.effect.quality > low.effect.quality
+        targets = [floor.target for floor in lesson.floors]
+        assert targets == [percent / 100 for percent in range(90, 101)]
+        for lax, strict in pairwise(lesson.floors):
+            assert strict.level <= lax.level, "to keep more, costs may count for less"
+            assert strict.effect.cost >= lax.effect.cost
 
     in_office(play)
 
@@ -124,7 +129,7 @@ def test_another_price_is_another_lesson_and_the_same_one_is_not() -> None:
         assert office.lessons.get(again, shelf) is first, "a configuration that was only read again"
         assert office.lessons.get(again, shelf) is first
         second = await settled(office, lambda lesson: lesson is not first, changed)
-        costs = [lesson.positions[0].cost for lesson in (first, second)]
+        costs = [lesson.positions[0].effect.cost for lesson in (first, second)]
         assert costs[1] < costs[0], "beside a dearer default the small one is cheaper still"
 
     in_office(play)
@@ -320,5 +325,70 @@ def test_a_dial_that_a_tenant_moved_is_that_of_its_requests() -> None:
                 assert (receipt.served, receipt.bias) == (served, position / 10)
         # A request's own wish goes first.
         assert (await office.adviser.advise(case(hard, bias=0.0))).receipt.served == SMALL.name
+
+    in_office(play)
+
+
+def test_a_floor_holds_at_once_for_its_tenant_and_pool_alone_and_another_process_follows(tmp_path: Any) -> None:
+    floored = msgspec.structs.replace(PAIR, name="floored", floor=0.8)
+
+    async def play() -> None:
+        stores = [open_store(f"sqlite:///{tmp_path}/store.db") for _ in range(2)]
+        for store in stores:
+            await store.start()
+        here, there = (TurnedDials(store.dials) for store in stores)
+        there.start()
+        assert [here.floor("acme", pool) for pool in (PAIR, floored)] == [None, 0.8]
+
+        async def follows(tenant: str, pool: Pool, floor: float | None) -> None:
+            async with asyncio.timeout(20):
+                while there.own_floor(tenant, pool) != floor:  # noqa: ASYNC110 - it looks by itself, and tells nobody
+                    await asyncio.sleep(0.01)
+
+        for floor, kept in ((0.97, 0.97), (0.0, None), (None, 0.8)):
+            await here.keep("acme", floored, floor, actor="admin", now_s=1.0)
+            assert (here.own_floor("acme", floored), here.floor("acme", floored)) == (floor, kept)
+            assert (here.floor("acme", PAIR), here.floor("bees", floored)) == (None, 0.8)
+            await follows("acme", floored, floor)
+            assert there.floor("acme", floored) == kept
+        told = [entry.detail for entry in await stores[1].audit.recent(5, "routing-floor")]
+        assert [(detail["floor"], detail["was"]) for detail in told] == [(None, 0.0), (0.0, 0.97), (0.97, None)]
+        await there.close()
+        for store in stores:
+            await store.close()
+
+    run(play())
+
+
+def test_a_floor_that_a_tenant_set_is_that_of_its_requests() -> None:
+    """Without one the dial decides, and a hard prompt may go cheap; with one it never does."""
+
+    async def play(office: Office) -> None:
+        for tenant in ("acme", "bees"):
+            await office.teach(tenant, examples(400))
+        _, hard = (each.text for each in examples(2))
+        dials, cheapest = office.adviser._dials, case(hard, bias=0.0)
+        assert (await office.adviser.advise(cheapest)).receipt.served == SMALL.name
+        await dials.keep("acme", PAIR, 0.95, actor="admin", now_s=1.0)
+        kept = (await office.adviser.advise(cheapest)).receipt
+        assert (kept.served, kept.flips_cheaper) == (LARGE.name, None)
+        assert (await office.adviser.advise(case(hard, bias=0.0, tenant="bees"))).receipt.served == SMALL.name
+        await dials.keep("acme", PAIR, None, actor="admin", now_s=1.0)
+        assert (await office.adviser.advise(cheapest)).receipt.served == SMALL.name
+
+    in_office(play)
+
+
+def test_what_nobody_worked_out_is_kept_by_the_next_stricter_floor() -> None:
+    """A configuration's floor changes in a moment, a lesson does not."""
+
+    async def play(office: Office) -> None:
+        lesson = await office.teach("acme", examples(120))
+        assert lesson is not None
+        assert [lesson.level(target) for target in (None, 0.955)] == [None, lesson.level(0.96)]
+        assert lesson.level(0.1) == lesson.level(0.9)
+        other = await office.lessons.ready("acme", msgspec.structs.replace(PAIR, name="other", floor=0.955))
+        assert other is not None
+        assert [floor.target for floor in other.floors][5:8] == [0.95, 0.955, 0.96]
 
     in_office(play)

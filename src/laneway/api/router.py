@@ -1,12 +1,11 @@
-"""Routing, told to those who are routed: how far learning is, what the dial does, and why a request went somewhere.
+"""Routing, told to those who are routed: how far learning is, and why a request went somewhere.
 
-Owns: /v1/router/status, dial, decisions and explain, and /admin/v1/routing-alpha. Refuses: another tenant's view (but
-to an admin, who names it), teaching, and deciding: what is explained walks through the same rooms, and is not executed.
+Owns: /v1/router/status, decisions and explain. Refuses: another tenant's view (but to an admin, who names it),
+teaching, dials (`dials` has them), and deciding: what is explained walks through the same rooms, and is not executed.
 """
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
@@ -22,9 +21,7 @@ from laneway.failure import Failure, FailureError, Kind, fail
 from laneway.learning.lesson import FEWEST_JUDGED, Lesson
 from laneway.policy.standing import progress, sentence
 from laneway.ports import Receipt, Shelf
-from laneway.ports.dials import LEAST, MOST
 from laneway.route import Pool, Stage
-from laneway.wire.json import decode
 
 PATIENCE_S = 5.0
 """So long it is waited until all that was taught is learned; then what is known is told."""
@@ -32,79 +29,6 @@ MOST_LISTED = 1000
 MOST_ID = 128
 MOST_EXPLAINED = 8 << 20
 FACTS = ("pool", "rule", "served", "declined")
-RANGE = f"alpha: expected a whole number from {LEAST} (lowest cost) to {MOST} (highest quality)."
-
-
-class Turning(msgspec.Struct, forbid_unknown_fields=True):
-    alpha: int | float | None = None
-
-
-_turning = msgspec.json.Decoder(Turning)
-
-
-# --- the dial ----------------------------------------------------------------------------------------------
-
-
-@endpoint
-async def alpha(request: Request) -> Response:
-    """GET /admin/v1/routing-alpha?tenant=: where a tenant's dial stands, for its own key or for an admin."""
-    visitor = await _visitor(request)
-    return _alpha(request, visitor.tenant.name)
-
-
-@endpoint
-async def turn(request: Request) -> Response:
-    """PUT /admin/v1/routing-alpha {"alpha": 0..10}: holds for the tenant's next request, and over a restart."""
-    visitor = await _visitor(request)
-    if not visitor.admin and visitor.key is None:
-        raise fail(Kind.FORBIDDEN, "The dial of everybody is an admin's to turn: send the admin key.")
-    said = decode(_turning, await body_of(request)).alpha
-    if said is None or said != int(said) or not LEAST <= said <= MOST:
-        raise fail(Kind.BAD_REQUEST, RANGE, field="alpha")
-    actor = visitor.key.id if visitor.key is not None else "admin"
-    await desk_of(request).counsel.dials.turn(visitor.tenant.name, int(said), actor=actor, now_s=time.time())
-    return _alpha(request, visitor.tenant.name)
-
-
-def _alpha(request: Request, tenant: str) -> Response:
-    return json({"alpha": desk_of(request).counsel.dials.position(tenant), "min": LEAST, "max": MOST})
-
-
-@endpoint
-async def dial(request: Request) -> Response:
-    """GET /v1/router/dial?pool=: what each position of the dial would do with the tenant's own examples."""
-    visitor = await _visitor(request)
-    pool = _pool(request)
-    tenant = visitor.tenant.name
-    lesson = await desk_of(request).counsel.lessons.ready(tenant, pool, within_s=PATIENCE_S)
-    bias = desk_of(request).counsel.dials.bias(tenant)
-    rows = lesson.positions if lesson is not None else ()
-    order = lesson.order if lesson is not None else ()
-    unit = lesson.unit_nanos if lesson is not None else None
-    level = lesson.level if lesson is not None else None
-    return json(
-        {
-            "object": "router.dial",
-            "pool": pool.name,
-            "tenant": tenant,
-            "bias": pool.bias if bias is None else bias,
-            "positions": [
-                {
-                    "bias": row.bias,
-                    "alpha": round(row.bias * MOST, 6),
-                    "mix": dict(zip(order, row.mix, strict=True)),
-                    "quality": row.quality,
-                    "cost_ratio": row.cost,
-                    "usd_per_request": row.cost * unit / 1e9 if unit is not None else None,
-                    "kept_by_floor": level is not None and row.weight > max(level, 0.0),
-                }
-                for row in rows
-            ],
-            "steps": len(lesson.dial.weights) if lesson is not None and rows else 0,
-            "floor": pool.floor,
-            "examples": lesson.examples if lesson is not None else 0,
-        }
-    )
 
 
 # --- status ------------------------------------------------------------------------------------------------
@@ -113,17 +37,18 @@ async def dial(request: Request) -> Response:
 @endpoint
 async def status(request: Request) -> Response:
     """GET /v1/router/status?pool=: what searches, what was taught, what is still needed, and go or no-go in words."""
-    visitor = await _visitor(request)
+    visitor = await asking(request)
     desk, tenant = desk_of(request), visitor.tenant.name
     named = request.query_params.get("pool")
-    pools = [_pool(request)] if named else list(desk.loaded.layout.pools.values())
+    pools = [pool_in(request)] if named else list(desk.loaded.layout.pools.values())
     shelf = await desk.shelves.ready(tenant)
     bias = desk.counsel.dials.bias(tenant)
     told: list[dict[str, Any]] = []
     for pool in pools:
         lesson = await desk.counsel.lessons.ready(tenant, pool, within_s=PATIENCE_S) if shelf is not None else None
         behind = shelf is not None and (lesson is None or lesson.quick or lesson.edition < shelf.edition)
-        told.append({**_told(pool, lesson), "bias": pool.bias if bias is None else bias, "learning": behind})
+        settled = {"bias": pool.bias if bias is None else bias, "floor": desk.counsel.dials.floor(tenant, pool)}
+        told.append({**_told(pool, lesson), **settled, "learning": behind})
     return json(
         {
             "object": "router.status",
@@ -173,7 +98,6 @@ def _told(pool: Pool, lesson: Lesson | None) -> dict[str, Any]:
         "gain": verdict.gain if verdict is not None else None,
         "deviation": verdict.deviation if verdict is not None else None,
         "strong": lesson.strong or None if lesson is not None else None,
-        "floor": pool.floor,
     }
 
 
@@ -183,7 +107,7 @@ def _told(pool: Pool, lesson: Lesson | None) -> dict[str, Any]:
 @endpoint
 async def decisions(request: Request) -> Response:
     """GET /v1/router/decisions?limit=&after=&pool=&rule=&served=&declined=: receipts, newest first; `next` goes on."""
-    visitor = await _visitor(request)
+    visitor = await asking(request)
     text = request.query_params.get("limit", "100")
     if not text.isdecimal() or not 0 < int(text[:9]) <= MOST_LISTED:
         raise fail(Kind.BAD_REQUEST, f"limit: expected a whole number from 1 to {MOST_LISTED}.", field="limit")
@@ -200,7 +124,7 @@ async def decisions(request: Request) -> Response:
 @endpoint
 async def decision(request: Request) -> Response:
     """GET /v1/router/decisions/{id}: why a request went where it went; the id is in X-Laneway-Decision."""
-    visitor = await _visitor(request)
+    visitor = await asking(request)
     asked = request.path_params["id"]
     found = await desk_of(request).store.receipts.get(visitor.tenant.name, asked)
     if found is None:
@@ -257,7 +181,7 @@ def _front(request: Request) -> str:
 # --- who asks, and of what ---------------------------------------------------------------------------------
 
 
-async def _visitor(request: Request) -> Visitor:
+async def asking(request: Request) -> Visitor:
     """Raises FailureError for who has no key, and for a tenant who names another."""
     visitor = await visitor_of(request)
     if visitor is None:
@@ -270,7 +194,7 @@ async def _visitor(request: Request) -> Visitor:
     return visitor
 
 
-def _pool(request: Request) -> Pool:
+def pool_in(request: Request) -> Pool:
     pools = desk_of(request).loaded.layout.pools
     named = request.query_params.get("pool")
     if named is None and len(pools) == 1:

@@ -17,14 +17,14 @@ from laneway.evaluate import curves
 from laneway.evaluate.contenders import MEASURED, Lesson, expected_costs
 from laneway.evaluate.dataset import Pool, mean_costs
 from laneway.evaluate.taught import Prompts, Taught, cross_fit
-from laneway.policy.dial import Outlook, keep_floor
+from laneway.policy.dial import Outlook
+from laneway.policy.floor import SLACK, keep_floor
 from laneway.policy.knn import Knobs
 from laneway.policy.verdict import Verdict, judge
 
 FLOOR_LABELS = 300
 FLOOR_RUNS_A_SPLIT = 4
 FLOOR_JUDGED = 6000
-FLOOR_SLACK = 0.01
 VERDICT_ROUNDS = 2
 VERDICT_ROWS = 6000
 GROUP_FOLDS = 10
@@ -58,7 +58,7 @@ def check_floor(
         kept.append(share)
         bills.append(bill)
         done()
-    below = sum(share < target - FLOOR_SLACK for share in kept)
+    below = sum(share < target - SLACK for share in kept)
     spent = float(np.mean(bills)) if pool.price_known else None
     return FloorCheck(target, runs, below, float(np.mean(kept)), spent, labels)
 

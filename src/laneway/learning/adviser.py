@@ -44,6 +44,8 @@ class Inquiry(NamedTuple):
     pinned: str | None
     """The candidate that served this conversation, where the pool keeps to that."""
     bias: float | None
+    floor: float | None
+    """What the tenant set for the pool, else what the configuration says."""
     shelf: Shelf | None
     lesson: Lesson | None
 
@@ -83,7 +85,7 @@ class PoolAdviser:
             self.faults += 1
             if self.faults == 1:
                 log.exception("a choice of models failed, and the default served; further ones are only counted")
-            inquiry = _made(case, bias, None, None)
+            inquiry = _made(case, bias, None, None, None)
             ranking = declines(case, inquiry.field, Declined.FAULT)
         if ranking.declined is not None and inquiry.pinned is not None:
             ranking = ranking._replace(serves=inquiry.pinned, rule="pin")
@@ -109,7 +111,8 @@ class PoolAdviser:
 
     def _inquire(self, case: Case, bias: float | None) -> Inquiry:
         shelf = self._shelves.get(case.tenant) if case.pool.rule in LEARNING else None
-        return _made(case, bias, shelf, self._lessons.get(case.pool, shelf) if shelf is not None else None)
+        lesson = self._lessons.get(case.pool, shelf) if shelf is not None else None
+        return _made(case, bias, self._dials.floor(case.tenant, case.pool), shelf, lesson)
 
     async def _rank(self, inquiry: Inquiry) -> Ranking:
         case, field, pinned = inquiry.case, inquiry.field, inquiry.pinned
@@ -167,10 +170,10 @@ class PoolAdviser:
         return _by_relative(inquiry, inquiry.shelf, vector)
 
 
-def _made(case: Case, bias: float | None, shelf: Shelf | None, lesson: Lesson | None) -> Inquiry:
+def _made(case: Case, bias: float | None, floor: float | None, shelf: Shelf | None, lesson: Lesson | None) -> Inquiry:
     field = runners(case, lesson.habits if lesson is not None else {})
     pinned = next((who.member.label for who in field if is_pinned(who, case)), None) if case.pool.sticky else None
-    return Inquiry(case, field, setting_of(case), pinned, bias, shelf, lesson)
+    return Inquiry(case, field, setting_of(case), pinned, bias, floor, shelf, lesson)
 
 
 def _stays(pinned: str) -> Ranking:
@@ -180,7 +183,7 @@ def _stays(pinned: str) -> Ranking:
 def _by_neighbours(inquiry: Inquiry, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
     case, field, lesson = inquiry.case, inquiry.field, inquiry.lesson
     pool = case.pool
-    dial, level = (lesson.dial, lesson.level) if lesson is not None else (Dial(), None)
+    dial, level = (lesson.dial, lesson.level(inquiry.floor)) if lesson is not None else (Dial(), None)
     tag = shelf.tag(case.tag)
     stance = stand(dial, inquiry.bias, pool.bias, level)
     question = knn.Question(

@@ -1,6 +1,6 @@
 """What one tenant's examples teach about one pool, worked out once for many decisions.
 
-Owns: the lesson (a ridge, the dial and what each of its positions does, how far a floor lets costs count, what is
+Owns: the lesson (a ridge, the dial and what each of its positions does, how far floors let costs count, what is
 novel, go or no-go) and how it is made of a shelf's rows, with the parts that `evaluate` measures.
 Refuses: knowing when to learn again (`lessons`), and choosing (`policy.knn`). Large memories are sampled, and numpy is
 loaded by the first lesson.
@@ -13,18 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from laneway.policy.dial import (
-    FEWEST_POSITIONS,
-    Dial,
-    Outlook,
-    Position,
-    Stance,
-    keep_floor,
-    preview,
-    spread,
-    walk,
-)
+from laneway.policy.dial import FEWEST_POSITIONS, Dial, Effect, Outlook, Position, foresee, preview, spread, walk
 from laneway.policy.expected import Habit
+from laneway.policy.floor import FLOORS, keep_floors
 from laneway.policy.ridge import Ridge
 from laneway.policy.rules import Clusters
 from laneway.policy.verdict import Verdict, judge
@@ -53,6 +44,15 @@ BREATH = 16
 Rest = Callable[[], None]
 
 
+class Floor(msgspec.Struct, frozen=True):
+    """What it takes to keep a share of the strong's quality, and what that does where no dial is stricter."""
+
+    target: float
+    level: float
+    """Up to which weight costs may count; negative: not even quality alone is enough."""
+    effect: Effect
+
+
 class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     """Labels are candidates' labels; `order` is that of the columns of everything below."""
 
@@ -75,7 +75,8 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     clusters: Clusters | None = None
     dial: Dial = Dial()
     positions: tuple[Position, ...] = ()
-    floor: Stance | None = None
+    floors: tuple[Floor, ...] = ()
+    """All that may be asked for, the laxest first."""
     familiar: float = -1.0
     familiar_untagged: float = -1.0
     """The likeness below which a prompt is novel; and where nobody knows its tag."""
@@ -91,12 +92,15 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     quick: bool = False
     at_s: float = 0.0
 
-    @property
-    def level(self) -> float | None:
-        """Up to which weight the floor lets costs count; negative: not even quality alone is enough for it."""
-        if self.floor is None:
+    def floor(self, target: float | None) -> Floor | None:
+        """The floor of this target, or the next stricter one; None where none is asked for, or nothing is learned."""
+        if target is None:
             return None
-        return self.floor.weight if self.floor.weight > 0 else -self.floor.handicap
+        return next((floor for floor in self.floors if floor.target >= target), None)
+
+    def level(self, target: float | None) -> float | None:
+        floor = self.floor(target)
+        return None if floor is None else floor.level
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,11 +264,20 @@ def _with_outlook(lesson: Lesson, subject: Subject, sample: _Sample, fitted: Ind
         lesson,
         dial=dial,
         positions=tuple(preview(dial, outlooks, FEWEST_POSITIONS)),
-        floor=None if subject.floor is None else keep_floor(outlooks, scores, sample.strong, subject.floor),
+        floors=_floors(subject, outlooks, scores, sample.strong),
         familiar=likes.likeness_bound(some, rest),
         familiar_untagged=likes.likeness_bound(some, rest, tagged=False),
         # A judgement on a few of many examples would be another one a moment later.
         verdict=_verdict(pool, prompts, rest) if not lesson.quick else None,
+    )
+
+
+def _floors(subject: Subject, outlooks: Sequence[Outlook], scores: list[list[float]], strong: int) -> tuple[Floor, ...]:
+    """Each that a tenant may choose, and the one that the configuration says."""
+    targets = sorted({*FLOORS, *([subject.floor] if subject.floor is not None else [])})
+    return tuple(
+        Floor(target, stance.weight if stance.weight > 0 else -stance.handicap, foresee(outlooks, stance, strong))
+        for target, stance in zip(targets, keep_floors(outlooks, scores, strong, targets), strict=True)
     )
 
 

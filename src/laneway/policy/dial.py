@@ -1,8 +1,9 @@
-"""From a position of the dial, or a quality floor, to the weight that costs have in a choice.
+"""From a position of the dial to the weight that costs have in a choice.
 
 Owns: at which weights an example's winner changes, the dial whose positions lie between these weights, so that each
-changes the mix, what each position would do, and how far a floor lets costs count.
-Refuses: estimating; qualities arrive as cross-fitted estimates, made without the example they are about.
+changes the mix, and what each position would do.
+Refuses: floors (`floor` has them), and estimating; qualities arrive as cross-fitted estimates, made without the
+example they are about.
 Levels order every stance on one line: a weight where they are positive, a handicap of all but the strong where not.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,9 +20,6 @@ LARGEST_WEIGHT = 1e6
 """Above it the cheapest wins whatever is expected of it."""
 MOST_POSITIONS = 101
 FEWEST_POSITIONS = 11
-FEW_LABELS = 300
-ALWAYS_STRONG = -2.0
-"""A level below all others: qualities differ by 1 at most."""
 
 
 class Outlook(msgspec.Struct, frozen=True):
@@ -38,7 +37,7 @@ class Step(msgspec.Struct, frozen=True):
     to: int
 
 
-class Stance(msgspec.Struct, frozen=True):
+class Stance(NamedTuple):
     weight: float
     handicap: float = 0.0
 
@@ -128,96 +127,43 @@ def _thinned(passed: Sequence[int]) -> list[int]:
     return sorted(kept)
 
 
-class Position(msgspec.Struct, frozen=True):
-    """What a position of the dial would have done with the examples."""
+class Effect(NamedTuple):
+    """What a stance would have done with the examples: share of each candidate, expected quality, and expected cost in
+    defaults' costs."""
 
-    bias: float
-    weight: float
     mix: tuple[float, ...]
     quality: float
     cost: float
 
 
+class Position(msgspec.Struct, frozen=True):
+    """What a position of the dial would have done."""
+
+    bias: float
+    weight: float
+    effect: Effect
+
+
 def preview(dial: Dial, outlooks: Sequence[Outlook], positions: int = FEWEST_POSITIONS) -> list[Position]:
-    """Share of each candidate, expected quality and expected cost, in defaults' costs, at evenly spaced positions."""
-    rows = []
-    for at in range(positions):
-        bias = at / (positions - 1)
-        weight = dial.weight(bias)
-        shares = [0.0] * (len(outlooks[0].costs) if outlooks else 0)
-        quality = cost = 0.0
-        for outlook in outlooks:
-            won = winner(outlook, weight)
-            shares[won] += 1 / len(outlooks)
-            quality += outlook.qualities[won] / len(outlooks)
-            cost += outlook.costs[won] / len(outlooks)
-        rows.append(Position(bias, weight, tuple(shares), quality, cost))
-    return rows
+    """At evenly spaced positions."""
+    spaced = [at / (positions - 1) for at in range(positions)]
+    return [Position(bias, dial.weight(bias), foresee(outlooks, Stance(dial.weight(bias)))) for bias in spaced]
 
 
-def winner(outlook: Outlook, weight: float) -> int:
-    qualities, costs = outlook.qualities, outlook.costs
-    return min(range(len(costs)), key=lambda at: (weight * costs[at] - qualities[at], costs[at]))
+def foresee(outlooks: Sequence[Outlook], stance: Stance, strong: int = -1) -> Effect:
+    shares = [0.0] * (len(outlooks[0].costs) if outlooks else 0)
+    quality = cost = 0.0
+    for outlook in outlooks:
+        won = winner(outlook, stance, strong)
+        shares[won] += 1 / len(outlooks)
+        quality += outlook.qualities[won] / len(outlooks)
+        cost += outlook.costs[won] / len(outlooks)
+    return Effect(tuple(shares), quality, cost)
 
 
-def strictness(labels: int) -> float:
-    """How many standard errors a floor keeps away from its target."""
-    return 1.65 if labels <= FEW_LABELS else 1.0
-
-
-def keep_floor(outlooks: Sequence[Outlook], scores: Sequence[Sequence[float]], strong: int, target: float) -> Stance:
-    """The most that costs may count so that quality stays at `target` of the strong's, by the examples' own scores.
-
-    Walks from "always the strong" to where more savings would no longer keep the target by `strictness` standard
-    errors. An example without the scores that a comparison needs is left out of it.
-    """
-    tally = _Tally(strictness(len(outlooks)))
-    steps: list[tuple[float, int, int]] = []
-    leads: list[tuple[Sequence[float], float]] = []
-    for outlook, row in zip(outlooks, scores, strict=True):
-        if math.isnan(row[strong]):
-            continue
-        first, path = walk(outlook, strong)
-        steps += [(step.level, len(leads), step.before) for step in path]
-        leads.append((row, _lead(row, path[-1].to if path else first, strong, target)))
-        tally.add(leads[-1][1], 1)
-    steps.sort()
-    level = ALWAYS_STRONG
-    for at, (here, example, to) in enumerate(steps):
-        row, before = leads[example]
-        leads[example] = row, _lead(row, to, strong, target)
-        tally.add(before, -1)
-        tally.add(leads[example][1], 1)
-        following = steps[at + 1][0] if at + 1 < len(steps) else LARGEST_WEIGHT
-        if following > here:
-            if not tally.keeps():
-                break
-            level = (here + following) / 2 if following < LARGEST_WEIGHT else LARGEST_WEIGHT
-    return stance_at(level)
-
-
-class _Tally:
-    """Leads over the target, summed so that one can be taken out again; NaN, an unknown one, counts for nothing."""
-
-    def __init__(self, errors: float) -> None:
-        self.errors = errors
-        self.count = 0
-        self.total = 0.0
-        self.squares = 0.0
-
-    def add(self, lead: float, sign: int) -> None:
-        if not math.isnan(lead):
-            self.count += sign
-            self.total += sign * lead
-            self.squares += sign * lead * lead
-
-    def keeps(self) -> bool:
-        if self.count < 2:
-            return False
-        mean = self.total / self.count
-        variance = max(self.squares / self.count - mean * mean, 0.0) * self.count / (self.count - 1)
-        return mean - self.errors * math.sqrt(variance / self.count) >= 0
-
-
-def _lead(row: Sequence[float], at: int, strong: int, target: float) -> float:
-    return row[at] - target * row[strong]
+def winner(outlook: Outlook, stance: Stance, strong: int = -1) -> int:
+    qualities, costs, (weight, handicap) = outlook.qualities, outlook.costs, stance
+    return min(
+        range(len(costs)),
+        key=lambda at: (weight * costs[at] - qualities[at] + (handicap if at != strong else 0.0), costs[at]),
+    )

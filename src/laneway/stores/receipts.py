@@ -1,6 +1,7 @@
 """Receipts and dials in memory: those of one process.
 
-Owns: the newest receipts up to a number, and the positions of dials with their lines in the audit.
+Owns: the newest receipts up to a number, the positions of dials and the floors under them, with their lines in the
+audit.
 Refuses: surviving a restart.
 """
 
@@ -56,19 +57,31 @@ class MemoryReceipts:
 
 
 class MemoryDials:
-    """Positions by tenant."""
+    """Positions by tenant, floors by tenant and pool."""
 
     def __init__(self, audit: Audit) -> None:
         self._audit = audit
         self._positions: dict[str, int] = {}
+        self._floors: dict[tuple[str, str], float] = {}
         self._edition = 0
 
     async def positions(self) -> Mapping[str, int]:
         return dict(self._positions)
 
+    async def floors(self) -> Mapping[tuple[str, str], float]:
+        return dict(self._floors)
+
     async def turn(self, tenant: str, position: int, entry: Audited) -> None:
         await self._audit.note(entry)
         self._positions[tenant] = position
+        self._edition += 1
+
+    async def keep(self, tenant: str, pool: str, floor: float | None, entry: Audited) -> None:
+        await self._audit.note(entry)
+        if floor is None:
+            self._floors.pop((tenant, pool), None)
+        else:
+            self._floors[tenant, pool] = floor
         self._edition += 1
 
     async def edition(self) -> int:

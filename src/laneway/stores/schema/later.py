@@ -162,3 +162,21 @@ def create_receipts(db: Connection) -> None:
 
 
 step(running.create_runs)
+
+
+@step
+def create_floors(db: Connection) -> None:
+    """Beside the dials, whose editions they share; a floor that was taken back is NULL."""
+    for statement in (
+        """
+        CREATE TABLE floors (
+            tenant TEXT NOT NULL,
+            pool TEXT NOT NULL,
+            floor REAL,
+            edition INTEGER NOT NULL,
+            PRIMARY KEY (tenant, pool)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX floors_by_edition ON floors (edition)",
+    ):
+        db.execute(statement)
