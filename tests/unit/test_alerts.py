@@ -30,6 +30,7 @@ from laneway.stores.memory import MemoryLedger
 from laneway.stores.sqlite.notices import TOLD_S, SqliteNotices, prune
 from laneway.upstream.engine import Engine
 from tests.fakes.upstream import FakeUpstream, answering, response
+from tests.harness.clock import Clock
 from tests.harness.loop import run
 from tests.harness.outcomes import SONNET, STUDIO, outcome
 from tests.harness.sqlite import database, until
@@ -41,14 +42,6 @@ WORDS = "Lane local-fast was served by studio/sonnet-4, which costs money, becau
 ALL = frozenset({"spend", "cap", "kill", "summary", "paid_fallback"})
 CALM = Budget(name="calm", cap_nanos=1000, tenant="*")
 PLAIN = Channel(name="phone", service="webhook", origin="http://phone.test", path="/hook", kinds=ALL)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = NOW
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def at(fake: FakeUpstream, **changes: Any) -> Channel:
@@ -85,8 +78,8 @@ def test_an_alert_arrives_once_over_a_restart(tmp_path: Path) -> None:
             channels = [at(fake), at(fake, name="desk", path="/desk")]
             for _ in range(2):
                 async with (
-                    worker(url, channels, Clock()) as (one, store),
-                    worker(url, channels, Clock()) as (two, _),
+                    worker(url, channels, Clock(NOW)) as (one, store),
+                    worker(url, channels, Clock(NOW)) as (two, _),
                 ):
                     for alerts in (one, two):
                         alerts.start()
@@ -107,7 +100,7 @@ def test_what_was_noticed_before_the_end_is_sent_after_the_next_start(tmp_path: 
     url = f"sqlite:///{tmp_path}/store.db"
 
     async def scene() -> None:
-        clock = Clock()
+        clock = Clock(NOW)
         async with FakeUpstream(answering(response(status=503))) as down:
             async with worker(url, [at(down)], clock) as (alerts, _):
                 tell(alerts, CAP)
@@ -132,7 +125,7 @@ def test_a_process_killed_while_it_sends_leaves_the_notice_to_the_next(tmp_path:
     url = f"sqlite:///{tmp_path}/store.db"
 
     async def scene() -> None:
-        clock = Clock()
+        clock = Clock(NOW)
         async with FakeUpstream(answering(response(b"ok"))) as fake, worker(url, [at(fake)], clock) as (alerts, store):
             await store.notices.put(notices_of(CAP, [at(fake)], NOW))
             assert await store.notices.take("phone", NOW, NOW + 60) is not None
@@ -186,7 +179,7 @@ def test_a_failure_is_tried_again_until_it_is_given_up(caplog: pytest.LogCapture
     """Longer and longer apart, then given up, both on record; the log says why and shows no token."""
 
     async def scene() -> Notice:
-        clock = Clock()
+        clock = Clock(NOW)
         async with FakeUpstream(answering(response(status=500))) as fake:
             secret = at(fake, path="/bot-token-1234/hook")
             async with worker("memory:", [secret], clock) as (alerts, store):
@@ -215,7 +208,7 @@ def test_a_failure_is_tried_again_until_it_is_given_up(caplog: pytest.LogCapture
 
 def test_a_service_that_names_a_wait_is_obeyed() -> None:
     async def scene() -> None:
-        clock = Clock()
+        clock = Clock(NOW)
         busy = answering(response(b"", b"retry-after: 100", status=429), response())
         async with FakeUpstream(busy) as fake, worker("memory:", [at(fake)], clock) as (alerts, _):
             tell(alerts, CAP)
@@ -237,7 +230,7 @@ def test_an_address_of_the_own_network_is_not_called() -> None:
         async with FakeUpstream(answering(response())) as fake:
             local = f"http://localhost:{fake.port}"
             channels = [at(fake, private=False, origin=local), at(fake, name="gone", origin="http://127.0.0.1:1")]
-            async with worker("memory:", channels, Clock()) as (alerts, store):
+            async with worker("memory:", channels, Clock(NOW)) as (alerts, store):
                 tell(alerts, CAP)
                 await alerts.round()
                 reasons = {notice.channel: notice.reason for notice in await store.notices.recent(9)}
@@ -249,7 +242,7 @@ def test_an_address_of_the_own_network_is_not_called() -> None:
 
 def test_a_full_queue_drops_and_counts() -> None:
     async def scene() -> None:
-        async with worker("memory:", [], Clock()) as (alerts, _):
+        async with worker("memory:", [], Clock(NOW)) as (alerts, _):
             tell(alerts, CAP)
             assert alerts.dropped == 0
             alerts.use([PLAIN])
@@ -274,7 +267,7 @@ def test_a_webhook_is_signed_over_its_time_and_body() -> None:
 
     async def scene() -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
         async with FakeUpstream(answering(response())) as fake:
-            async with worker("memory:", [at(fake, secret="hush")], Clock()) as (alerts, _):
+            async with worker("memory:", [at(fake, secret="hush")], Clock(NOW)) as (alerts, _):
                 tell(alerts, CAP)
                 await alerts.round()
             return fake.requests[0].headers, fake.requests[0].body
@@ -336,7 +329,7 @@ def test_a_paid_model_that_stood_in_for_a_free_one_is_told_once_a_day() -> None:
     async def scene() -> None:
         async with (
             FakeUpstream(answering(response())) as fake,
-            worker("memory:", [at(fake)], Clock()) as (alerts, store),
+            worker("memory:", [at(fake)], Clock(NOW)) as (alerts, store),
         ):
             journal = Overheard(store.journal, alerts)
             for each in (paid, paid, dear, outcome()):
@@ -355,7 +348,7 @@ def test_who_is_refused_for_want_of_money_is_told_once_a_day() -> None:
 
     async def scene() -> None:
         ok = answering(response())
-        async with FakeUpstream(ok) as fake, worker("memory:", [at(fake)], Clock()) as (alerts, _):
+        async with FakeUpstream(ok) as fake, worker("memory:", [at(fake)], Clock(NOW)) as (alerts, _):
             for failure in (over, over, other):
                 alerts.hear(outcome(failure=failure, attempts=(), status=failure.status))
             await alerts.round()
@@ -367,7 +360,7 @@ def test_who_is_refused_for_want_of_money_is_told_once_a_day() -> None:
 
 def test_a_breaker_that_opened_is_told_once_an_hour() -> None:
     """Looked for, so that the request it happened to waits for nothing."""
-    clock = Clock()
+    clock = Clock(NOW)
     board = Board(breaker=BreakerRules(after=2), clock=clock)
     host = board.host("studio")
     for strikes in (1, 2):
@@ -395,7 +388,7 @@ def test_a_breaker_that_opened_is_told_once_an_hour() -> None:
 @pytest.mark.parametrize("url", ["memory:", "sqlite"])
 def test_accounts_that_only_callers_name_are_told_of_as_well(url: str, tmp_path: Path) -> None:
     """A budget of each tenant has no list of tenants: those are looked at in which something was spent."""
-    clock = Clock()
+    clock = Clock(NOW)
     where = url if url == "memory:" else f"sqlite:///{tmp_path}/store.db"
     each = Budget(name="each", cap_nanos=1000, tenant="*", alerts=(0.5, 0.9))
 
@@ -461,7 +454,7 @@ def test_a_day_is_summed_up_at_its_hour_once(tmp_path: Path) -> None:
     async def scene() -> None:
         async with FakeUpstream(answering(response())) as fake:
             for later_s in (0.0, 3600.0):
-                clock = Clock()
+                clock = Clock(NOW)
                 clock.now_s = at_seven_utc + later_s
                 async with worker(url, [at(fake, **vienna), at(fake, name="none")], clock) as (alerts, store):
                     store.journal.record(outcome(at_s=NOW))

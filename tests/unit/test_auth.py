@@ -15,20 +15,13 @@ from laneway.middleware.auth import CACHE_MOST, CACHE_S, AuthMiddleware, Gate, i
 from laneway.route import Key, Tenant
 from laneway.stores.memory import MemoryKeys
 from tests.harness.asgi import Answer, ask
+from tests.harness.clock import Clock
 from tests.harness.loop import run
 from tests.harness.rooms import Foreign
 
 KEY = "sk-team-a-0001"
 OTHER = "sk-team-b-0002"
 TEAM = Tenant(name="team-a", daily_nanos=5)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class Counting(MemoryKeys):
@@ -144,7 +137,7 @@ def test_keys_of_the_configuration_need_no_look_up() -> None:
 
 
 def test_a_found_key_is_trusted_for_a_while_and_a_revoked_one_no_longer() -> None:
-    known, clock = keys(), Clock()
+    known, clock = keys(), Clock(100.0)
     room = gate(known, clock=clock)
     headers = {b"x-api-key": KEY.encode()}
 
@@ -165,7 +158,7 @@ def test_a_found_key_is_trusted_for_a_while_and_a_revoked_one_no_longer() -> Non
 
 
 def test_a_key_that_was_just_made_works_after_a_while() -> None:
-    known, clock = keys(), Clock()
+    known, clock = keys(), Clock(100.0)
     room = gate(known, clock=clock)
     headers = {b"x-api-key": b"made-a-moment-ago"}
 

@@ -17,6 +17,7 @@ from laneway.policy.residency import Loaded
 from laneway.policy.share import Other, Share, summed
 from laneway.route import Attempt, HostRules, Lane, Provider, Skipped, Target
 from laneway.slate import HOSTS, ROOM, Slate
+from tests.harness.clock import Clock
 from tests.harness.crews import Crew, crew, totals
 from tests.harness.loop import run
 
@@ -29,17 +30,9 @@ TIMEOUT = Failure(kind=Kind.TIMEOUT, clock="headers", message="silent")
 RULES = BreakerRules(after=2, cool_down_s=5.0, jitter=0.0)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

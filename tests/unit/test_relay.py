@@ -34,6 +34,7 @@ from laneway.forward import Forward
 from laneway.route import Attempt, Clocks, Price, Target
 from tests.fakes.replies import HANG, USED, Given, Scripted, Step, events, failure, frames, target
 from tests.harness.asgi import ASKS, Caller, ask, turns
+from tests.harness.clock import Clock
 from tests.harness.loop import run
 
 # (the caller's format, the provider's): bytes pass where they are the same.
@@ -337,20 +338,12 @@ def test_a_chunk_that_cannot_be_read_is_left_out_and_counted(front: str, provide
 # --- clocks ------------------------------------------------------------------------------------------------
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 CLOCKS = Clocks(connect_s=1.0, headers_s=300.0, first_content_s=20.0, between_chunks_s=3.0)
 
 
 def test_reads_wait_for_the_first_content_and_then_for_the_next_chunk() -> None:
     upstream = Scripted(Given([*frames("openai", events("a", "b"))]))
-    app = Forward(upstream, target=target(clocks=CLOCKS), clock=Clock())
+    app = Forward(upstream, target=target(clocks=CLOCKS), clock=Clock(1000.0))
     run(ask("openai", "asked", stream=True).call(app))
     # In a stream the head may not take longer than the first content may.
     assert upstream.clocks[0].headers_s == 20.0
@@ -361,7 +354,7 @@ def test_reads_wait_for_the_first_content_and_then_for_the_next_chunk() -> None:
 
 
 def test_the_first_content_clock_runs_on_from_read_to_read() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     reads: list[float] = []
 
     class Slow(Scripted):

@@ -26,19 +26,12 @@ from laneway.settings import RunsTable
 from laneway.store import Store, StoreError
 from laneway.upstream.engine import Engine
 from tests.fakes.upstream import FakeUpstream, answering, response
+from tests.harness.clock import Clock
 from tests.harness.loop import run as played
 from tests.harness.running import NOW, TEXTS, a_run, lease, steps_of
 from tests.harness.sqlite import started, until
 
 TABLE = RunsTable(lease=30.0, private_webhooks=True)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = NOW
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class Stack:
@@ -118,7 +111,7 @@ def test_a_run_walks_the_rooms_as_whoever_asked_for_it() -> None:
     """With the tenant, key and headers that were accepted, in its lane, and saying that it is a run."""
 
     async def scene() -> None:
-        clock, stack = Clock(), Stack()
+        clock, stack = Clock(NOW), Stack()
         async with started("memory:") as store, working(store, stack, clock) as worker:
             await accepted(store, key_id="key_1")
             worker.start()
@@ -136,7 +129,7 @@ def test_a_run_walks_the_rooms_as_whoever_asked_for_it() -> None:
 
 def test_only_so_many_are_under_way() -> None:
     async def scene() -> None:
-        clock, stack = Clock(), Stack(opened=False)
+        clock, stack = Clock(NOW), Stack(opened=False)
         table = RunsTable(concurrent=2)
         async with started("memory:") as store, working(store, stack, clock, table) as worker:
             for name in "abc":
@@ -152,7 +145,7 @@ def test_only_so_many_are_under_way() -> None:
 
 def test_what_breaks_inside_is_a_failed_run(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
-        clock, stack = Clock(), Stack()
+        clock, stack = Clock(NOW), Stack()
         stack.raises = RuntimeError("a bug")
         async with started("memory:") as store, working(store, stack, clock) as worker:
             await accepted(store)
@@ -172,14 +165,14 @@ def test_who_lost_a_run_stops_and_records_nothing(tmp_path: Path) -> None:
     """Two processes at one file: the one that gave no sign of life finds that it is another's."""
 
     async def scene() -> None:
-        clock, slow, quick = Clock(), Stack(opened=False), Stack()
+        clock, slow, quick = Clock(NOW), Stack(opened=False), Stack()
         path = tmp_path / "store.db"
         async with started(path) as store, working(store, slow, clock) as one, working(store, quick, clock) as two:
             await accepted(store)
             one.start()
             await until(lambda: bool(slow.seen))
             # Its clock stands still, as that of a stopped process does.
-            ahead = Clock()
+            ahead = Clock(NOW)
             ahead.now_s += 31
             two._now = ahead
             two.start()
@@ -194,7 +187,7 @@ def test_who_lost_a_run_stops_and_records_nothing(tmp_path: Path) -> None:
 
 def test_a_lease_is_kept_while_it_runs() -> None:
     async def scene() -> None:
-        clock, stack = Clock(), Stack(opened=False)
+        clock, stack = Clock(NOW), Stack(opened=False)
         async with started("memory:") as store, working(store, stack, clock) as worker:
             await accepted(store)
             worker.start()
@@ -210,7 +203,7 @@ def test_a_lease_is_kept_while_it_runs() -> None:
 
 def test_closing_lets_go_and_the_next_begins_at_once() -> None:
     async def scene() -> None:
-        clock, stack, after = Clock(), Stack(opened=False), Stack()
+        clock, stack, after = Clock(NOW), Stack(opened=False), Stack()
         async with started("memory:") as store:
             await accepted(store)
             async with working(store, stack, clock) as worker:
@@ -231,7 +224,7 @@ def test_an_end_that_the_store_does_not_take_is_told_again(
     """What was executed is not thrown away because the store was busy for a moment."""
 
     async def scene() -> None:
-        clock, stack = Clock(), Stack()
+        clock, stack = Clock(NOW), Stack()
         async with started("memory:") as store, working(store, stack, clock) as worker:
             change, refused = store.runs.change, [1, 2]
 
@@ -267,7 +260,7 @@ def test_an_end_that_is_known_when_the_process_stops_is_no_second_start(monkeypa
 
             monkeypatch.setattr(store.runs, "change", busy)
             await accepted(store)
-            async with working(store, stack, Clock()) as worker:
+            async with working(store, stack, Clock(NOW)) as worker:
                 worker.start()
                 await until(lambda: any(work.end for work in worker._working.values()))
                 closing.append(True)
@@ -285,7 +278,7 @@ def test_a_run_under_way_is_ended(here: bool) -> None:
     """At once by its own process; by another one's order with the next look."""
 
     async def scene() -> None:
-        clock, stack = Clock(), Stack(opened=False)
+        clock, stack = Clock(NOW), Stack(opened=False)
         async with started("memory:") as store, working(store, stack, clock) as worker:
             await accepted(store)
             worker.start()
@@ -306,7 +299,7 @@ def test_an_answer_that_is_no_json_is_no_result() -> None:
         await send({"type": "http.response.body", "body": b"<html>"})
 
     async def scene() -> None:
-        async with started("memory:") as store, working(store, odd, Clock()) as worker:
+        async with started("memory:") as store, working(store, odd, Clock(NOW)) as worker:
             await accepted(store)
             worker.start()
             assert (await becomes(store, State.FAILED)).kind == "malformed_answer"
@@ -317,7 +310,7 @@ def test_an_answer_that_is_no_json_is_no_result() -> None:
 
 def test_old_runs_are_forgotten() -> None:
     async def scene() -> None:
-        clock, stack = Clock(), Stack()
+        clock, stack = Clock(NOW), Stack()
         async with started("memory:") as store, working(store, stack, clock) as worker:
             await accepted(store)
             worker.start()
@@ -337,7 +330,7 @@ def test_who_is_to_be_told_is_told_until_they_have_it(tmp_path: Path) -> None:
     """Over a restart, each time under the same id, no sooner than the wait; then never again."""
 
     async def scene() -> Sequence[Any]:
-        clock = Clock()
+        clock = Clock(NOW)
         path = tmp_path / "store.db"
         async with FakeUpstream(answering(response(status=503))) as down:
             hook = f"{down.origin}/told"
@@ -372,7 +365,7 @@ def test_an_address_of_the_own_network_is_not_told() -> None:
     """Whatever its name resolves to, where the gateway does not allow it."""
 
     async def scene() -> None:
-        clock = Clock()
+        clock = Clock(NOW)
         async with FakeUpstream(answering(response())) as fake, started("memory:") as store:
             async with working(store, Stack(), clock, RunsTable()) as worker:
                 await accepted(store, hook=f"http://localhost:{fake.port}/x")
