@@ -43,6 +43,7 @@ from laneway.chat import (
 )
 from laneway.dialects import FRONTS, NAMES, Dialect, Stamp, StreamReader, View, asked_of, dialect
 from laneway.failure import RULES, Failure, FailureError, Kind
+from tests.harness.failures import failure_of
 from tests.harness.streams import read_events, write_events
 
 STAMP = Stamp(id="req-1", model="lane-model", now_s=1_700_000_000, elapsed_ns=5)
@@ -88,12 +89,6 @@ CALLERS = sorted({front.dialect for front in FRONTS.values()})
 @pytest.fixture(params=NAMES)
 def speaks(request: pytest.FixtureRequest) -> Dialect:
     return dialect(request.param)
-
-
-def refusal(call: Callable[..., object], *arguments: object) -> Failure:
-    with pytest.raises(FailureError) as caught:
-        call(*arguments)
-    return caught.value.failure
 
 
 def attempt(call: Callable[..., object], *arguments: object) -> Failure | None:
@@ -198,7 +193,7 @@ def test_a_stream_is_asked_for(speaks: Dialect) -> None:
 
 
 def test_a_field_nobody_knows_is_refused_by_name_in_translation(speaks: Dialect) -> None:
-    failure = refusal(
+    failure = failure_of(
         speaks.write_request, ChatRequest(model="m", messages=HELLO.messages[:1], unknown=("magic", "x")), MODEL
     )
     assert (failure.kind, failure.field) == (Kind.UNSUPPORTED, "magic")
@@ -207,7 +202,7 @@ def test_a_field_nobody_knows_is_refused_by_name_in_translation(speaks: Dialect)
 
 def test_several_choices_are_refused_in_translation(speaks: Dialect) -> None:
     request = ChatRequest(model="m", messages=HELLO.messages[:1], choices=2)
-    failure = refusal(speaks.write_request, request, MODEL)
+    failure = failure_of(speaks.write_request, request, MODEL)
     assert failure.kind is Kind.UNSUPPORTED
     assert failure.field
 
@@ -240,7 +235,7 @@ BROKEN = (
 
 @pytest.mark.parametrize("body", BROKEN, ids=lambda body: repr(body[:60]))
 def test_a_broken_body_is_the_callers_mistake(speaks: Dialect, body: bytes) -> None:
-    failure = refusal(speaks.view, Op.CHAT, body)
+    failure = failure_of(speaks.view, Op.CHAT, body)
     assert failure.kind is Kind.MALFORMED_REQUEST
     assert failure.status == 400
     assert len(failure.message) < 300
@@ -251,7 +246,7 @@ def test_a_broken_body_is_the_callers_mistake(speaks: Dialect, body: bytes) -> N
 def test_a_wrong_type_is_named_by_its_place(speaks: Dialect) -> None:
     body = json.loads(speaks.write_request(HELLO, MODEL).body)
     body["messages"][1]["role"] = 7
-    failure = refusal(speaks.view, Op.CHAT, json.dumps(body).encode())
+    failure = failure_of(speaks.view, Op.CHAT, json.dumps(body).encode())
     assert failure.field == "messages[1].role"
     assert failure.message == "Wrong type: expected text, got a number at messages[1].role."
 
@@ -259,16 +254,16 @@ def test_a_wrong_type_is_named_by_its_place(speaks: Dialect) -> None:
 def test_every_dialect_says_the_same_of_the_same_mistake(speaks: Dialect) -> None:
     body = json.loads(speaks.write_request(HELLO, MODEL).body)
     for value, got in (("hi", "text"), (3, "a number"), ({"a": 1}, "an object"), (True, "true or false")):
-        failure = refusal(speaks.view, Op.CHAT, json.dumps(body | {"messages": value}).encode())
+        failure = failure_of(speaks.view, Op.CHAT, json.dumps(body | {"messages": value}).encode())
         assert failure.message == f"Wrong type: expected a list, got {got} at messages."
     del body["messages"][1]["role"]
-    failure = refusal(speaks.view, Op.CHAT, json.dumps(body).encode())
+    failure = failure_of(speaks.view, Op.CHAT, json.dumps(body).encode())
     assert (failure.field, failure.message) == ("messages[1].role", "Missing `messages[1].role`.")
-    assert refusal(speaks.view, Op.CHAT, b"").message == "The body is empty; send a JSON object."
-    assert refusal(speaks.view, Op.CHAT, b"[]").message == "Wrong type: expected an object, got a list as the body."
-    assert refusal(speaks.view, Op.CHAT, b"{").message == "The body is not valid JSON: it ends too early, at byte 1."
+    assert failure_of(speaks.view, Op.CHAT, b"").message == "The body is empty; send a JSON object."
+    assert failure_of(speaks.view, Op.CHAT, b"[]").message == "Wrong type: expected an object, got a list as the body."
+    assert failure_of(speaks.view, Op.CHAT, b"{").message == "The body is not valid JSON: it ends too early, at byte 1."
     deep = b'{"x":' * 100_000
-    assert refusal(speaks.view, Op.CHAT, deep).message == "The body is not valid JSON: it is nested too deeply."
+    assert failure_of(speaks.view, Op.CHAT, deep).message == "The body is not valid JSON: it is nested too deeply."
 
 
 @given(
@@ -356,7 +351,7 @@ def test_a_glance_sees_usage_and_finish(speaks: Dialect) -> None:
 def test_a_success_without_an_answer_is_the_providers_failure(speaks: Dialect, body: bytes) -> None:
     glance = speaks.glance(Op.CHAT, body)
     assert glance.failure is not None
-    kinds = {glance.failure.kind, refusal(speaks.read_answer, Op.CHAT, body).kind}
+    kinds = {glance.failure.kind, failure_of(speaks.read_answer, Op.CHAT, body).kind}
     assert kinds <= {Kind.MALFORMED_ANSWER, Kind.CUT}
 
 
@@ -364,8 +359,8 @@ def test_a_success_without_an_answer_is_the_providers_failure(speaks: Dialect, b
 def test_no_body_of_a_provider_raises_anything_else(body: bytes) -> None:
     for speaks in map(dialect, NAMES):
         assert speaks.glance(Op.CHAT, body).failure is not None
-        refusal(speaks.read_answer, Op.CHAT, body)
-        refusal(speaks.read_embedding, body)
+        failure_of(speaks.read_answer, Op.CHAT, body)
+        failure_of(speaks.read_embedding, body)
         assert speaks.read_failure(500, (), body).kind is Kind.UPSTREAM_ERROR
 
 
@@ -616,7 +611,7 @@ def test_a_failure_in_place_of_an_answer_is_read_as_one(speaks: Dialect) -> None
     body = speaks.write_failure(Failure(kind=Kind.OVERLOADED, message="busy"), "req-1").body
     glance = speaks.glance(Op.CHAT, body)
     assert glance.failure is not None
-    refusal(speaks.read_answer, Op.CHAT, body)
+    failure_of(speaks.read_answer, Op.CHAT, body)
 
 
 # --- vectors and lists -------------------------------------------------------------------------------------
@@ -628,8 +623,8 @@ def test_embeddings_both_ways_or_a_plain_no(speaks: Dialect) -> None:
     model = EMBED_MODELS.get(speaks.name, MODEL)
     request = EmbedRequest(model=model, texts=("one",))
     if not speaks.path(Op.EMBED, model, stream=False):
-        assert refusal(speaks.write_embed_request, request, model).kind is Kind.UNSUPPORTED
-        assert refusal(speaks.view, Op.EMBED, b'{"model":"m","input":"x"}').kind is Kind.UNSUPPORTED
+        assert failure_of(speaks.write_embed_request, request, model).kind is Kind.UNSUPPORTED
+        assert failure_of(speaks.view, Op.EMBED, b'{"model":"m","input":"x"}').kind is Kind.UNSUPPORTED
         return
     written = speaks.write_embed_request(request, model)
     assert written.path == speaks.path(Op.EMBED, model, stream=False)
@@ -652,4 +647,4 @@ def test_a_model_list_it_writes_is_one_it_reads(speaks: Dialect) -> None:
     assert [card.id for card in speaks.read_models(written.body)] == ["vendor/a:7b", "b"]
     assert speaks.read_models(speaks.write_models([]).body) == []
     for body in (b"", b"<html>", b"[7]", b"7"):
-        assert refusal(speaks.read_models, body).kind is Kind.MALFORMED_ANSWER
+        assert failure_of(speaks.read_models, body).kind is Kind.MALFORMED_ANSWER

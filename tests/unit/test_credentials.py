@@ -22,16 +22,16 @@ from laneway.upstream.credentials import (
     region_of,
     source_of,
 )
+from tests.harness.failures import failure_of
 
 ACCESS, SECRET, TOKEN = "AKIDEXAMPLE00007Q4Z", "wJalrXUtnFEMI/K7MDENG", "IQoJb3JpZ2luX2Vj=="
 PAIR = {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
 
 
 def refusal_of(call: Callable[[], object]) -> Failure:
-    with pytest.raises(FailureError) as caught:
-        call()
-    assert caught.value.failure.kind is Kind.CREDENTIALS
-    return caught.value.failure
+    failure = failure_of(call)
+    assert failure.kind is Kind.CREDENTIALS
+    return failure
 
 
 # --- values

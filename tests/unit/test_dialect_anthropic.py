@@ -30,6 +30,7 @@ from laneway.chat import (
 from laneway.dialects import Outgoing, Stamp, dialect
 from laneway.failure import Failure, FailureError, Kind
 from laneway.thinking import ANSWER_TOKENS, BUDGETS
+from tests.harness.failures import failure_of
 
 ANTHROPIC = dialect("anthropic")
 STAMP = Stamp(id="req_1", model="claude-sonnet-4-6", now_s=1_700_000_000)
@@ -67,10 +68,9 @@ def sent(request: ChatRequest, model: str = ADAPTIVE_MODEL) -> dict[str, Any]:
 
 
 def refusal(request: ChatRequest) -> Failure:
-    with pytest.raises(FailureError) as caught:
-        outgoing(request)
-    assert caught.value.failure.kind is Kind.UNSUPPORTED
-    return caught.value.failure
+    failure = failure_of(outgoing, request)
+    assert failure.kind is Kind.UNSUPPORTED
+    return failure
 
 
 # --- the view ----------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from laneway.chat import (
 from laneway.dialects import Outgoing, dialect
 from laneway.failure import Failure, FailureError, Kind
 from laneway.thinking import ANSWER_TOKENS, BUDGETS
+from tests.harness.failures import failure_of
 
 CONVERSE = dialect("converse")
 PNG = "iVBORw0KGgoAAAANSUhEUg=="
@@ -66,10 +67,9 @@ def content(*parts: Part) -> list[dict[str, Any]]:
 
 
 def refusal(request: ChatRequest, model: str = CLAUDE) -> Failure:
-    with pytest.raises(FailureError) as caught:
-        outgoing(request, model)
-    assert caught.value.failure.kind is Kind.UNSUPPORTED
-    return caught.value.failure
+    failure = failure_of(outgoing, request, model)
+    assert failure.kind is Kind.UNSUPPORTED
+    return failure
 
 
 # --- the path ----------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from laneway.chat import (
     Usage,
 )
 from laneway.dialects import Stamp, dialect
-from laneway.failure import Failure, FailureError, Kind
+from laneway.failure import Failure, Kind
+from tests.harness.failures import failure_of
 
 CONVERSE = dialect("converse")
 STAMP = Stamp(id="req_1", model="m", now_s=1_700_000_000, elapsed_ns=5_000_000)
@@ -38,12 +39,6 @@ def answer(*blocks: dict[str, Any], **fields: Any) -> bytes:
         **fields,
     }
     return msgspec.json.encode({name: value for name, value in said.items() if value is not ...})
-
-
-def read_failure(call: Any, *args: Any) -> Failure:
-    with pytest.raises(FailureError) as caught:
-        call(*args)
-    return caught.value.failure
 
 
 # --- answers -----------------------------------------------------------------------------------------------
@@ -79,7 +74,7 @@ def test_an_answer_of_another_provider_byte_for_byte() -> None:
         b'"stopReason":"tool_use","usage":{"inputTokens":5,"outputTokens":1,"totalTokens":6},"metrics":{"latencyMs":5}}'
     )
     broken = Answer(model="", parts=(ToolCall("t", "f", "{"),), finish=Finish.TOOLS)
-    assert read_failure(CONVERSE.write_answer, Op.CHAT, broken, STAMP).kind is Kind.MALFORMED_ANSWER
+    assert failure_of(CONVERSE.write_answer, Op.CHAT, broken, STAMP).kind is Kind.MALFORMED_ANSWER
 
 
 @pytest.mark.parametrize(
@@ -146,7 +141,7 @@ def test_stop_reasons(reason: str, finish: Finish) -> None:
     ],
 )
 def test_a_200_that_is_no_answer(raw: bytes) -> None:
-    assert read_failure(CONVERSE.read_answer, Op.CHAT, raw).kind is Kind.MALFORMED_ANSWER
+    assert failure_of(CONVERSE.read_answer, Op.CHAT, raw).kind is Kind.MALFORMED_ANSWER
     seen = CONVERSE.glance(Op.CHAT, raw).failure
     assert seen is not None
     assert seen.kind is Kind.MALFORMED_ANSWER
@@ -175,7 +170,7 @@ def test_model_lists() -> None:
     assert [(card.id, card.kind, card.abilities) for card in again] == [
         (card.id, card.kind, card.abilities) for card in cards
     ]
-    assert read_failure(CONVERSE.read_models, b"[]").kind is Kind.MALFORMED_ANSWER
+    assert failure_of(CONVERSE.read_models, b"[]").kind is Kind.MALFORMED_ANSWER
 
 
 # --- embeddings --------------------------------------------------------------------------------------------
@@ -219,7 +214,7 @@ def test_asking_for_embeddings() -> None:
     ],
 )
 def test_embeddings_it_cannot_ask_for(model: str, fields: dict[str, Any], field: str) -> None:
-    failure = read_failure(CONVERSE.write_embed_request, EmbedRequest(model="m", **fields), model)
+    failure = failure_of(CONVERSE.write_embed_request, EmbedRequest(model="m", **fields), model)
     assert (failure.kind, failure.field) == (Kind.UNSUPPORTED, field)
 
 
@@ -241,7 +236,7 @@ def test_reading_a_request_for_embeddings() -> None:
     view = CONVERSE.view(Op.EMBED, b'{"texts":["abc","d"]}')
     assert (view.op, view.text_chars, view.turns) == (Op.EMBED, 4, 2)
     for raw in (b"{}", b'{"texts":[]}', b'{"inputText":5}'):
-        assert read_failure(CONVERSE.view, Op.EMBED, raw).kind is Kind.MALFORMED_REQUEST
+        assert failure_of(CONVERSE.view, Op.EMBED, raw).kind is Kind.MALFORMED_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -264,7 +259,7 @@ def test_reading_embeddings(raw: bytes, vectors: tuple[tuple[float, ...], ...], 
 
 @pytest.mark.parametrize("raw", [b"{}", b'{"embeddings":{"int8":[[1]]}}', b"x", b'{"embedding":["a"]}'])
 def test_what_is_no_embedding(raw: bytes) -> None:
-    assert read_failure(CONVERSE.read_embedding, raw).kind is Kind.MALFORMED_ANSWER
+    assert failure_of(CONVERSE.read_embedding, raw).kind is Kind.MALFORMED_ANSWER
     assert CONVERSE.glance(Op.EMBED, raw).failure is not None
 
 

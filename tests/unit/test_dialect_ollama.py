@@ -27,6 +27,7 @@ from laneway.chat import (
 )
 from laneway.dialects import dialect
 from laneway.failure import Failure, FailureError, Kind
+from tests.harness.failures import failure_of
 
 OLLAMA = dialect("ollama")
 PNG = "iVBORw0KGgoAAAANSUhEUg=="
@@ -55,10 +56,9 @@ def sent(request: ChatRequest | EmbedRequest) -> dict[str, Any]:
 
 
 def refusal(op: Op, raw: bytes) -> Failure:
-    with pytest.raises(FailureError) as caught:
-        OLLAMA.view(op, raw)
-    assert caught.value.failure.kind is Kind.MALFORMED_REQUEST
-    return caught.value.failure
+    failure = failure_of(OLLAMA.view, op, raw)
+    assert failure.kind is Kind.MALFORMED_REQUEST
+    return failure
 
 
 # --- the view ----------------------------------------------------------------------------------------------

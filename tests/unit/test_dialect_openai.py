@@ -9,6 +9,7 @@ import pytest
 from laneway.chat import Op
 from laneway.dialects import Dialect, View, dialect
 from laneway.failure import Failure, FailureError, Kind
+from tests.harness.failures import failure_of
 
 OPENAI: Dialect = dialect("openai")
 
@@ -22,9 +23,7 @@ def view(**fields: object) -> View:
 
 
 def refusal(op: Op, body: bytes) -> Failure:
-    with pytest.raises(FailureError) as caught:
-        OPENAI.view(op, body)
-    return caught.value.failure
+    return failure_of(OPENAI.view, op, body)
 
 
 # --- view --------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from laneway.route import Lane
 from laneway.upstream.simulated import Simulated
 from tests.fakes.replies import target
 from tests.harness.asgi import ASKS, Caller, Message, ask, turns
+from tests.harness.failures import failure_of
 from tests.harness.loop import run
 
 BODY = json.dumps({"model": "m", **ASKS["openai"][1]}).encode()
@@ -41,9 +42,7 @@ def read(caller: Caller, **limits: Any) -> Exchange:
 
 
 def refusal(caller: Caller, **limits: Any) -> Failure:
-    with pytest.raises(FailureError) as caught:
-        read(caller, **limits)
-    return caught.value.failure
+    return failure_of(lambda: read(caller, **limits))
 
 
 # --- the body ----------------------------------------------------------------------------------------------

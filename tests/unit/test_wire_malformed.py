@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from laneway.failure import Failure, FailureError, Kind
 from laneway.wire.json import UNREADABLE, decode, encode, patch, read_fields, read_schema, read_tree
 from laneway.wire.malformed import malformed, missing, mistyped
+from tests.harness.failures import failure_of
 
 
 class Inner(msgspec.Struct):
@@ -36,9 +37,7 @@ BODY = msgspec.json.Decoder(Body)
 
 
 def refusal(raw: bytes) -> Failure:
-    with pytest.raises(FailureError) as caught:
-        decode(BODY, raw)
-    return caught.value.failure
+    return failure_of(decode, BODY, raw)
 
 
 @pytest.mark.parametrize(
