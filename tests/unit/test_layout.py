@@ -11,26 +11,12 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from laneway.chat import Card
-from laneway.config import ConfigError, read
 from laneway.layout import Layout
-from laneway.loaded import catalog
 from laneway.policy.names import Meaning
 from laneway.route import FREE, Stage, Target, Tier
+from tests.harness.layouts import layout, problems
 
 AB = "[providers.a]\nurl = 'http://10.0.0.1/v1'\n[providers.b]\nurl = 'http://10.0.0.2/v1'\n"
-
-
-def layout(text: str, **more: object) -> Layout:
-    source = read(text, {})
-    assert source.problems == ()
-    return Layout(source.settings, catalog(), **more)  # type: ignore[arg-type]
-
-
-def problems(text: str) -> list[str]:
-    """What does not fit together in a text that can be read."""
-    with pytest.raises(ConfigError) as caught:
-        layout(text)
-    return [str(problem) for problem in caught.value.problems]
 
 
 def targets(found: Sequence[Target]) -> list[str]:

@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
-from laneway.config import ConfigError, read
 from laneway.failure import FailureError, Kind
 from laneway.gates import LEGACY
-from laneway.layout import Layout
-from laneway.loaded import catalog
 from laneway.policy.stages import Gates, Promotion, Rollback, words
 from laneway.ports import STAGED, Choice, ShadowRow
 from laneway.route import FREE, Stage, Tier
 from laneway.staging import Staging
 from laneway.store import Store
+from tests.harness.layouts import layout, problems
 from tests.harness.scenes import play
 from tests.harness.sqlite import NOW
 
@@ -29,18 +27,6 @@ GATED = (
     + "[lanes.fast.promotion]\nafter = 10\nagreement = 0.9\nsteps = [0.2, 0.5]\nhold = 60\nrest = 1000\n"
     + "[lanes.fast.rollback]\nwindow = 100\nleast = 5\nfailure_share = 0.3\npaid = 2\n"
 )
-
-
-def layout(text: str) -> Layout:
-    source = read(text, {})
-    assert source.problems == ()
-    return Layout(source.settings, catalog())
-
-
-def problems(text: str) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        layout(text)
-    return [str(problem) for problem in caught.value.problems]
 
 
 class Process:
