@@ -13,21 +13,12 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Self
 
+from tests.harness.asgi import Answer
 from tests.harness.gateway import PATIENCE_S
 
 ASK = {"model": "sim-large", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 class Raw:

@@ -99,6 +99,10 @@ class Scripted:
     async def close(self) -> None:
         """Nothing is held open."""
 
+    def called(self) -> list[str]:
+        """The names of the providers, as `target` made them, in the order of the calls."""
+        return [call.origin.removeprefix("http://").removesuffix(".test") for call in self.calls]
+
 
 def target(
     dialect: str = "openai",

@@ -47,7 +47,7 @@ def served(
 
 def called(upstream: Scripted) -> list[int]:
     """The numbers of the boxes in the order of the calls."""
-    return [int(call.origin.removeprefix("http://box-").removesuffix(".test")) for call in upstream.calls]
+    return [int(name.removeprefix("box-")) for name in upstream.called()]
 
 
 # --- order -------------------------------------------------------------------------------------------------
