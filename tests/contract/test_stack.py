@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from laneway.chat import Op, TextDelta
+from laneway.chat import Op
 from laneway.dialects import dialect
 from laneway.exchange import NOBODY, SLOT, Exchange
 from laneway.failure import Kind
@@ -21,6 +21,7 @@ from laneway.upstream.simulated import Simulated
 from tests.harness.asgi import ASKS, Answer, Caller, ask
 from tests.harness.loop import run
 from tests.harness.rooms import KEY, PRICE, Foreign, World, ours, simulated, subsets
+from tests.harness.streams import heard, words
 
 KEYED = {"authorization": f"Bearer {KEY}"}
 RIGHT = "7 * 8 = 56."
@@ -31,9 +32,7 @@ def said(front: str, answer: Answer, *, stream: bool) -> str:
     speaks = dialect(front)
     if not stream:
         return "".join(part.text for part in speaks.read_answer(Op.CHAT, answer.body).parts)  # type: ignore[union-attr]
-    reader = speaks.reader(Op.CHAT)
-    told = [event for frame in reader.feed(answer.body) + reader.end() for event in frame.events]
-    return "".join(event.text for event in told if isinstance(event, TextDelta))
+    return words(heard(front, answer.body))
 
 
 def error_of(front: str, answer: Answer) -> tuple[str, int]:

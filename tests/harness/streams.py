@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from laneway.chat import Event, Faulted
-from laneway.dialects import Frame, StreamReader, StreamWriter
+from laneway.chat import Event, Faulted, Op, TextDelta
+from laneway.dialects import Frame, StreamReader, StreamWriter, dialect
 from laneway.failure import Failure
 
 
@@ -24,6 +24,15 @@ def read_frames(reader: StreamReader, pieces: Iterable[bytes]) -> list[Frame]:
 
 def read_events(reader: StreamReader, pieces: Iterable[bytes]) -> list[Event]:
     return [event for frame in read_frames(reader, pieces) for event in frame.events]
+
+
+def heard(front: str, body: bytes, op: Op = Op.CHAT) -> list[Event]:
+    """An answer's body, as a caller of that front reads it."""
+    return read_events(dialect(front).reader(op), [body])
+
+
+def words(events: Iterable[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def write_events(writer: StreamWriter, events: Iterable[Event]) -> bytes:

@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from laneway.chat import Event, Finish, Op, Started, TextDelta, ThinkingDelta, ToolBegan, ToolDelta, Usage, Used
-from laneway.dialects import dialect
+from laneway.chat import Event, Finish, Started, TextDelta, ThinkingDelta, ToolBegan, ToolDelta, Usage, Used
 from laneway.edge import App, Receive, Send
 from laneway.exchange import SLOT, Exchange, Scope
 from laneway.failure import Kind
@@ -29,6 +28,7 @@ from tests.harness.asgi import Answer, Caller, ask
 from tests.harness.loop import run
 from tests.harness.rooms import Foreign
 from tests.harness.sqlite import until
+from tests.harness.streams import heard, words
 
 NOW_S = 1_795_262_400.0  # 2026-11-21T12:00:00Z
 CHEAP = Price(input=1_000_000, output=2_000_000)
@@ -287,11 +287,10 @@ def endless(speaks: str, pieces: int, size: int = 400) -> Given:
 
 def finishes(front: str, body: bytes) -> tuple[Finish | None, str]:
     """How a stream ended for its caller, and what it said. It must be whole."""
-    reader = dialect(front).reader(Op.CHAT)
-    told: list[Event] = [event for frame in [*reader.feed(body), *reader.end()] for event in frame.events]
+    told = heard(front, body)
     assert not [event for event in told if type(event).__name__ == "Faulted"]
     ended = [event.finish for event in told if hasattr(event, "finish")]
-    return (ended[-1] if ended else None), "".join(event.text for event in told if isinstance(event, TextDelta))
+    return (ended[-1] if ended else None), words(told)
 
 
 @pytest.mark.parametrize("front", ["openai", "anthropic", "ollama"])

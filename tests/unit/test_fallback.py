@@ -11,8 +11,6 @@ import msgspec
 import pytest
 
 from laneway import guard
-from laneway.chat import Op, TextDelta
-from laneway.dialects import dialect
 from laneway.edge import App, Receive, Send
 from laneway.exchange import SLOT, TARGET, Exchange, Scope
 from laneway.failure import RULES, Kind
@@ -25,6 +23,7 @@ from laneway.route import Price, Target
 from tests.fakes.replies import HANG, Given, Script, Scripted, events, failure, frames, refused, target, whole
 from tests.harness.asgi import ASKS, Answer, Caller, ask, until
 from tests.harness.loop import run
+from tests.harness.streams import heard, words
 
 fronts = pytest.mark.parametrize("front", ASKS)
 streams = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -65,9 +64,7 @@ def test_the_first_that_answers_serves(front: str, stream: bool) -> None:
     assert (exchange.status, exchange.failure) == (200, None)
     assert [attempt.failure is None for attempt in exchange.attempts] == [False, False, True]
     if stream:
-        reader = dialect(front).reader(Op.CHAT)
-        told = [event for frame in reader.feed(answer.body) + reader.end() for event in frame.events]
-        assert "".join(event.text for event in told if isinstance(event, TextDelta)) == "hi"
+        assert words(heard(front, answer.body)) == "hi"
 
 
 def test_every_target_gets_a_scope_and_a_body_of_its_own() -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from laneway import forward
-from laneway.chat import Op, TextDelta, Usage
+from laneway.chat import Op, Usage
 from laneway.dialects import dialect
 from laneway.exchange import SLOT, TARGET, Exchange
 from laneway.failure import Failure, FailureError, Kind, fail
@@ -21,6 +21,7 @@ from laneway.route import Attempt, Clocks, Decision, Dropped, Price, Target
 from tests.fakes.replies import HANG, USED, Given, Script, Scripted, events, failure, frames, refused, target, whole
 from tests.harness.asgi import ASKS, Answer, Caller, ask, turns, until
 from tests.harness.loop import run
+from tests.harness.streams import heard, words
 
 PRICE = Price(input=1_000_000, output=2_000_000)
 fronts = pytest.mark.parametrize("front", ASKS)
@@ -604,9 +605,7 @@ def test_words_of_a_stream_and_of_a_whole_answer_are_the_same() -> None:
     streamed, _ = serve(
         ask("ollama", "asked", stream=True), Given([*frames("anthropic", events("a", "b"))]), goal=target("anthropic")
     )
-    reader = dialect("ollama").reader(Op.CHAT)
-    told = [event for frame in reader.feed(streamed.body) + reader.end() for event in frame.events]
-    assert "".join(event.text for event in told if isinstance(event, TextDelta)) == "ab"
+    assert words(heard("ollama", streamed.body)) == "ab"
 
 
 def test_what_is_shown_of_a_failure_is_never_its_detail() -> None:

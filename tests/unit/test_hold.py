@@ -13,8 +13,7 @@ import pytest
 
 from laneway import relay
 from laneway.board import Board, Seat
-from laneway.chat import Event, Faulted, Finish, Finished, Op, Started, TextDelta
-from laneway.dialects import dialect
+from laneway.chat import Faulted, Finish, Finished, Started
 from laneway.edge import App, Receive, Send
 from laneway.exchange import SLOT, Exchange, Scope
 from laneway.failure import Kind
@@ -33,6 +32,7 @@ from laneway.stores.memory import MemoryLedger
 from tests.fakes.replies import HANG, Given, Script, Scripted, ScriptedReply, events, failure, frames, target, whole
 from tests.harness.asgi import ASKS, Caller, ask, turns, until
 from tests.harness.loop import run
+from tests.harness.streams import heard, words
 
 fronts = pytest.mark.parametrize("front", ASKS)
 SPOKEN = ("openai", "anthropic")
@@ -62,15 +62,6 @@ def holding(*scripts: Script, ticks: Ticks | None = None, targets: tuple[Target,
     upstream = Scripted(*scripts)
     knobs: dict[str, Any] = {"sleep": ticks.sleep} if ticks is not None else {}
     return FallbackMiddleware(Forward(upstream), targets=targets, rescue="hold", **knobs), upstream
-
-
-def told(front: str, body: bytes) -> list[Event]:
-    reader = dialect(front).reader(Op.CHAT)
-    return [event for frame in reader.feed(body) + reader.end() for event in frame.events]
-
-
-def words(front: str, body: bytes) -> str:
-    return "".join(event.text for event in told(front, body) if isinstance(event, TextDelta))
 
 
 def body_of(caller: Caller) -> bytes:
@@ -106,8 +97,8 @@ def test_a_failure_in_the_middle_is_not_seen(front: str) -> None:
     caller = ask(front, "asked", stream=True)
     answer = run(caller.call(app))
     assert answer.status == 200
-    assert words(front, answer.body) == "One two three."
-    assert not any(isinstance(event, Faulted) for event in told(front, answer.body))
+    assert words(heard(front, answer.body)) == "One two three."
+    assert not any(isinstance(event, Faulted) for event in heard(front, answer.body))
     # As good as a call that was answered at once: what was said in vain is billed, and not said.
     assert len(upstream.calls) == 3
     exchange: Exchange = caller.scope[SLOT]
@@ -127,13 +118,13 @@ def test_an_answer_that_is_too_much_to_keep_is_sent_as_it_comes(monkeypatch: pyt
     monkeypatch.setattr(relay, "MOST_KEPT", len(b"".join(HALF)))
     app, upstream = holding(CUT, WHOLE)
     answer = run(ask("openai", "asked", stream=True).call(app))
-    assert words("openai", answer.body) == "One two three."
+    assert words(heard("openai", answer.body)) == "One two three."
     long = frames("openai", events(*["word "] * 20, finish=False), end=False)
     app, upstream = holding(Given([*long, failure(Kind.CUT)]), WHOLE)
     answer = run(ask("openai", "asked", stream=True).call(app))
     assert answer.status == 200
-    assert words("openai", answer.body) == "word " * 20
-    assert isinstance(told("openai", answer.body)[-1], Faulted)
+    assert words(heard("openai", answer.body)) == "word " * 20
+    assert isinstance(heard("openai", answer.body)[-1], Faulted)
     assert len(upstream.calls) == 1
 
 
@@ -214,8 +205,8 @@ def test_behind_a_comment_an_answer_has_no_second_head(front: str) -> None:
         gate.set()
         await task
         assert caller.broken == []
-        assert words(front, body_of(caller)) == "One two three."
-        seen = told(front, body_of(caller))
+        assert words(heard(front, body_of(caller))) == "One two three."
+        seen = heard(front, body_of(caller))
         assert [type(event) for event in seen].count(Started) == 1
         assert [type(event) for event in seen].count(Finished) == 1
 
@@ -230,7 +221,7 @@ def test_once_it_comes_nothing_is_said_between(monkeypatch: pytest.MonkeyPatch) 
         app, _ = holding(Given([*HALF, HANG]), ticks=ticks)
         caller = ask("openai", "asked", stream=True)
         task = caller.start(app)
-        await until(lambda: words("openai", body_of(caller)) == "One two ")
+        await until(lambda: words(heard("openai", body_of(caller))) == "One two ")
         sent = len(caller.sent)
         ticks.tick()
         ticks.tick()
@@ -262,7 +253,7 @@ def test_behind_a_comment_a_failure_is_told_in_the_stream(front: str) -> None:
         gate.set()
         await task
         assert caller.broken == []
-        seen = told(front, body_of(caller))
+        seen = heard(front, body_of(caller))
         assert isinstance(seen[-1], Faulted)
         assert not any(isinstance(event, Finished) for event in seen)
         assert b"a/own-id: connect; b/own-id: connect" in body_of(caller)
@@ -298,7 +289,7 @@ def test_a_format_without_comments_says_nothing() -> None:
     ticks.tick()
     app, _ = holding(WHOLE, ticks=ticks)
     answer = run(ask("ollama", "asked", stream=True).call(app))
-    assert words("ollama", answer.body) == "One two three."
+    assert words(heard("ollama", answer.body)) == "One two three."
     assert ticks.asked == []
 
 
@@ -344,7 +335,7 @@ def test_who_waits_for_another_to_go_on_hears_that_it_is_coming(front: str) -> N
         app = FallbackMiddleware(Forward(upstream), targets=(A, B), rescue="continue", sleep=ticks.sleep)
         caller = ask(front, "asked", stream=True)
         task = caller.start(app)
-        await until(lambda: words(front, body_of(caller)) == "One two ")
+        await until(lambda: words(heard(front, body_of(caller))) == "One two ")
         await turns(20)
         for _ in range(2):
             ticks.tick()
@@ -353,7 +344,7 @@ def test_who_waits_for_another_to_go_on_hears_that_it_is_coming(front: str) -> N
         gate.set()
         await task
         assert caller.broken == []
-        assert words(front, body_of(caller)) == "One two three."
+        assert words(heard(front, body_of(caller))) == "One two three."
         assert body_of(caller).count(COMMENT) == 2
 
     run(main())
@@ -367,7 +358,7 @@ def test_who_is_being_answered_hears_nothing_else() -> None:
         )
         caller = ask("openai", "asked", stream=True)
         task = caller.start(app)
-        await until(lambda: words("openai", body_of(caller)) == "One two ")
+        await until(lambda: words(heard("openai", body_of(caller))) == "One two ")
         for _ in range(3):
             ticks.tick()
             await turns(20)

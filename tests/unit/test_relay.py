@@ -36,6 +36,7 @@ from tests.fakes.replies import HANG, USED, Given, Scripted, Step, events, failu
 from tests.harness.asgi import ASKS, Caller, ask, turns
 from tests.harness.clock import Clock
 from tests.harness.loop import run
+from tests.harness.streams import heard, words
 
 # (the caller's format, the provider's): bytes pass where they are the same.
 PAIRS = [
@@ -62,20 +63,10 @@ def attempt_of(caller: Caller) -> Attempt:
     return made
 
 
-def read(front: str, body: bytes) -> list[Event]:
-    """A stream as its caller reads it."""
-    reader = dialect(front).reader(Op.CHAT)
-    return [event for frame in reader.feed(body) + reader.end() for event in frame.events]
-
-
 def tells_a_fault(front: str, body: bytes) -> bool:
     """Whether the bytes themselves end with an error: a caller must not have to guess it from a missing end."""
     last = [event for frame in dialect(front).reader(Op.CHAT).feed(body) for event in frame.events][-1]
     return isinstance(last, Faulted)
-
-
-def words(told: list[Event]) -> str:
-    return "".join(event.text for event in told if isinstance(event, TextDelta))
 
 
 # --- holding -----------------------------------------------------------------------------------------------
@@ -163,7 +154,7 @@ def test_an_answer_without_a_word_is_whole_when_it_says_so(front: str, provider:
     caller, _, app = stream(front, [*frames(provider, events())], provider=provider)
     answer = run(caller.call(app))
     assert answer.status == 200
-    told = read(front, answer.body)
+    told = heard(front, answer.body)
     assert words(told) == ""
     assert not any(isinstance(event, Faulted) for event in told)
     assert attempt_of(caller).finish is Finish.STOP
@@ -178,7 +169,7 @@ def test_a_stream_arrives_whole_and_every_read_is_one_send(front: str, provider:
     caller, upstream, app = stream(front, [*pieces], provider=provider)
     answer = run(caller.call(app))
     assert answer.status == 200
-    assert words(read(front, answer.body)) == "7 * 8 = 56."
+    assert words(heard(front, answer.body)) == "7 * 8 = 56."
     assert answer.headers["content-type"].encode() == dialect(front).stream_type
     assert answer.headers["x-accel-buffering"] == "no"
     # No more messages than reads: the head, and one for each piece that says something.
@@ -258,7 +249,7 @@ def test_a_fault_after_content_is_an_error_frame_and_no_success(front: str, prov
     caller, upstream, app = stream(front, [*pieces, failure(kind)], provider=provider)
     answer = run(caller.call(app))
     assert answer.status == 200
-    told = read(front, answer.body)
+    told = heard(front, answer.body)
     assert words(told) == "7 * 8"
     assert tells_a_fault(front, answer.body)
     assert not any(terminator in answer.body for terminator in TERMINATORS)
@@ -297,7 +288,7 @@ def test_half_a_frame_is_never_passed_on(front: str, provider: str) -> None:
     first, *rest = frames(provider, events("7 * ", "8", "never seen", usage=None, finish=False), end=False)
     caller, _, app = stream(front, [first, *rest[:-1], rest[-1][: len(rest[-1]) // 2], CUT], provider=provider)
     answer = run(caller.call(app))
-    told = read(front, answer.body)
+    told = heard(front, answer.body)
     assert words(told) in ("7 * 8", "7 * ")
     assert b"never" not in answer.body
     assert tells_a_fault(front, answer.body)
@@ -308,7 +299,7 @@ def test_content_and_fault_in_one_read_are_both_told(front: str, provider: str) 
     pieces = frames(provider, [*events("7 * ", usage=None, finish=False), Faulted(CUT)], end=False)
     caller, _, app = stream(front, [b"".join(pieces)], provider=provider)
     answer = run(caller.call(app))
-    told = read(front, answer.body)
+    told = heard(front, answer.body)
     assert words(told) == "7 * "
     assert tells_a_fault(front, answer.body)
 
@@ -317,7 +308,7 @@ def test_without_its_done_an_openai_stream_with_a_finish_is_whole() -> None:
     pieces = [piece for piece in frames("openai", events("hi")) if b"[DONE]" not in piece]
     caller, _, app = stream("openai", [*pieces])
     answer = run(caller.call(app))
-    assert not any(isinstance(event, Faulted) for event in read("openai", answer.body))
+    assert not any(isinstance(event, Faulted) for event in heard("openai", answer.body))
     assert attempt_of(caller).failure is None
 
     translated, _, other = stream("anthropic", [*pieces], provider="openai")
@@ -329,7 +320,7 @@ def test_a_chunk_that_cannot_be_read_is_left_out_and_counted(front: str, provide
     first, *rest = frames(provider, events("7 * ", "8"))
     caller, _, app = stream(front, [first, b'data: {"choices": [{"delta"\n\n', *rest], provider=provider)
     answer = run(caller.call(app))
-    assert words(read(front, answer.body)) == "7 * 8"
+    assert words(heard(front, answer.body)) == "7 * 8"
     assert b'[{"delta"\n' not in answer.body
     made = attempt_of(caller)
     assert (made.skipped_chunks, made.failure) == (1, None)
@@ -417,7 +408,7 @@ def test_a_caller_who_stops_reading_stops_the_reading_of_the_provider(front: str
         assert upstream.replies[0].reads <= held + 10 < len(pieces)
         caller.resume()
         answer = await task
-        assert words(read(front, answer.body)) == "".join(f"word {number} " for number in range(200))
+        assert words(heard(front, answer.body)) == "".join(f"word {number} " for number in range(200))
 
     run(main())
 
@@ -470,7 +461,7 @@ def test_usage_frames_of_formats_that_always_have_them_are_not_hidden(front: str
     body = run(caller.call(app)).body
     if front != "openai":
         assert b"100" in body
-    assert not any(isinstance(event, Faulted) for event in read(front, body))
+    assert not any(isinstance(event, Faulted) for event in heard(front, body))
 
 
 def test_an_answer_that_broke_off_costs_what_was_seen_of_it_however_it_began() -> None:

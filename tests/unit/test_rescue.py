@@ -50,6 +50,7 @@ from laneway.stores.memory import MemoryLedger
 from tests.fakes.replies import USED, Given, Script, Scripted, Step, events, failure, frames, refused, target
 from tests.harness.asgi import ASKS, Answer, Caller, ask
 from tests.harness.loop import run
+from tests.harness.streams import heard, words
 
 fronts = pytest.mark.parametrize("front", ASKS)
 CUT = failure(Kind.CUT)
@@ -87,12 +88,11 @@ class Played:
 
     @property
     def told(self) -> list[Event]:
-        reader = dialect(self.front).reader(Op.CHAT)
-        return [event for frame in reader.feed(self.answer.body) + reader.end() for event in frame.events]
+        return heard(self.front, self.answer.body)
 
     @property
     def text(self) -> str:
-        return "".join(event.text for event in self.told if isinstance(event, TextDelta))
+        return words(self.told)
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
@@ -147,8 +147,8 @@ def test_who_does_not_say_his_name_is_named_all_the_same() -> None:
 
 @fronts
 def test_words_and_the_fault_behind_them_may_come_at_once(front: str) -> None:
-    words = b"".join(frames("openai", [Started("up-1", "own-id"), *HALF], end=False))
-    once = Given([words + b'data: {"error":{"message":"no"}}\n\n'])
+    half = b"".join(frames("openai", [Started("up-1", "own-id"), *HALF], end=False))
+    once = Given([half + b'data: {"error":{"message":"no"}}\n\n'])
     assert Played(front, (goal("a"), goal("b")), once, says("openai", *AGAIN)).text == "One two three."
 
 
@@ -538,13 +538,12 @@ def test_completions_are_saved_too(path: str, speaks: str, second: str, abilitie
         return Op.COMPLETE if provider == front.dialect and not anew else Op.CHAT
 
     first = frames(speaks, [Started("up-1", "own-id"), *HALF], end=False, op=asked(speaks, anew=False))
-    words = (" three.",) if abilities else AGAIN
-    rest = frames(second, events(*words), op=asked(second, anew=bool(abilities)))
+    later = (" three.",) if abilities else AGAIN
+    rest = frames(second, events(*later), op=asked(second, anew=bool(abilities)))
     caller = Caller(path, {"model": "asked", "prompt": "Count.", "stream": True})
     targets = (goal("a", speaks), goal("b", second, *abilities))
     upstream = Scripted(Given([*first, CUT]), Given([*rest]))
     answer = run(caller.call(FallbackMiddleware(Forward(upstream), targets=targets, rescue="continue")))
-    reader = dialect(front.dialect).reader(Op.COMPLETE)
-    told = [event for frame in reader.feed(answer.body) + reader.end() for event in frame.events]
-    assert "".join(event.text for event in told if isinstance(event, TextDelta)) == "One two three."
+    told = heard(front.dialect, answer.body, Op.COMPLETE)
+    assert words(told) == "One two three."
     assert isinstance(told[-1], Finished | Used)
