@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -106,6 +107,59 @@ def test_the_saved_dial_survives_a_reload_and_holds_for_requests(page: Page, tau
 
 
 def test_a_dial_that_cannot_be_saved_goes_back_and_says_so(page: Page, taught: Served) -> None:
+    asked = refusing(page, "**/admin/v1/routing-alpha*")
+    page.goto(f"{taught.url}/ui/settings")
+    dial = page.get_by_role("slider", name="Quality vs cost")
+    expect(dial).to_have_attribute("aria-valuenow", "0.5")
+    dial.press("Home")
+    expect(page.get_by_text("the store is full")).to_be_visible()
+    expect(page.get_by_role("slider", name="Quality vs cost")).to_have_attribute("aria-valuenow", "0.5")
+    assert asked == ['{"alpha":0}']
+
+
+def test_a_floor_is_previewed_saved_when_let_go_and_taken_back(page: Page, taught: Served) -> None:
+    page.goto(f"{taught.url}/ui/settings")
+    pool = page.get_by_role("region", name="Pool auto")
+    floor = page.get_by_role("slider", name="Quality floor of auto")
+    expect(pool).to_contain_text("Nothing but the dial decides")
+    page.get_by_role("slider", name="Quality vs cost").press("Home")
+    expect(page.get_by_text("Saved: the next request is decided by it.")).to_be_visible()
+    expect(pool.get_by_label("sim-large:")).to_have_count(0)
+    floor.press("End")
+    expect(pool).to_contain_text("at least 100")
+    expect(pool.get_by_label("sim-large:")).to_have_count(1)
+    expect(pool).to_contain_text("The floor holds the dial up here")
+    expect(page.get_by_text("Saved: the floor holds for the next request.")).to_be_visible()
+    assert floor_of(taught)["set"] == 1.0
+    body = {"model": "auto", "messages": [{"role": "user", "content": HARD}]}
+    assert httpx.post(f"{taught.url}/v1/chat/completions", json=body).headers["x-laneway-model"] == "sim-large"
+    page.reload()
+    floor = page.get_by_role("slider", name="Quality floor of auto")
+    expect(floor).to_have_attribute("aria-valuenow", "1")
+    pool.get_by_role("button", name="As configured").click()
+    expect(pool).to_contain_text("Nothing but the dial decides")
+    assert floor_of(taught) == {**floor_of(taught), "floor": None, "set": None}
+    assert httpx.post(f"{taught.url}/v1/chat/completions", json=body).headers["x-laneway-model"] == "sim-small"
+
+
+def test_a_floor_that_cannot_be_saved_goes_back_and_says_so(page: Page, taught: Served) -> None:
+    asked = refusing(page, "**/admin/v1/routing-floor*")
+    page.goto(f"{taught.url}/ui/settings")
+    floor = page.get_by_role("slider", name="Quality floor of auto")
+    expect(floor).to_have_attribute("aria-valuenow", "0.89")
+    floor.press("ArrowRight")
+    expect(page.get_by_text("the store is full")).to_be_visible()
+    expect(floor).to_have_attribute("aria-valuenow", "0.89")
+    assert asked == ['{"floor":0.9}']
+
+
+def floor_of(gateway: Served) -> dict[str, Any]:
+    told: dict[str, Any] = httpx.get(f"{gateway.url}/admin/v1/routing-floor").json()
+    return told
+
+
+def refusing(page: Page, address: str) -> list[str]:
+    """What was to be saved there, and was not."""
     asked: list[str] = []
 
     def refuse(route: Route) -> None:
@@ -115,14 +169,8 @@ def test_a_dial_that_cannot_be_saved_goes_back_and_says_so(page: Page, taught: S
         else:
             route.continue_()
 
-    page.route("**/admin/v1/routing-alpha*", refuse)
-    page.goto(f"{taught.url}/ui/settings")
-    dial = page.get_by_role("slider", name="Quality vs cost")
-    expect(dial).to_have_attribute("aria-valuenow", "0.5")
-    dial.press("Home")
-    expect(page.get_by_text("the store is full")).to_be_visible()
-    expect(page.get_by_role("slider", name="Quality vs cost")).to_have_attribute("aria-valuenow", "0.5")
-    assert asked == ['{"alpha":0}']
+    page.route(address, refuse)
+    return asked
 
 
 def test_a_file_is_taught_and_taken_back(page: Page, taught: Served, tmp_path: Path) -> None:

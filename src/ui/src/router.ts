@@ -18,7 +18,7 @@ export interface PoolStatus {
 export interface Status { tenant: string; backend: string; embedder: string | null; records: number; alpha: number; pools: PoolStatus[] }
 
 export interface Position { bias: number; mix: Record<string, number>; quality: number; cost_ratio: number; usd_per_request: number | null; kept_by_floor: boolean }
-export interface Dial { pool: string; bias: number; positions: Position[]; examples: number; floor: number | null }
+export interface Dial { pool: string; bias: number; moved: boolean; positions: Position[]; unmoved: Omit<Position, "bias" | "kept_by_floor"> | null; examples: number; floor: number | null }
 
 export interface Stood { candidate: string; target: string; quality: number | null; error: number | null; labels: number; cost_nanos: number | null; cost_ratio: number | null; penalty: number; score: number | null }
 export interface Receipt {

@@ -1,4 +1,4 @@
-import { Alert, createTheme, type CSSVariablesResolver } from "@mantine/core";
+import { Alert, Badge, createTheme, type CSSVariablesResolver } from "@mantine/core";
 
 export const theme = createTheme({
   primaryColor: "teal",
@@ -8,7 +8,10 @@ export const theme = createTheme({
   fontFamily: "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
   fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace",
   headings: { fontWeight: "650" },
-  components: { Alert: Alert.extend({ styles: { title: { color: "var(--mantine-color-text)" } } }) },
+  components: {
+    Alert: Alert.extend({ styles: { title: { color: "var(--mantine-color-text)" } } }),
+    Badge: Badge.extend({ defaultProps: { tt: "none", fw: 600 }, vars: (_, { size }) => ({ root: { "--badge-fz": size === "sm" ? "11px" : undefined, "--badge-height": size === "sm" ? "20px" : undefined } }) }),
+  },
 });
 
 const COLOURS = ["teal", "orange", "red", "gray", "grape", "indigo", "yellow", "blue"];
@@ -21,6 +24,8 @@ export const resolver: CSSVariablesResolver = () => ({
     "--lane-card": "var(--mantine-color-white)",
     "--lane-line": "var(--mantine-color-gray-2)",
     "--lane-hover": "var(--mantine-color-gray-1)",
+    "--lane-free": "var(--mantine-color-gray-2)",
+    "--lane-kept": "var(--mantine-color-gray-5)",
     "--mantine-color-dimmed": "var(--mantine-color-gray-7)",
     "--mantine-color-placeholder": "var(--mantine-color-gray-7)",
     ...Object.fromEntries(
@@ -36,6 +41,8 @@ export const resolver: CSSVariablesResolver = () => ({
     "--lane-card": "var(--mantine-color-dark-7)",
     "--lane-line": "var(--mantine-color-dark-5)",
     "--lane-hover": "var(--mantine-color-dark-6)",
+    "--lane-free": "var(--mantine-color-dark-5)",
+    "--lane-kept": "var(--mantine-color-dark-2)",
     "--mantine-color-dimmed": "var(--mantine-color-dark-1)",
     "--mantine-color-placeholder": "var(--mantine-color-dark-1)",
     ...Object.fromEntries(
@@ -51,3 +58,7 @@ export const resolver: CSSVariablesResolver = () => ({
 /** A candidate keeps its colour on every picture. */
 const PALETTE = ["teal.6", "orange.6", "indigo.5", "pink.6", "lime.7", "grape.6", "cyan.7", "yellow.7"];
 export const colourOf = (at: number): string => PALETTE[at % PALETTE.length] as string;
+/** The same, whatever the order in which the candidates are told. */
+export const colourAmong = (names: readonly string[], name: string): string => colourOf([...names].sort().indexOf(name));
+/** As a style sheet names it. */
+export const css = (colour: string): string => `var(--mantine-color-${colour.replace(".", "-")})`;

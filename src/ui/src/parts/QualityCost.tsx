@@ -1,11 +1,13 @@
-import { Group, Progress, Slider, Stack, Text } from "@mantine/core";
-import { useEffect, useState } from "react";
+import { Alert, Group, Paper, Progress, Slider, Stack, Text } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { useEffect, useRef, useState } from "react";
 import { put } from "../api";
 import { type Asked, useAsked } from "../asked";
 import { type Dial, type PoolStatus, short, type Status } from "../router";
 import { useSession } from "../session";
-import { colourOf } from "../theme";
+import { colourAmong } from "../theme";
 import { share, usd } from "../words";
+import { addressOf, Floor, type Kept } from "./Floor";
 import { Answered, Panel } from "./Panel";
 import { failed, said } from "./tell";
 
@@ -26,7 +28,7 @@ export function QualityCost() {
         {(now) => (
           <Stack>
             <Slider value={shown ?? 0.5} onChange={setShown} onChangeEnd={(value) => void save(value, now, alpha, setShown)} min={0} max={1} step={0.1} marks={MARKS} label={(value) => value.toFixed(1)} thumbLabel="Quality vs cost" mx={56} mb="lg" mt="sm" />
-            {(status.data?.pools ?? []).map((pool) => <Preview key={pool.pool} pool={pool} bias={shown ?? 0.5} />)}
+            {(status.data?.pools ?? []).map((pool) => <OnePool key={pool.pool} pool={pool} bias={shown ?? 0.5} saved={now.alpha / now.max} />)}
           </Stack>
         )}
       </Answered>
@@ -47,30 +49,50 @@ async function save(value: number, now: Alpha, alpha: Asked<Alpha>, show: (value
   }
 }
 
-/** What this position would do with the tenant's own examples. */
-function Preview({ pool, bias }: { pool: PoolStatus; bias: number }) {
-  const dial = useAsked<Dial>(`/v1/router/dial?pool=${encodeURIComponent(pool.pool)}`);
+/** What this position and this floor would do with the tenant's own examples. */
+function OnePool({ pool, bias, saved }: { pool: PoolStatus; bias: number; saved: number }) {
+  const floor = useAsked<Kept>(pool.rule === "learned" ? addressOf(pool.pool) : null);
+  const [shown, setShown] = useState<number>();
+  useEffect(() => setShown(floor.data && (floor.data.floor ?? 0)), [floor.data]);
+  const [turned] = useDebouncedValue(shown, 60);
+  const dial = useAsked<Dial>(`/v1/router/dial?pool=${encodeURIComponent(pool.pool)}${turned === undefined ? "" : `&floor=${turned && Math.max(turned, floor.data?.min ?? 0)}`}`);
+  const { again } = dial;
+  const stood = useRef(saved);
+  useEffect(() => {
+    if (stood.current !== saved) again();
+    stood.current = saved;
+  }, [saved, again]);
+  const before = useRef(dial.data);
+  if (dial.data) before.current = dial.data;
   return (
-    <Answered asked={dial} lines={1}>
-      {({ positions, floor }) => {
-        const here = positions.find((each) => Math.abs(each.bias - bias) < 0.05);
-        if (!here) return <Text size="sm" c="dimmed">{pool.pool}: {pool.verdict}</Text>;
-        const mix = Object.entries(here.mix);
-        return (
-          <div>
-            <Group justify="space-between">
-              <Text size="sm" fw={600}>{pool.pool}</Text>
-              <Text size="sm" className="number">quality {(100 * here.quality).toFixed(1)}, {here.usd_per_request !== null ? `${usd(here.usd_per_request * 1000)} for 1,000 requests` : `${here.cost_ratio.toFixed(2)} times the default's cost`}</Text>
-            </Group>
-            <Progress.Root size="xl" mt={4}>
-              {mix.map(([candidate, part], at) => part > 0 && (
-                <Progress.Section key={candidate} value={100 * part} color={colourOf(at)} aria-label={`${short(candidate)}: ${share(part)}`}><Progress.Label>{part > 0.12 ? `${short(candidate)} ${share(part)}` : ""}</Progress.Label></Progress.Section>
-              ))}
-            </Progress.Root>
-            {floor !== null && <Text size="xs" c="dimmed">Quality floor: {share(floor)} of the strongest candidate's{here.kept_by_floor ? "; it holds this position up" : ""}.</Text>}
-          </div>
-        );
-      }}
-    </Answered>
+    <Paper withBorder p="sm" className="card" component="section" aria-label={`Pool ${pool.pool}`}>
+      <Answered asked={{ ...dial, data: dial.data ?? before.current }} lines={2}>
+        {(told) => <Effect pool={pool} told={told} bias={bias} settled={bias === saved} />}
+      </Answered>
+      {floor.data && shown !== undefined && <Floor asked={floor} kept={floor.data} shown={shown} show={setShown} />}
+      {floor.error && <Alert color="red" mt="xs">{floor.error}</Alert>}
+    </Paper>
+  );
+}
+
+function Effect({ pool, told, bias, settled }: { pool: PoolStatus; told: Dial; bias: number; settled: boolean }) {
+  const at = told.positions.find((each) => Math.abs(each.bias - bias) < 0.05);
+  // Whoever has not moved the dial leaves it to the floor, where there is one.
+  const unmoved = settled && !told.moved;
+  const here = unmoved ? told.unmoved : at;
+  if (!here || !at) return <Text size="sm" c="dimmed"><b>{pool.pool}</b>: {pool.verdict}</Text>;
+  return (
+    <div>
+      <Group justify="space-between" gap="xs">
+        <Text size="sm" fw={600}>{pool.pool}</Text>
+        <Text size="sm" className="number">quality {(100 * here.quality).toFixed(1)}, {here.usd_per_request !== null ? `${usd(here.usd_per_request * 1000)} for 1,000 requests` : `${here.cost_ratio.toFixed(2)} times the default's cost`}</Text>
+      </Group>
+      <Progress.Root size="xl" mt={4}>
+        {Object.entries(here.mix).map(([candidate, part], _, mix) => part > 0 && (
+          <Progress.Section key={candidate} value={100 * part} color={colourAmong(mix.map(([name]) => name), candidate)} aria-label={`${short(candidate)}: ${share(part)}`}><Progress.Label>{part > 0.12 ? `${short(candidate)} ${share(part)}` : ""}</Progress.Label></Progress.Section>
+        ))}
+      </Progress.Root>
+      {told.floor !== null && <Text size="xs" c="dimmed" mt={4}>{unmoved ? "The dial was not moved: the floor decides alone." : at.kept_by_floor ? "The floor holds the dial up here: it alone decides." : "The dial is stricter than the floor here."}</Text>}
+    </div>
   );
 }
