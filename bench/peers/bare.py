@@ -11,7 +11,6 @@ from typing import Any
 import uvicorn
 
 from laneway.ports import Call, Clocks
-from laneway.serve import FrontProtocol
 from laneway.upstream.engine import Engine
 
 CLOCKS = Clocks()
@@ -47,7 +46,7 @@ if __name__ == "__main__":
         app,
         host="127.0.0.1",
         port=int(sys.argv[1]),
-        http=FrontProtocol,
+        http="httptools",
         lifespan="off",
         ws="none",
         log_config=None,

@@ -1,19 +1,31 @@
-"""The threshold: turning callers away as cheaply as bytes allow.
+"""The threshold: what bytes alone tell of a request, and turning callers away as cheaply as bytes allow.
 
-Owns: the bytes that one who is turned away reads, knowing a plain request by its bytes alone, before a parser has seen
-them, and what stands where the server keeps an answer while the rest of such a request passes.
+Owns: the bytes that one who is turned away reads, knowing a plain request by its bytes, before a parser has seen them,
+what stands where the doorway keeps a turn while the rest of such a request passes, and what of a head is read past the
+parser: its target, and an offer to speak another protocol.
 Refuses: to guess. A request that is not whole, or says anything that changes where it ends, is the parser's.
 """
 
 from __future__ import annotations
 
-import asyncio
+import re
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
+
+import httptools
 
 from laneway.dialects import FRONTS, Front
 from laneway.pressure import refusal
 
+_UPGRADE = re.compile(rb"(?i)(?<=\n)upgrade(?=[ \t]*:)")
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_NO_REQUEST = b"Invalid HTTP request received."
+INVALID = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_NO_REQUEST), _NO_REQUEST)
+)
 _LINES = tuple((b"POST %b HTTP/1.1\r\n" % path.encode(), front) for path, front in FRONTS.items())
 _ODD = (b"\r\ntransfer-encoding", b"\r\nexpect", b"\r\norigin", b"\r\nconnection: close", b"\r\nupgrade")
 _LENGTH = b"\r\ncontent-length: "
@@ -23,8 +35,8 @@ _MOST_DIGITS = 9
 class _Away:
     """Complete, and nobody waits for more of the request."""
 
-    response_complete = True
-    message_event = asyncio.Event()
+    complete = True
+    keep_alive = False
 
 
 AWAY: Any = _Away()
@@ -58,3 +70,21 @@ def plain(data: bytes) -> Front | None:
     if not digits.isdigit() or len(digits) > _MOST_DIGITS or len(data) != end + 4 + int(digits):
         return None
     return front
+
+
+def parts(url: bytes) -> tuple[str, bytes, bytes]:
+    """Path, raw path and query of a request's target."""
+    parsed = httptools.parse_url(url)
+    raw: bytes = parsed.path
+    path = raw.decode("ascii")
+    return unquote(path) if "%" in path else path, raw, parsed.query or b""
+
+
+def kept_plain(data: bytes) -> bytes:
+    """A head without its offer to speak another protocol, which a server may ignore (RFC 9110, section 7.8).
+
+    The parser would take such a request's body for the other protocol's first bytes, and Java's client offers h2c
+    with everything it posts.
+    """
+    head, end, body = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"x-upgrade", head) + end + body

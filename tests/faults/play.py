@@ -19,9 +19,9 @@ from typing import NamedTuple
 import msgspec
 import uvicorn
 
+from laneway.doorway import FrontProtocol
 from laneway.gateway import Gateway, build
 from laneway.route import Outcome
-from laneway.serve import FrontProtocol
 from laneway.store import open_store
 from laneway.stores.memory import MemoryJournal
 from tests.fakes.providers import PATHS

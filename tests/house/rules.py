@@ -45,7 +45,7 @@ FLOORS: tuple[Floor, ...] = (
         "the composition root and what stands beside the stack; the one place where the order is written",
     ),
     Floor(
-        "cli commands entrance listening logs serve threshold __main__",
+        "cli commands doorway entrance listening logs serve threshold turn __main__",
         "what a person types; nobody imports it",
     ),
 )
@@ -74,7 +74,7 @@ OWNED: dict[str, Only] = {
     "aws_requests_auth": Only(frozenset({"upstream"}), "signing is part of calling a provider"),
     "botocore": Only(frozenset({"upstream"}), "credentials are part of calling a provider"),
     "faiss": Only(frozenset({"vectors"}), "the index is a cache of rows, with one keeper"),
-    "httptools": Only(frozenset({"upstream"}), "one room speaks HTTP to providers"),
+    "httptools": Only(frozenset({"doorway", "threshold", "upstream"}), "HTTP is spoken to callers and to providers"),
     "httpx": Only(frozenset({"upstream"}), "one room speaks HTTP to providers, and start-up stays light"),
     "sqlite3": Only(frozenset({"stores"}), "one room knows that rows rest in SQLite"),
     "sqlite_utils": Only(frozenset({"stores"}), "one room knows that rows rest in SQLite"),

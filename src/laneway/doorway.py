@@ -1,0 +1,399 @@
+"""The doorway: one caller's connection, and the requests that come in by it, one after the other.
+
+Owns: the protocol under uvicorn's server, what a connection may cost (clocks for heads, idle time and what comes after
+an early answer; bounds on heads and on what is read ahead), turning callers away before a request was made of their
+bytes, and telling who left. It stands instead of uvicorn's own, which makes a timer and two writes of each request.
+Refuses: routing, the words of an answer (turn), and other protocols than HTTP/1.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+
+from laneway.dialects import FRONTS, Front
+from laneway.edge import ENDING, WATCH, App
+from laneway.exchange import Scope
+from laneway.pressure import ADMITTED, PRESSURE, Pressure
+from laneway.threshold import AWAY, INVALID, TOO_LONG, TOO_SLOW, kept_plain, parts, plain, words
+from laneway.turn import Turn
+
+HEAD_S = 20.0
+"""How long a request's head may take to arrive, from the first byte or the connection on."""
+MOST_HEAD = 64 * 1024
+"""Bytes of a request's head; what came in one read with its end is not counted."""
+SURPLUS_S = 30.0
+"""How long a caller may go on sending a body that has been answered already."""
+IDLE_S = 75
+"""How long a connection is kept for a next request at least: longer than clients keep theirs, so that they end it."""
+
+_FRONTS: dict[bytes, tuple[str, Front]] = {path.encode(): (path, front) for path, front in FRONTS.items()}
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+log = logging.getLogger("laneway")
+
+
+class FrontProtocol(asyncio.Protocol):
+    """Made for each connection, with the arguments that uvicorn's server gives."""
+
+    transport: asyncio.Transport
+
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        scale: float = 1.0,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self.loop = _loop or asyncio.get_running_loop()
+        self._app: App = config.loaded_app
+        self._root: str = config.root_path
+        self._state = app_state
+        self._server_state = server_state
+        self._scale = scale
+        self._pressure: Pressure | None = app_state.get(PRESSURE)
+        self._parser: Any = httptools.HttpRequestParser(self)
+        # A request may follow on one that asked for the end; its answer goes out, and then nothing more.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        # The connection.
+        self._server: tuple[str, int | None] | None = None
+        self._client: tuple[str, int] | None = None
+        self._scheme = "http"
+        self._watch = self._set_gone
+        self._gone: Callable[[], None] | None = None
+        self._lost = False
+        self._reading = True
+        self.write_paused = False
+        self._writable: asyncio.Event | None = None
+        self._clock: asyncio.TimerHandle | None = None
+        self._rest: asyncio.TimerHandle | None = None
+        self._alive = False
+        # The request.
+        self._turn: Any = None
+        """The one whose bytes come in; what is answered may be one before it."""
+        self._serving: Turn | None = None
+        self._waiting: deque[Turn] = deque()
+        self._in_head = True
+        self._in_body = False
+        self._head_bytes = 0
+        self._last = False
+        self._url = b""
+        self._asks_leave = False
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    # --- the connection ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._server_state.connections.add(self)
+        self.transport = transport
+        ours, theirs = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        self._server = (str(ours[0]), int(ours[1])) if isinstance(ours, tuple) else (ours, None) if ours else None
+        self._client = (str(theirs[0]), int(theirs[1])) if isinstance(theirs, tuple) else None
+        if transport.get_extra_info("sslcontext"):
+            self._scheme = "https"
+        self._start_clock(HEAD_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._server_state.connections.discard(self)
+        if self._serving is not None:
+            self._serving.leave()
+        self._waiting.clear()
+        self.resume_writing()
+        self._stop_clock()
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        # They hold each other.
+        self._parser = None
+        if self._gone is not None:
+            self._gone()
+
+    def shutdown(self) -> None:
+        """The server stops: what is under way may end, nothing new begins."""
+        turn = self._serving
+        if turn is None:
+            self.transport.close()
+            return
+        turn.keep_alive = False
+        ending = turn.scope.get(ENDING)
+        if ending is not None:
+            ending()
+
+    def _set_gone(self, callback: Callable[[], None] | None) -> None:
+        self._gone = callback
+        if callback is not None and self._lost:
+            callback()
+
+    def spoken(self) -> tuple[bytes, int]:
+        return _encoded(self._server_state.default_headers)
+
+    def pause_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._reading and not self._waiting:
+            self._reading = True
+            self.transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._writable = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+    async def writable(self) -> None:
+        if self._writable is not None:
+            await self._writable.wait()
+
+    # --- bytes ---------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        pressure = self._pressure
+        if pressure is not None and (reason := pressure.full()) is not None and self._passed_over(data, reason):
+            return
+        if not self._in_body and b"pgrade" in data:
+            data = kept_plain(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._not_understood()
+            return
+        except httptools.HttpParserUpgrade:
+            # CONNECT: it is answered like any other method that is not served, and nothing after it is.
+            self._turn.keep_alive = False
+        # One timer per slow head, none for a head that came in one piece.
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD:
+                self._hang_up(TOO_LONG)
+            elif self._clock is None and not self.transport.is_closing():
+                self._start_clock(HEAD_S)
+        elif self._in_body and self._turn is AWAY and self._clock is None:
+            self._start_clock(SURPLUS_S)
+
+    def on_message_begin(self) -> None:
+        if self._clock is not None:
+            self._stop_clock()
+        self._in_head = True
+        self._head_bytes = 0
+        self._url = b""
+        self._asks_leave = False
+        self._headers = []
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._asks_leave = True
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._in_body = True
+        if self._clock is not None:
+            self._stop_clock()
+        headers = self._headers
+        # Trailers may be discarded (RFC 9110, section 6.5.1), and must not grow a request that is being served.
+        self._headers = _NOWHERE
+        method, url = self._parser.get_method(), self._url
+        known = _FRONTS.get(url)
+        if known is not None:
+            path, raw, query = known[0], url, b""
+        else:
+            path, raw, query = parts(url)
+        if self.transport.is_closing():
+            self._turn = AWAY
+            return
+        admitted = None
+        if self._pressure is not None and method == b"POST":
+            front = known[1] if known is not None else FRONTS.get(path)
+            if front is not None and (self._turn is None or self._turn.complete):
+                admitted = self._admitted(self._pressure, front, headers)
+                if admitted is False:
+                    return
+        version: str = self._parser.get_http_version()
+        root = self._root
+        scope: Scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "method": method.decode("ascii"),
+            "scheme": self._scheme,
+            "path": root + path if root else path,
+            "raw_path": root.encode() + raw if root else raw,
+            "query_string": query,
+            "root_path": root,
+            "headers": headers,
+            "server": self._server,
+            "client": self._client,
+            "state": self._state.copy(),
+            WATCH: self._watch,
+        }
+        if admitted:
+            scope[ADMITTED] = True
+        keep_alive = version != "1.0" and self._parser.should_keep_alive()
+        turn = Turn(self, scope, keep_alive=keep_alive, asks_leave=self._asks_leave)
+        self._turn = turn
+        if self._serving is None:
+            self._start(turn)
+        else:
+            # An answer must not overtake those before it.
+            self.pause_reading()
+            self._waiting.append(turn)
+
+    def on_body(self, body: bytes) -> None:
+        if not self._turn.complete:
+            self._turn.feed(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        turn = self._turn
+        if not turn.complete:
+            turn.end()
+        elif self._last and turn is AWAY:
+            self.transport.close()
+        else:
+            # The surplus of a body answered early has come to its end.
+            self._stop_clock()
+            self._rest_now()
+
+    # --- requests ------------------------------------------------------------------------------------------
+
+    def _start(self, turn: Turn) -> None:
+        self._serving = turn
+        tasks = self._server_state.tasks
+        turn.task = task = self.loop.create_task(turn.run(self._app, tasks))
+        tasks.add(task)
+
+    def answered(self) -> None:
+        """The answer of the turn that was served is out."""
+        self._serving = None
+        self._server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self._waiting:
+            self._start(self._waiting.popleft())
+        elif self._in_body:
+            # Answered early. Closing now would take the answer away from a caller who is still sending.
+            self._start_clock(SURPLUS_S)
+        else:
+            self._rest_now()
+        if not self._reading:
+            self.resume_reading()
+
+    def _passed_over(self, data: bytes, reason: str) -> bool:
+        """Whether these bytes were a whole request, and are answered already without anybody having read them."""
+        if self._in_body or (self._in_head and self._head_bytes) or self._serving is not None:
+            return False
+        front = plain(data)
+        if front is None or self._pressure is None or self.transport.is_closing():
+            return False
+        self._stop_clock()
+        self._in_head = False
+        self.transport.write(words(*self._pressure.turn_away(front, reason)))
+        self._rest_now()
+        return True
+
+    def _admitted(self, pressure: Pressure, front: Front, headers: list[tuple[bytes, bytes]]) -> bool | None:
+        """Whether it may come in; False where it is answered already, as there is too much to do for making even a task
+        of it; None where that is asked again further in."""
+        reason = pressure.full()
+        if reason is None:
+            pressure.enter()
+            return True
+        # A web page needs headers that are made there.
+        if any(name == b"origin" for name, _ in headers):
+            return None
+        # What stays unsaid of a body that waits for leave to come would be taken for the next request.
+        self._last = self._asks_leave or not self._parser.should_keep_alive()
+        self._turn = AWAY
+        self.transport.write(words(*pressure.turn_away(front, reason), last=self._last))
+        return False
+
+    def _not_understood(self) -> None:
+        serving = self._serving
+        if serving is not None and not (self._in_body and self._turn is serving):
+            # What follows a request that is being answered takes nothing away from that answer.
+            serving.keep_alive = False
+            self._waiting.clear()
+            self.pause_reading()
+            return
+        if not self.transport.is_closing():
+            if serving is None or not serving.begun:
+                self.transport.write(INVALID)
+            self.transport.close()
+
+    # --- clocks --------------------------------------------------------------------------------------------
+
+    def _start_clock(self, limit_s: float) -> None:
+        self._stop_clock()
+        self._clock = self.loop.call_later(limit_s * self._scale, self._too_slow)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _too_slow(self) -> None:
+        self._clock = None
+        self._hang_up(TOO_SLOW if self._in_head else b"")
+
+    def _hang_up(self, words: bytes) -> None:
+        if not self.transport.is_closing():
+            if words and self._serving is None:
+                self.transport.write(words)
+            self.transport.close()
+
+    def _rest_now(self) -> None:
+        """Nothing is under way. The timer of an earlier rest is left where it is: one for each request would cost
+        more than all that is written here."""
+        if self._rest is None:
+            self._rest = self.loop.call_later(IDLE_S * self._scale, self._rested)
+        self._alive = True
+
+    def _rested(self) -> None:
+        self._rest = None
+        if self._serving is not None or self._in_head or self._in_body:
+            # There are other clocks for that, and whoever is answered rests again.
+            return
+        if self._alive:
+            self._alive = False
+            self._rest = self.loop.call_later(IDLE_S * self._scale, self._rested)
+        else:
+            self.transport.close()
+
+
+class _Nowhere(list[tuple[bytes, bytes]]):
+    """Takes headers that nobody will read."""
+
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        pass
+
+
+_NOWHERE = _Nowhere()
+_spoken: tuple[list[tuple[bytes, bytes]], bytes, int] = ([], b"", 0)
+
+
+def _encoded(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, int]:
+    """Once for each list of headers, which the server makes anew with each second's date."""
+    global _spoken  # noqa: PLW0603 - one list is in force at a time
+    if headers is not _spoken[0]:
+        _spoken = (headers, b"".join(b"%b: %b\r\n" % header for header in headers), len(headers))
+    return _spoken[1], _spoken[2]

@@ -1,0 +1,282 @@
+"""A turn: one request of a connection and its answer, as the two functions of ASGI.
+
+Owns: giving the body as it comes, the bytes of an answer and how its end is told, and what becomes of an app that
+fails. Head and first words leave together, as ASGI's HTTP specification asks of a server: one system call instead of
+two. What an app says is checked once over the whole head, not header by header.
+Refuses: the connection and its clocks (doorway), and any opinion about the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from laneway.edge import App, Message
+from laneway.exchange import Scope
+
+MOST_HELD = 64 * 1024
+"""Bytes of a body that nobody has asked for yet; further ones wait in the system's buffers."""
+MOST_JOINED = 16 * 1024
+"""A longer first piece leaves by itself: copying it would cost more than a system call."""
+MOST_NAMES = 1024
+
+_NOTHING, _HEAD, _BODY, _OVER = range(4)
+_PLAIN, _LENGTH, _CODING, _CONNECTION = range(4)
+_MEANINGS = {b"content-length": _LENGTH, b"transfer-encoding": _CODING, b"connection": _CONNECTION}
+_BAD_NAME = re.compile(rb'[\x00-\x20\x7f-\xff()<>@,;:\\\[\]={}"/?]')
+_CONTROLS = bytes([*range(9), *range(10, 32), 127])
+_NO_BODY = frozenset((204, 304))
+log = logging.getLogger("laneway")
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, _phrase(status).encode()) for status in range(100, 600)}
+_names: dict[bytes, tuple[bytes, int]] = {}
+
+
+class Connection(Protocol):
+    """What a turn asks of the connection it is on."""
+
+    transport: Any
+    write_paused: bool
+
+    def spoken(self) -> tuple[bytes, int]:
+        """Headers of every answer, as bytes and how many lines."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    async def writable(self) -> None: ...
+
+    def answered(self) -> None: ...
+
+
+class Turn:
+    """Made when a request's head is complete; `run` is the task that serves it."""
+
+    __slots__ = (
+        "_asks_leave",
+        "_body",
+        "_chunked",
+        "_connection",
+        "_event",
+        "_headless",
+        "_lines",
+        "_left",
+        "_news",
+        "_state",
+        "complete",
+        "gone",
+        "keep_alive",
+        "more_body",
+        "scope",
+        "task",
+    )
+
+    def __init__(self, connection: Connection, scope: Scope, *, keep_alive: bool, asks_leave: bool) -> None:
+        self._connection = connection
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self._asks_leave = asks_leave
+        self._headless = scope["method"] == "HEAD"
+        self._body: bytes | bytearray = b""
+        self.more_body = True
+        self._news = False
+        self._event: asyncio.Event | None = None
+        self._state = _NOTHING
+        self._lines: list[bytes] = []
+        self._chunked = False
+        self._left: int | None = None
+        """Bytes of the answer that are still due; None where its end is told another way."""
+        self.complete = False
+        self.gone = False
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of the answer is out."""
+        return self._state > _HEAD
+
+    async def run(self, app: App, tasks: set[asyncio.Task[None]]) -> None:
+        try:
+            await app(self.scope, self.receive, self.send)
+            if not self.complete and not self.gone:
+                log.error("the app returned without %s", "an answer" if self._state == _NOTHING else "the rest of one")
+                await self._give_up()
+        except asyncio.CancelledError:
+            await self._give_up()
+        except Exception as error:
+            log.error("the app failed", exc_info=error)
+            await self._give_up()
+        finally:
+            if self.task is not None:
+                tasks.discard(self.task)
+                self.task = None
+
+    async def _give_up(self) -> None:
+        if self.complete or self.gone:
+            return
+        if self._state == _NOTHING:
+            text = b"Internal Server Error"
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+            await self.send(
+                {"type": "http.response.start", "status": 500, "headers": [*headers, (b"connection", b"close")]}
+            )
+            await self.send({"type": "http.response.body", "body": text})
+        else:
+            # Only an end that comes too soon tells the caller that the answer is not whole.
+            self._connection.transport.close()
+
+    # --- the request ---------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        if not self._body:
+            self._body = data
+        else:
+            if type(self._body) is bytes:
+                self._body = bytearray(self._body)
+            self._body += data
+        if len(self._body) > MOST_HELD:
+            self._connection.pause_reading()
+        self._wake()
+
+    def end(self) -> None:
+        self.more_body = False
+        self._wake()
+
+    def leave(self) -> None:
+        """The caller is gone."""
+        self.gone = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news = True
+        if self._event is not None:
+            self._event.set()
+
+    async def receive(self) -> Message:
+        if self._asks_leave:
+            self._asks_leave = False
+            if self._state == _NOTHING and not self._connection.transport.is_closing():
+                self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not self.gone and not self.complete:
+            self._connection.resume_reading()
+            if not self._news:
+                if self._event is None:
+                    self._event = asyncio.Event()
+                await self._event.wait()
+            self._news = False
+            if self._event is not None:
+                self._event.clear()
+        if self.gone or self.complete:
+            return {"type": "http.disconnect"}
+        body, self._body = bytes(self._body), b""
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    # --- the answer ----------------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        connection = self._connection
+        if connection.write_paused and not self.gone:
+            await connection.writable()
+        if self.gone:
+            return
+        state, kind = self._state, message["type"]
+        if state == _NOTHING:
+            if kind != "http.response.start":
+                raise RuntimeError(f"an answer begins with 'http.response.start', not with {kind!r}")
+            self._begin(message["status"], message.get("headers", ()))
+            return
+        if state == _OVER or kind != "http.response.body":
+            raise RuntimeError(f"{kind!r} after {'the end' if state == _OVER else 'the beginning'} of an answer")
+        more = message.get("more_body", False)
+        out = self._framed(message.get("body", b""), more)
+        if state == _HEAD:
+            self._state = _BODY
+            if len(out) <= MOST_JOINED:
+                self._lines.append(out)
+                out = b""
+            connection.transport.write(b"".join(self._lines))
+            self._lines = []
+        if out:
+            connection.transport.write(out)
+        if not more:
+            self._end()
+
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Holds the head until there are words. Raises RuntimeError for one that cannot be said."""
+        spoken, count = self._connection.spoken()
+        lines = [STATUS_LINES[status], spoken]
+        closes = told = False
+        for name, value in headers:
+            prefix, meaning = _names.get(name) or _learned(name)
+            lines += (prefix, value, b"\r\n")
+            count += 1
+            if meaning:
+                if meaning == _CONNECTION:
+                    closes = closes or b"close" in value.lower().replace(b" ", b"").split(b",")
+                elif meaning == _LENGTH and not told:
+                    self._left, told = int(value), True
+                elif meaning == _CODING and value.lower() == b"chunked":
+                    self._left, self._chunked, told = None, True, True
+        if closes:
+            self.keep_alive = False
+        if not told and not self._headless and status not in _NO_BODY:
+            # Who speaks 1.0 knows no chunks, and hears the end by the connection's (RFC 9112, section 6.3).
+            self._chunked = self.scope["http_version"] != "1.0"
+            if self._chunked:
+                lines.append(b"transfer-encoding: chunked\r\n")
+                count += 1
+        elif not told:
+            self._left = 0
+        if not self.keep_alive and not closes:
+            lines.append(b"connection: close\r\n")
+            count += 1
+        head = b"".join(lines)
+        if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (count + 1):
+            raise RuntimeError("a header of the answer holds a control character")
+        self._lines = [head, b"\r\n"]
+        self._state = _HEAD
+
+    def _framed(self, body: bytes, more: bool) -> bytes:
+        if self._headless:
+            self._left = 0
+            return b""
+        if self._chunked:
+            out = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            return out if more else out + b"0\r\n\r\n"
+        if self._left is not None:
+            self._left -= len(body)
+            if self._left < 0 or (self._left and not more):
+                raise RuntimeError(f"the body is {'longer' if self._left < 0 else 'shorter'} than its content-length")
+        return body
+
+    def _end(self) -> None:
+        self._state = _OVER
+        self.complete = True
+        self._wake()
+        if not self.keep_alive:
+            self._connection.transport.close()
+        self._connection.answered()
+
+
+def _learned(name: bytes) -> tuple[bytes, int]:
+    """How a header's name is written and what it means for the framing. Raises RuntimeError for one that is none."""
+    if not name or _BAD_NAME.search(name):
+        raise RuntimeError(f"{name!r} is no name of a header")
+    if len(_names) >= MOST_NAMES:
+        _names.clear()
+    lower = name.lower()
+    learned = _names[name] = (lower + b": ", _MEANINGS.get(lower, _PLAIN))
+    return learned
