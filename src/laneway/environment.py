@@ -16,7 +16,16 @@ import msgspec
 
 from laneway.config import Problem, visible
 from laneway.places import faults, region_in
-from laneway.settings import LaneTable, LearningTable, ModelTable, PoolTable, ProviderTable, Settings, Timeouts
+from laneway.settings import (
+    JudgeTable,
+    LaneTable,
+    LearningTable,
+    ModelTable,
+    PoolTable,
+    ProviderTable,
+    Settings,
+    Timeouts,
+)
 
 Tier = Literal["local", "balanced", "premium"]
 Dialect = Literal["openai", "anthropic", "ollama", "converse"]
@@ -273,6 +282,8 @@ def _simulated(search: _Search) -> Found:
         providers={SIMULATED: table},
         models={name: ModelTable(provider=SIMULATED, id=model, listed=False) for name, model in skills.items()},
         pools={"auto": pool},
+        # It is asked for its opinion on the page, and of no live answer.
+        judges={SIMULATED: JudgeTable(model=f"{SIMULATED}/sim-judge", share=0, pairs=0, burst=0)},
         learning=LearningTable(primer=True),
     )
     line = 'no provider found -> simulated models, and "auto", which learned from bundled examples to choose among them'

@@ -190,7 +190,7 @@ class Gateway:
         server, ledger = layout.settings.server, self.store.ledger
         app: App = Forward(self.upstream, signers=signers, agent=f"laneway/{__version__}", killed=ledger.killed)
         app = FallbackMiddleware(app, board=self.board, comment_s=COMMENT_S * scale)
-        if layout.judges:
+        if any(judge.draws for judge in layout.judges.values()):
             app = TapMiddleware(app, taker=self.judges)
         app = ShadowMiddleware(app, board=self.board)
         app = RouterMiddleware(app, adviser=self.counsel.adviser)

@@ -39,6 +39,11 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
 
     @property
+    def draws(self) -> bool:
+        """Whether it judges live answers; one that does not is asked by people only."""
+        return self.share > 0 or self.pairs > 0 or self.burst > 0
+
+    @property
     def source(self) -> str:
         """Its labels' source, and the key under which its calls stand in budgets and reports."""
         return f"judge:{self.name}"

@@ -60,7 +60,10 @@ def _loaded(path: Path | None, variables: Mapping[str, str]) -> Loaded:
         own = offers.settings
         if own.pools and not (settings.models or settings.pools or settings.lanes):
             learning = msgspec.structs.replace(settings.learning, primer=True)
-            settings = msgspec.structs.replace(settings, models=own.models, pools=own.pools, learning=learning)
+            judges = settings.judges or own.judges
+            settings = msgspec.structs.replace(
+                settings, models=own.models, pools=own.pools, learning=learning, judges=judges
+            )
     settings = environment.overlaid(settings, variables, problems)
     scale = environment.timeout_scale(variables, problems)
     if not source.unread.isdisjoint(TABLES):

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from tests.e2e.house import ADMIN
-from tests.e2e.school import ACME, FAST, HARD, MODELS, OTHER, RANK, STRONG, TENANTS, memory
+from tests.e2e.school import ACME, FAST, HARD, MODELS, OTHER, RANK, STRONG, TENANTS, memory, refusal
 from tests.harness.gateway import Served, served, told, until
 
 POOL = f"""{MODELS}
@@ -225,6 +225,72 @@ def test_another_tenant_can_pay_for_judging(tmp_path: Path) -> None:
         assert {record["tenant"] for record in records} == {"other"}
         assert [example["prompt"] for example in memory(gateway)] == [HARD]
         assert memory(gateway, OTHER) == []
+
+
+# --- a person's question -----------------------------------------------------------------------------------
+
+OPINION = "/v1/router/preferences/judge"
+ANSWERS = {"fast": "It is about 450.", "strong": "482 * 937 = 451634."}
+
+
+def test_a_judge_is_asked_by_a_person_and_nothing_is_taught(tmp_path: Path) -> None:
+    """In the tenant's name, by the judge's budget; a judge that draws nothing by itself can be asked all the same."""
+    with served(tmp_path, judge(share=0, pairs=0, burst=0)) as gateway:
+        told = gateway.post(OPINION, {"prompt": HARD, "answers": ANSWERS}, headers=ACME).json()
+        assert (told["judge"], told["label_source"], told["calls"]) == ("grader", SOURCE, 2)
+        assert (told["scores"], told["undecided"]) == ({"fast": 0.0, "strong": 1.0}, [])
+        talk = [{"role": "user", "content": "Sums, please."}, {"role": "assistant", "content": "Which?"}]
+        body: dict[str, Any] = {"messages": [*talk, {"role": "user", "content": HARD}], "answers": {"strong": "451634"}}
+        assert gateway.post(OPINION, body, headers=ACME).json()["calls"] == 1
+        assert gateway.chat("smart", EASY, headers=ACME).status_code == 200
+        assert memory(gateway) == []
+        records = gateway.get("/admin/v1/records?intent=judge", headers=ADMIN).json()["data"]
+        assert {(record["key_id"], record["tenant"]) for record in records} == {(SOURCE, "acme")}
+        assert len(records) == 3
+        assert spent(gateway) >= float(told["cost_usd"]) > 0
+        listed = gateway.get("/v1/router/status", headers=ACME).json()["judges"]
+        assert listed == [{"judge": "grader", "model": "sim/sim-judge"}]
+        for body, words in (
+            ({"prompt": HARD, "answers": {}}, "from 1 to 16"),
+            ({"prompt": HARD, "answers": {f"m{at}": "x" for at in range(17)}}, "from 1 to 16"),
+            ({"answers": ANSWERS}, "either a prompt or messages"),
+            ({"prompt": HARD, "answers": ANSWERS, "judge": "nobody"}, "Judges: grader."),
+            ({"prompt": HARD, "answers": {"fast": None}}, "answers"),
+        ):
+            assert words in refusal(gateway.post(OPINION, body, headers=ACME))
+        assert gateway.post(OPINION, {"prompt": HARD, "answers": ANSWERS}).status_code == 401
+
+
+def test_a_judge_that_cannot_pay_says_so_and_who_has_none_is_told_how_to_get_one(
+    tmp_path: Path, gateway: Served
+) -> None:
+    body = {"prompt": HARD, "answers": ANSWERS}
+    with served(tmp_path, judge(share=0, pairs=0, burst=0, daily_usd=0)) as poor:
+        assert "budget" in refusal(poor.post(OPINION, body, headers=ACME), 402)
+    assert "a table [judges.NAME]" in refusal(gateway.post(OPINION, body, headers=ACME))
+    assert gateway.get("/v1/router/status", headers=ACME).json()["judges"] == []
+
+
+def test_a_suggestion_that_was_left_as_it_was_is_the_judge_s_and_measures_nobody(tmp_path: Path) -> None:
+    """Or a judge would be believed for agreeing with itself; what a person changed is that person's word."""
+    with served(tmp_path, judge(share=0, pairs=0, burst=0)) as gateway:
+        scores = gateway.post(OPINION, {"prompt": HARD, "answers": ANSWERS}, headers=ACME).json()["scores"]
+        body = {"prompt": HARD, "scores": {**scores, "fast": 0.2}, "label_sources": {"strong": SOURCE}}
+        assert gateway.post(RANK, body, headers=ACME).status_code == 201
+        (example,) = memory(gateway)
+        labels = {label["candidate"]: (label["score"], label["source"]) for label in example["labels"]}
+        assert labels == {FAST: (0.2, "human"), STRONG: (1.0, SOURCE)}
+        believed = gateway.get("/v1/router/memory/sources", headers=ACME).json()["data"]
+        assert {each["source"]: each["compared"] for each in believed}[SOURCE] == 0
+        # Somebody who scores the same prompt without having been told anything does measure it.
+        gateway.post(RANK, {"prompt": HARD, "scores": {"strong": 0.9}}, headers=ACME)
+        believed = gateway.get("/v1/router/memory/sources", headers=ACME).json()["data"]
+        assert {each["source"]: each["compared"] for each in believed}[SOURCE] == 1
+        for others, words in (
+            ({"middle": SOURCE}, "label_sources.middle: scores has no score of that name"),
+            ({"fast": "A judge"}, "label_source: expected a short name"),
+        ):
+            assert words in refusal(gateway.post(RANK, {**body, "label_sources": others}, headers=ACME))
 
 
 def test_the_check_shows_pools_and_judges(tmp_path: Path) -> None:

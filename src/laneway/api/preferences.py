@@ -1,7 +1,7 @@
 """Preferences: asking several models the same, teaching how well each did, and what callers say of single answers.
 
-Owns: /v1/router/preferences/compare and rank, and /v1/feedback. Refuses: judging what may be taught (policy does),
-and any call that does not walk the gateway's own stack in the caller's name.
+Owns: /v1/router/preferences/compare, judge and rank, and /v1/feedback. Refuses: saying what may be taught (policy
+does), and any call that does not walk the gateway's own stack in the caller's name.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from laneway.api.desk import body_of, caller_of, desk_of, endpoint, json, visito
 from laneway.chat import ChatRequest
 from laneway.config import nearest
 from laneway.errand import Brought, Errand, run_all
-from laneway.failure import Kind, fail
+from laneway.failure import FailureError, Kind, fail
+from laneway.jury import Judge
 from laneway.layout import Layout
+from laneway.learning.opinion import judge_for, opine
 from laneway.learning.samples import Asked, Sample, conversation, drafts, read_body, read_samples, sight_of
 from laneway.learning.teaching import Teacher, rolls_of
 from laneway.policy.permit import permitted
@@ -45,6 +47,13 @@ class Comparison(Asked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     models: tuple[str, ...]
 
 
+class Answered(Asked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question with its answers, each under the name of its model."""
+
+    answers: dict[str, str]
+    judge: str | None = None
+
+
 class Feedback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     decision: str
     score: float | None = None
@@ -54,6 +63,7 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 _comparison = msgspec.json.Decoder(Comparison)
+_answered = msgspec.json.Decoder(Answered)
 _feedback = msgspec.json.Decoder(Feedback)
 
 
@@ -122,6 +132,49 @@ def _answer(name: str, target: Target, brought: Brought) -> dict[str, Any]:
         "request_id": brought.request_id,
         "error": None if failure is None else {"kind": failure.kind, "message": failure.message},
     }
+
+
+# --- a judge's opinion -------------------------------------------------------------------------------------
+
+
+@endpoint
+async def judge(request: Request) -> Response:
+    """POST /v1/router/preferences/judge {"prompt", "answers"}: what a judge would score; nothing is taught."""
+    tenant, _ = await caller_of(request)
+    asked = decode(_answered, await body_of(request))
+    if not 1 <= len(asked.answers) <= MOST_MODELS:
+        raise fail(Kind.BAD_REQUEST, f"answers: give from 1 to {MOST_MODELS}, each by its model.", field="answers")
+    desk, said = desk_of(request), conversation(asked)
+    asked_of = _judge_of(desk.loaded.layout, asked)
+    payer = tenant if asked_of.tenant is None else desk.gate.tenant(asked_of.tenant)
+    opinion = await opine(desk.stack, asked_of, payer, said, asked.answers)
+    if opinion.failure is not None:
+        raise FailureError(opinion.failure)
+    return json(
+        {
+            "object": "laneway.opinion",
+            "judge": asked_of.name,
+            "model": asked_of.target.name,
+            "label_source": asked_of.source,
+            "trust": desk.judges.credit.trust.get(asked_of.source),
+            "scores": {name: round(score, 4) for name, score in opinion.scores.items()},
+            "undecided": [name for name in asked.answers if name not in opinion.scores],
+            "calls": opinion.calls,
+            "cost_usd": nanos_to_usd(opinion.cost_nanos),
+        }
+    )
+
+
+def _judge_of(layout: Layout, asked: Answered) -> Judge:
+    if asked.judge is not None:
+        found, known = layout.judges.get(asked.judge), ", ".join(layout.judges) or "none is configured"
+        words = f"judge: there is no judge '{asked.judge[:80]}'. Judges: {known}."
+    else:
+        found = judge_for(layout.judges, layout.pools, asked.answers)
+        words = "No judge scores these models' answers: a table [judges.NAME] with a model configures one."
+    if found is None:
+        raise fail(Kind.BAD_REQUEST, words, field="judge")
+    return found
 
 
 # --- teaching ----------------------------------------------------------------------------------------------

@@ -58,6 +58,9 @@ async def status(request: Request) -> Response:
             "records": len(shelf) if shelf is not None else 0,
             "edition": shelf.edition if shelf is not None else 0,
             "alpha": desk.counsel.dials.position(tenant),
+            "judges": [
+                {"judge": name, "model": judge.target.name} for name, judge in desk.loaded.layout.judges.items()
+            ],
             "pools": told,
         }
     )

@@ -57,6 +57,7 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/v1/runs/{id}/events", ("GET",), runs.events),
     ("/v1/feedback", ("POST",), preferences.feedback),
     ("/v1/router/preferences/compare", ("POST",), preferences.compare),
+    ("/v1/router/preferences/judge", ("POST",), preferences.judge),
     ("/v1/router/preferences/rank", ("POST",), preferences.rank),
     ("/v1/router/audit", ("GET",), memory.audit),
     ("/v1/router/status", ("GET",), router.status),

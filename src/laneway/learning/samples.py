@@ -46,6 +46,8 @@ class Sample(Asked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scores: dict[str, float]
     task_id: str = ""
     label_source: str = HUMAN
+    label_sources: dict[str, str] = {}
+    """Who scored single models, where it was somebody else: a judge whose suggestion was left as it was."""
     tag: str | None = None
     pool: str | None = None
 
@@ -135,6 +137,7 @@ def drafts(samples: Iterable[tuple[str, Sample]], sight: Sight) -> list[Draft]:
                 setting=setting,
                 scores=sample.scores,
                 source=sample.label_source,
+                others=sample.label_sources,
                 task_id=sample.task_id,
                 pool=sample.pool,
                 place=place,

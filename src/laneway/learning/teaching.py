@@ -18,10 +18,12 @@ from laneway.chat import ChatRequest
 from laneway.failure import FailureError, Kind, fail
 from laneway.layout import Layout
 from laneway.policy.teaching import (
+    NOBODY,
     Rolls,
     Warmth,
     read_labels,
     read_name,
+    read_others,
     read_score,
     read_source,
     read_text,
@@ -51,6 +53,8 @@ class Draft(NamedTuple):
     task_id: str = ""
     pool: str | None = None
     place: str = ""
+    others: Mapping[str, str] = NOBODY
+    """The sources of single scores, where they are not `source`."""
 
 
 Sight: TypeAlias = Callable[[ChatRequest, str | None], tuple[str, str, Setting]]
@@ -126,7 +130,8 @@ class Teacher:
 
     def _labels(self, draft: Draft) -> tuple[Label, ...]:
         roll = self.rolls.of(draft.pool, draft.place)
-        return read_labels(draft.scores, roll, read_source(draft.source, draft.place), draft.place)
+        source, others = read_source(draft.source, draft.place), read_others(draft.scores, draft.others, draft.place)
+        return read_labels(draft.scores, roll, source, draft.place, others=others)
 
     async def teach(
         self, drafts: Sequence[Draft], batch: str | None = None, *, first: bool = False

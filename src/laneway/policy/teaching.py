@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
+from types import MappingProxyType
 from typing import NamedTuple
 
 from laneway.failure import FailureError, Kind, fail
@@ -24,6 +25,7 @@ MOST_CHARS = 200_000
 MOST_NAME = 128
 STRONG = 0.5
 """Scores of like prompts that differ by so much contradict each other."""
+NOBODY: Mapping[str, str] = MappingProxyType({})
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9._:-]{0,63}")
 
 
@@ -92,8 +94,11 @@ def _spellings(members: Iterable[Member]) -> dict[str, str]:
     }
 
 
-def read_labels(scores: Mapping[str, float], roll: Roll, source: str, place: str = "") -> tuple[Label, ...]:
-    """The labels that a table of scores means. `place` leads to the example: "examples[3]." or "line 4: "."""
+def read_labels(
+    scores: Mapping[str, float], roll: Roll, source: str, place: str = "", *, others: Mapping[str, str] = NOBODY
+) -> tuple[Label, ...]:
+    """The labels that a table of scores means, each of `source` or of whom `others` names. `place` leads to the
+    example: "examples[3]." or "line 4: "."""
     if not scores:
         raise _wrong(f"{place}scores", "is empty: give a score from 0 to 1 for each model that answered.")
     labels: dict[str, tuple[str, Label]] = {}
@@ -103,7 +108,7 @@ def read_labels(scores: Mapping[str, float], roll: Roll, source: str, place: str
         if candidate in labels:
             before = labels[candidate][0]
             raise _wrong(where, f"means the same candidate as '{before}', {candidate}; give one score for it.")
-        labels[candidate] = (name, Label(candidate, read_score(score, where), source))
+        labels[candidate] = (name, Label(candidate, read_score(score, where), others.get(name, source)))
     return tuple(label for _, label in labels.values())
 
 
@@ -118,6 +123,15 @@ def read_source(source: str, place: str = "") -> str:
     if not _SOURCE.fullmatch(source):
         raise _wrong(f"{place}label_source", "expected a short name in lower case, such as human or import.")
     return source
+
+
+def read_others(scores: Mapping[str, float], others: Mapping[str, str], place: str = "") -> Mapping[str, str]:
+    """Who gave single ones of the scores."""
+    for name, source in others.items():
+        if name not in scores:
+            raise _wrong(f"{place}label_sources.{name[:MOST_NAME]}", "scores has no score of that name.")
+        read_source(source, place)
+    return others
 
 
 def read_text(text: str, place: str) -> str:
