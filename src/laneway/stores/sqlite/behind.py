@@ -57,7 +57,10 @@ class Behind(Generic[T]):
         if self._timer is None and self._writing is None:
             # Without a running loop it waits for the next row, or for `drain`.
             with suppress(RuntimeError):
-                self._timer = asyncio.get_running_loop().call_later(DELAY_S, self._write)
+                self._soon()
+
+    def _soon(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(DELAY_S, self._write)
 
     async def drain(self) -> None:
         """Returns when everything put before is written, or counted as dropped."""
@@ -87,8 +90,10 @@ class Behind(Generic[T]):
         self._written += count
         lost = written.cancelled() or written.exception() is not None
         self.dropped += count if lost else written.result() or 0
-        if self._queue:
+        if len(self._queue) >= BATCH:
             self._write()
+        elif self._queue:
+            self._soon()
 
 
 async def _begun() -> None:
