@@ -34,6 +34,13 @@ warm = {warm}
 keep_prompts = true
 sticky = false
 """
+JUDGE = """
+[judges.grader]
+model = "simulated/sim-judge"
+share = 0
+pairs = 0
+burst = 0
+"""
 EASY = ("Say hello to the team.", "Say good morning to the class.", "Say hello to our guests.")
 HARD = "Prove that 9 divides 90, step by step."
 

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.harness.gateway import Served, served
-from tests.ui.browsing import POOL, opened, scored, teach
+from tests.ui.browsing import JUDGE, POOL, opened, scored, teach
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +30,7 @@ PAGES = ("", "route", "teach", "decisions", "usage", "settings")
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder: Path = tmp_path_factory.mktemp("page")
-    with served(folder, LANES + POOL.format(warm=20)) as running:
+    with served(folder, LANES + POOL.format(warm=20) + JUDGE) as running:
         teach(running.url, scored(40))
         body = {"model": "auto", "messages": [{"role": "user", "content": "Say hello."}]}
         assert httpx.post(f"{running.url}/v1/chat/completions", json=body).status_code == 200
@@ -49,6 +49,14 @@ def test_nothing_keeps_anybody_out(browser: Browser, gateway: Served, scheme: st
         if name == "route":
             page.get_by_role("textbox", name="Prompt").fill("Say hello to guest number 2.")
             expect(page.get_by_test_id("winner")).to_be_visible()
+        elif name == "teach":
+            page.get_by_role("textbox", name="Prompt").first.fill("What is 318 * 742?")
+            page.get_by_role("button", name="Ask them").click()
+            page.get_by_role("button", name="Let the judge suggest").click()
+            expect(page.get_by_text("suggested").first).to_be_visible()
+        elif name == "settings":
+            page.get_by_role("slider", name="Quality floor of auto").press("End")
+            expect(page.get_by_text("at least 100")).to_be_visible()
         expect(page.locator("[aria-busy]")).to_have_count(0)
         for problem in Axe().run(page).response["violations"]:
             if problem["impact"] in ("serious", "critical"):

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.harness.gateway import Served, served
-from tests.ui.browsing import EASY, HARD, POOL, scored, teach
+from tests.ui.browsing import EASY, HARD, JUDGE, POOL, scored, teach
 
 pytestmark = pytest.mark.browser
 
@@ -67,6 +67,64 @@ def test_answers_are_compared_without_saying_which_model_is_which(page: Page, ta
     expect(answers.first).not_to_contain_text("sim-")
     page.get_by_role("switch").uncheck()
     expect(answers.filter(has_text="sim-large")).to_contain_text("391")
+
+
+def test_the_judge_suggests_and_what_is_left_so_is_taught_as_its_word(page: Page, tmp_path: Path) -> None:
+    """Blind as before, and in the person's hands: one slider is moved, and is the person's."""
+    with served(tmp_path, POOL.format(warm=20) + JUDGE) as gateway:
+        compared(page, gateway, "What is 318 * 742?")
+        answers = page.get_by_role("article")
+        page.get_by_role("button", name="Let the judge suggest").click()
+        expect(answers.filter(has_text="suggested 1.00")).to_contain_text("235956")
+        expect(answers.filter(has_text="suggested 0.00")).to_have_count(1)
+        expect(answers.filter(has_text="sim-")).to_have_count(0)
+        expect(page.get_by_role("status")).to_contain_text("0 will be taught as your word and 2 as the judge's")
+        wrong = answers.filter(has_text="suggested 0.00").get_by_role("slider")
+        expect(wrong).to_have_attribute("aria-valuenow", "0")
+        wrong.press("ArrowRight")
+        expect(page.get_by_role("status")).to_contain_text("1 will be taught as your word and 1 as the judge's")
+        assert httpx.get(f"{gateway.url}/v1/router/memory").json()["total"] == 0, "a suggestion teaches nothing"
+        page.get_by_role("button", name="Teach this").click()
+        expect(answers).to_have_count(0)
+        (example,) = httpx.get(f"{gateway.url}/v1/router/memory").json()["data"]
+        assert {label["candidate"]: (label["score"], label["source"]) for label in example["labels"]} == {
+            "simulated/sim-small": (0.05, "human"),
+            "simulated/sim-large": (1.0, "judge:grader"),
+        }
+
+
+def test_what_was_scored_before_the_judge_was_asked_stays(page: Page, tmp_path: Path) -> None:
+    with served(tmp_path) as gateway:
+        # With nothing configured there is a simulated judge.
+        compared(page, gateway, "What is 318 * 742?")
+        right = page.get_by_role("article").filter(has_text="235956").first
+        right.get_by_role("slider").press("Home")
+        page.get_by_role("button", name="Let the judge suggest").click()
+        expect(right).to_contain_text("yours, suggested 1.00")
+        expect(right.get_by_role("slider")).to_have_attribute("aria-valuenow", "0")
+
+
+def test_without_a_judge_the_page_says_how_to_get_one_and_a_failing_one_changes_nothing(
+    page: Page, taught: Served, tmp_path: Path
+) -> None:
+    compared(page, taught, "What is 17*23?")
+    expect(page.get_by_text("No judge is configured")).to_contain_text("[judges.grader]")
+    expect(page.get_by_role("button", name="Let the judge suggest")).to_have_count(0)
+    folder = tmp_path / "poor"
+    folder.mkdir()
+    with served(folder, POOL.format(warm=20) + JUDGE + "daily_usd = 0\n") as poor:
+        compared(page, poor, "What is 17*23?")
+        page.get_by_role("button", name="Let the judge suggest").click()
+        expect(page.get_by_role("alert").filter(has_text="Not done")).to_contain_text("budget")
+        expect(page.get_by_text("0 of 2 scored")).to_be_visible()
+
+
+def compared(page: Page, gateway: Served, prompt: str) -> None:
+    """With the answers in sight."""
+    page.goto(f"{gateway.url}/ui/teach")
+    page.get_by_role("textbox", name="Prompt").first.fill(prompt)
+    page.get_by_role("button", name="Ask them").click()
+    expect(page.get_by_role("article").first).to_be_visible()
 
 
 def test_the_dial_flips_the_decision_where_the_receipt_says(page: Page, taught: Served) -> None:

@@ -15,7 +15,7 @@ export interface PoolStatus {
   candidates: { candidate: string; name: string; labels: number; needed: number }[];
   complete: number; routable: boolean | null; verdict: string; strong: string | null; floor: number | null; bias: number;
 }
-export interface Status { tenant: string; backend: string; embedder: string | null; records: number; alpha: number; pools: PoolStatus[] }
+export interface Status { tenant: string; backend: string; embedder: string | null; records: number; alpha: number; judges: { judge: string; model: string }[]; pools: PoolStatus[] }
 
 export interface Position { bias: number; mix: Record<string, number>; quality: number; cost_ratio: number; usd_per_request: number | null; kept_by_floor: boolean }
 export interface Dial { pool: string; bias: number; moved: boolean; positions: Position[]; unmoved: Omit<Position, "bias" | "kept_by_floor"> | null; examples: number; floor: number | null }

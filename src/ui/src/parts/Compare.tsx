@@ -1,10 +1,11 @@
-import { Alert, Button, Group, Loader, MultiSelect, Paper, SimpleGrid, Slider, Stack, Switch, Text, Textarea, TextInput, Title } from "@mantine/core";
+import { Alert, Badge, Button, Group, Loader, MultiSelect, Paper, SimpleGrid, Slider, Stack, Switch, Text, Textarea, TextInput, Title } from "@mantine/core";
 import { useEffect, useMemo, useState } from "react";
 import { type Listed, post } from "../api";
 import { useAsked } from "../asked";
 import { type Status, pooled } from "../router";
 import { seconds, usd } from "../words";
 import { Panel } from "./Panel";
+import { sourcesOf, Suggest, Suggested, type Suggestion } from "./Suggest";
 import { failed, tried } from "./tell";
 
 interface Answer {
@@ -28,6 +29,7 @@ export function Compare({ onTaught }: { onTaught: () => void }) {
   const [asking, setAsking] = useState(false);
   const [answers, setAnswers] = useState<Answer[]>();
   const [scores, setScores] = useState<Record<string, number>>({});
+  const [suggestion, setSuggestion] = useState<Suggestion>();
 
   const known = useMemo(() => {
     const listed = (models.data?.data ?? []).filter((model) => model.owned_by !== "laneway").map((model) => model.id);
@@ -48,6 +50,7 @@ export function Compare({ onTaught }: { onTaught: () => void }) {
       // The order says nothing: it is another one for each prompt.
       setAnswers(shuffled(told.answers));
       setScores({});
+      setSuggestion(undefined);
     } catch (problem) {
       failed(problem);
     } finally {
@@ -55,8 +58,9 @@ export function Compare({ onTaught }: { onTaught: () => void }) {
     }
   };
   const scored = Object.keys(scores).length;
+  const given = Object.fromEntries((answers ?? []).flatMap((answer) => (answer.text === null ? [] : [[answer.model, answer.text]])));
   const teach = async () => {
-    const body = { prompt, scores, ...(tag ? { tag } : {}) };
+    const body = { prompt, scores, label_sources: sourcesOf(suggestion, scores), ...(tag ? { tag } : {}) };
     if (await tried(() => post("/v1/router/preferences/rank", body), "Taught. The next decision knows it.")) {
       setAnswers(undefined);
       setPrompt("");
@@ -70,7 +74,7 @@ export function Compare({ onTaught }: { onTaught: () => void }) {
           <Textarea label="Prompt" value={prompt} onChange={(event) => { setPrompt(event.currentTarget.value); setAnswers(undefined); }} autosize minRows={3} maxRows={12} required />
           <Group align="flex-end" gap="sm">
             <MultiSelect label="Models" data={known} value={asked} onChange={setChosen} searchable flex={1} miw={220} placeholder={asked.length ? undefined : "Choose at least two"} />
-            <TextInput label="Kind of task" description="Optional" value={tag} onChange={(event) => setTag(event.currentTarget.value)} w={160} />
+            <TextInput label="Kind of task" placeholder="Optional" value={tag} onChange={(event) => setTag(event.currentTarget.value)} w={160} />
             <Button type="submit" loading={asking} disabled={asked.length < 2 || !prompt.trim()}>Ask them</Button>
           </Group>
         </Stack>
@@ -78,10 +82,14 @@ export function Compare({ onTaught }: { onTaught: () => void }) {
       {asking && <Group mt="md"><Loader size="sm" /><Text size="sm" c="dimmed">They are answering</Text></Group>}
       {answers && (
         <Stack mt="md">
-          <Switch label="Do not say which model is which" checked={blind} onChange={(event) => setBlind(event.currentTarget.checked)} />
+          <Group justify="space-between">
+            <Switch label="Do not say which model is which" checked={blind} onChange={(event) => setBlind(event.currentTarget.checked)} />
+            {status.data && !suggestion && <Suggest judges={status.data.judges} prompt={prompt} answers={given} onSuggest={(told) => { setSuggestion(told); setScores((before) => ({ ...told.scores, ...before })); }} />}
+          </Group>
+          {suggestion && <Suggested suggestion={suggestion} scores={scores} />}
           <SimpleGrid cols={{ base: 1, md: Math.min(answers.length, 3) }}>
             {answers.map((answer, at) => (
-              <Judged key={answer.model} letter={LETTERS[at] as string} answer={answer} blind={blind} score={scores[answer.model]} onScore={(score) => setScores((before) => ({ ...before, [answer.model]: score }))} />
+              <Judged key={answer.model} letter={LETTERS[at] as string} answer={answer} blind={blind} score={scores[answer.model]} suggestion={suggestion} onScore={(score) => setScores((before) => ({ ...before, [answer.model]: score }))} />
             ))}
           </SimpleGrid>
           <Group justify="flex-end">
@@ -94,17 +102,23 @@ export function Compare({ onTaught }: { onTaught: () => void }) {
   );
 }
 
-function Judged({ letter, answer, blind, score, onScore }: { letter: string; answer: Answer; blind: boolean; score: number | undefined; onScore: (score: number) => void }) {
+function Judged({ letter, answer, blind, score, suggestion, onScore }: { letter: string; answer: Answer; blind: boolean; score: number | undefined; suggestion: Suggestion | undefined; onScore: (score: number) => void }) {
+  const judged = suggestion?.scores[answer.model];
+  const left = judged !== undefined && judged === score;
   return (
     <Paper withBorder p="sm" component="article" aria-label={`Answer ${letter}`}>
       <Group justify="space-between" mb="xs">
-        <Title order={3} size="h5">{letter}{blind ? "" : `: ${answer.model}`}</Title>
+        <Group gap="xs">
+          <Title order={3} size="h5">{letter}{blind ? "" : `: ${answer.model}`}</Title>
+          {judged !== undefined && <Badge variant="light" color={left ? "grape" : "teal"} tt="none">{left ? `suggested ${judged.toFixed(2)}` : `yours, suggested ${judged.toFixed(2)}`}</Badge>}
+          {suggestion?.undecided.includes(answer.model) && <Badge variant="light" color="gray" tt="none">the judge cannot say</Badge>}
+        </Group>
         {!blind && <Text size="xs" c="dimmed">{usd(Number(answer.cost_usd))}, {seconds(answer.latency_ms / 1000)}</Text>}
       </Group>
       {answer.error ? <Alert color="red">{blind ? "This one did not answer." : answer.error.message}</Alert> : (
         <>
-          <Text size="sm" style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }} mah={320} mb="md" className="answer" tabIndex={0}>{answer.text}</Text>
-          <Slider value={score ?? 0.5} onChange={onScore} min={0} max={1} step={0.05} marks={MARKS} thumbLabel={`Score of answer ${letter}`} label={(value) => value.toFixed(2)} mb="lg" mx="md" color={score === undefined ? "gray" : "teal"} />
+          <Text size="sm" style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }} mah={320} mb="xl" className="answer" tabIndex={0}>{answer.text}</Text>
+          <Slider value={score ?? 0.5} onChange={onScore} min={0} max={1} step={0.05} marks={MARKS} thumbLabel={`Score of answer ${letter}`} label={(value) => value.toFixed(2)} mb="lg" mx="md" color={score === undefined ? "gray.5" : left ? "grape" : "teal"} />
         </>
       )}
     </Paper>

@@ -1,7 +1,8 @@
 import { notifications } from "@mantine/notifications";
 
-export const said = (message: string): void => void notifications.show({ message, color: "teal" });
-export const failed = (problem: unknown): void => void notifications.show({ title: "Not done", message: (problem as Error).message, color: "red", autoClose: 8000 });
+const closeButtonProps = { "aria-label": "Put away" };
+export const said = (message: string): void => void notifications.show({ message, color: "teal", closeButtonProps });
+export const failed = (problem: unknown): void => void notifications.show({ title: "Not done", message: (problem as Error).message, color: "red", autoClose: 8000, closeButtonProps });
 
 /** Does it, and tells when it could not be done. Whether it was done. */
 export async function tried(work: () => Promise<unknown>, done?: string): Promise<boolean> {
