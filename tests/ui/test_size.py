@@ -41,6 +41,12 @@ def test_long_lists_hold_few_rows_and_reach_their_ends(page: Page, tmp_path: Pat
         listed.evaluate("list => list.scrollTo(0, list.scrollHeight)")
         expect(page.get_by_text("decision 0", exact=True)).to_be_visible()
         assert rows.count() < 80
+        # What comes in above joins what is held when its top is seen again.
+        assert gateway.chat("auto", "Say hello.").status_code == 200
+        listed.evaluate("list => list.scrollTo(0, 0)")
+        expect(page.get_by_text(f"All {DECISIONS + 1:,} that are kept")).to_be_visible()
+        expect(rows.nth(1)).to_contain_text("Say hello.")
+        expect(rows.nth(2)).to_contain_text(f"decision {DECISIONS - 1}")
         page.goto(f"{gateway.url}/ui/teach")
         taught = page.get_by_role("list", name="Examples").get_by_role("listitem")
         expect(page.get_by_role("region", name="What was taught")).to_contain_text("5,000 examples")
