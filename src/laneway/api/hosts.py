@@ -111,6 +111,9 @@ def _lane(desk: Desk, lane: Lane) -> dict[str, Any]:
         **stage,
         "safe": serving is not None and stage["stage"] in SERVING,
         "serving": serving,
+        "targets": [target.name for target in own],
+        "emergency": [target.name for target in lane.targets if target.name in lane.emergency],
+        "pool": lane.pool.name if lane.pool is not None else None,
         "reasons": reasons,
     }
 

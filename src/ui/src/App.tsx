@@ -1,8 +1,10 @@
 import { ActionIcon, Alert, Anchor, AppShell, Badge, Burger, Button, Center, Group, Loader, NavLink, Text, TextInput, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconAdjustments, IconChartBar, IconGauge, IconListDetails, IconLogout, IconMoon, IconRoute, IconSchool, IconSun } from "@tabler/icons-react";
-import { type ComponentType, lazy, Suspense, useEffect, useState } from "react";
+import { IconAdjustments, IconChartBar, IconGauge, IconListDetails, IconLockOpen, IconLogout, IconMoon, IconRoute, IconSchool, IconSun } from "@tabler/icons-react";
+import { type ComponentType, Suspense, useEffect, useState } from "react";
 import { Link, Redirect, Route, Switch, useLocation } from "wouter";
+import { useAsked } from "./asked";
+import { part } from "./part";
 import { useSession } from "./session";
 
 interface Page {
@@ -10,15 +12,17 @@ interface Page {
   name: string;
   icon: ComponentType<{ size?: number; "aria-hidden"?: boolean }>;
   view: ComponentType;
+  /** Of an operator: it is about all tenants. */
+  whole?: boolean;
 }
 
 const PAGES: Page[] = [
-  { path: "/", name: "Overview", icon: IconGauge, view: lazy(() => import("./pages/Overview")) },
-  { path: "/route", name: "See it route", icon: IconRoute, view: lazy(() => import("./pages/SeeRoute")) },
-  { path: "/teach", name: "Teach", icon: IconSchool, view: lazy(() => import("./pages/Teach")) },
-  { path: "/decisions", name: "Decisions and runs", icon: IconListDetails, view: lazy(() => import("./pages/Decisions")) },
-  { path: "/usage", name: "Usage", icon: IconChartBar, view: lazy(() => import("./pages/Usage")) },
-  { path: "/settings", name: "Settings", icon: IconAdjustments, view: lazy(() => import("./pages/Settings")) },
+  { path: "/", name: "Overview", icon: IconGauge, view: part(() => import("./pages/Overview")), whole: true },
+  { path: "/route", name: "See it route", icon: IconRoute, view: part(() => import("./pages/SeeRoute")) },
+  { path: "/teach", name: "Teach", icon: IconSchool, view: part(() => import("./pages/Teach")) },
+  { path: "/decisions", name: "Decisions and runs", icon: IconListDetails, view: part(() => import("./pages/Decisions")) },
+  { path: "/usage", name: "Usage", icon: IconChartBar, view: part(() => import("./pages/Usage")), whole: true },
+  { path: "/settings", name: "Settings", icon: IconAdjustments, view: part(() => import("./pages/Settings")) },
 ];
 
 export function App() {
@@ -39,10 +43,10 @@ export function App() {
           <Group gap="sm" wrap="nowrap">
             <Anchor href="#content" className="skip">Skip to the content</Anchor>
             <Burger opened={opened} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={opened ? "Close the menu" : "Open the menu"} />
-            <Text fw={700} size="lg">Laneway</Text>
+            <Link href="/" className="brand"><img src="/ui/icon.svg" alt="" width={26} height={26} /><Text component="span" fw={700} size="lg">Laneway</Text></Link>
           </Group>
           <Group gap="xs" wrap="nowrap">
-            <WhoseData />
+            <WhoseData whole={page?.whole ?? false} />
             <Scheme />
             {who.signed_in && (
               <ActionIcon variant="default" size="lg" aria-label="Sign out" onClick={() => void signOut()}><IconLogout size={18} aria-hidden /></ActionIcon>
@@ -56,31 +60,47 @@ export function App() {
         ))}
       </AppShell.Navbar>
       <AppShell.Main id="content" tabIndex={-1}>
-        {who.open && (
-          <Alert color="yellow" mb="md" py="xs" title="Open on this machine">
-            No key is configured, so whoever uses this machine may use and administer the gateway. Make a key under Settings to close it.
-          </Alert>
-        )}
-        <Suspense fallback={<Center p="xl"><Loader aria-label="Loading" /></Center>}>
-          <Switch>
-            {PAGES.map(({ path, view }) => <Route key={path} path={path} component={view} />)}
-            <Route><Redirect to="/" /></Route>
-          </Switch>
-        </Suspense>
+        <div className="inner">
+          {who.open && (
+            <Alert color="yellow" mb="md" py={8} icon={<IconLockOpen size={18} aria-hidden />}>
+              <b>Open on this machine.</b> No key is configured, so whoever uses this machine may use and administer the gateway. <Anchor component={Link} href="/settings" inherit c="inherit" td="underline">Make a key</Anchor> to close it.
+            </Alert>
+          )}
+          <Suspense fallback={<Center p="xl"><Loader aria-label="Loading" /></Center>}>
+            <Switch>
+              {PAGES.map(({ path, view }) => <Route key={path} path={path} component={view} />)}
+              <Route><Redirect to="/" /></Route>
+            </Switch>
+          </Suspense>
+        </div>
       </AppShell.Main>
     </AppShell>
   );
 }
 
 /** A caller sees its own tenant; an operator says whose data he looks at. */
-function WhoseData() {
-  const { who, tenant, choose } = useSession();
-  const [written, setWritten] = useState(tenant);
+function WhoseData({ whole }: { whole: boolean }) {
+  const { who, tenant } = useSession();
   if (!who.admin) return <Badge variant="light" size="lg" tt="none">{tenant}</Badge>;
+  if (whole) return <Badge variant="light" color="gray" size="lg">all tenants</Badge>;
+  return <Choose key={tenant} />;
+}
+
+function Choose() {
+  const { tenant, choose } = useSession();
+  const [written, setWritten] = useState(tenant);
+  const known = useAsked<{ data: { tenant: string }[] }>("/admin/v1/usage?group_by=tenant");
+  const done = (name: string) => choose(name.trim() || "default");
   return (
-    <form onSubmit={(event) => { event.preventDefault(); choose(written.trim() || "default"); }}>
+    <form onSubmit={(event) => { event.preventDefault(); done(written); }}>
       <Group gap={4} wrap="nowrap">
-        <TextInput aria-label="Tenant to look at" value={written} onChange={(event) => setWritten(event.currentTarget.value)} size="xs" w={{ base: 96, sm: 140 }} />
+        <Text size="sm" c="dimmed" visibleFrom="sm" aria-hidden>Tenant</Text>
+        <TextInput
+          aria-label="Tenant to look at" list="tenants" value={written} size="xs" w={{ base: 104, sm: 150 }} autoComplete="off"
+          onChange={(event) => setWritten(event.currentTarget.value)}
+          onFocus={(event) => event.currentTarget.select()}
+        />
+        <datalist id="tenants">{(known.data?.data ?? []).filter((each) => each.tenant).map((each) => <option key={each.tenant} value={each.tenant} />)}</datalist>
         {written.trim() !== tenant && <Button type="submit" size="xs" variant="light">Show</Button>}
       </Group>
     </form>

@@ -29,8 +29,11 @@ export function lookAt(name: string): void {
   tenant = name;
 }
 
+/** What an operator is told of the whole gateway, whichever tenant is looked at. */
+const WHOLE = /^\/(ui\/|admin\/v1\/(usage|records|runs|health|budgets|shadow|lanes|audit|keys|maintenance))/;
+
 function addressed(path: string): string {
-  if (!tenant || path.startsWith("/ui/") || /[?&]tenant=/.test(path)) return path;
+  if (!tenant || WHOLE.test(path) || /[?&]tenant=/.test(path)) return path;
   return `${path}${path.includes("?") ? "&" : "?"}tenant=${encodeURIComponent(tenant)}`;
 }
 

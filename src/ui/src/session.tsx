@@ -12,6 +12,7 @@ interface Session {
   signOut: () => Promise<void>;
 }
 
+const LOOKS_AT = "laneway-looks-at";
 const Room = createContext<Session | null>(null);
 
 export function useSession(): Session {
@@ -30,7 +31,10 @@ export function SessionRoom({ children }: { children: ReactNode }) {
       const told = await get<Who>("/ui/session");
       prove(told.csrf);
       setWho(told);
-      setTenant(told.tenant ?? "");
+      // Whom an operator looks at outlives a reload of this tab.
+      const kept = told.admin ? window.sessionStorage.getItem(LOOKS_AT) : null;
+      lookAt(kept ?? "");
+      setTenant(kept ?? told.tenant ?? "");
       setError(undefined);
     } catch (problem) {
       setError((problem as Error).message);
@@ -44,10 +48,12 @@ export function SessionRoom({ children }: { children: ReactNode }) {
 
   const choose = (name: string) => {
     lookAt(who.admin ? name : "");
+    if (who.admin) window.sessionStorage.setItem(LOOKS_AT, name);
     setTenant(name);
   };
   const signOut = async () => {
     await remove("/ui/session");
+    window.sessionStorage.removeItem(LOOKS_AT);
     prove("");
     lookAt("");
     await look();
@@ -82,7 +88,7 @@ function SignIn({ onDone }: { onDone: () => Promise<void> }) {
       <Paper component="main" withBorder p="xl" w={400} maw="100%" className="card">
         <form onSubmit={submit}>
           <Stack>
-            <Title order={1} size="h2">Laneway</Title>
+            <div className="brand"><img src="/ui/icon.svg" alt="" width={34} height={34} /><Title order={1} size="h2">Laneway</Title></div>
             <Text c="dimmed" size="sm">Sign in with the admin key or with a key of yours. It is sent once and not kept in this browser.</Text>
             <PasswordInput label="Key" value={key} onChange={(event) => setKey(event.currentTarget.value)} error={error} autoFocus required autoComplete="current-password" />
             <Button type="submit" loading={busy}>Sign in</Button>

@@ -1,15 +1,19 @@
-import { Alert, Badge, createTheme, type CSSVariablesResolver } from "@mantine/core";
+import { Alert, Anchor, Badge, createTheme, type CSSVariablesResolver, Drawer, Modal } from "@mantine/core";
 
 export const theme = createTheme({
   primaryColor: "teal",
   primaryShade: 9,
   autoContrast: true,
+  respectReducedMotion: true,
   defaultRadius: "md",
   fontFamily: "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
   fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace",
   headings: { fontWeight: "650" },
   components: {
     Alert: Alert.extend({ styles: { title: { color: "var(--mantine-color-text)" } } }),
+    Drawer: Drawer.extend({ defaultProps: { closeButtonProps: { "aria-label": "Close" } } }),
+    Modal: Modal.extend({ defaultProps: { closeButtonProps: { "aria-label": "Close" } } }),
+    Anchor: Anchor.extend({ defaultProps: { underline: "always" } }),
     Badge: Badge.extend({ defaultProps: { tt: "none", fw: 600 }, vars: (_, { size }) => ({ root: { "--badge-fz": size === "sm" ? "11px" : undefined, "--badge-height": size === "sm" ? "20px" : undefined } }) }),
   },
 });
@@ -18,7 +22,11 @@ const COLOURS = ["teal", "orange", "red", "gray", "grape", "indigo", "yellow", "
 
 /** The library's light variants are a little too pale to be read by everybody (WCAG 2.2, 1.4.3: 4.5 to 1). */
 export const resolver: CSSVariablesResolver = () => ({
-  variables: {},
+  // Of the darkest shade, the library makes hovering lighter than words on it can bear.
+  variables: {
+    "--mantine-primary-color-filled-hover": "color-mix(in srgb, var(--mantine-primary-color-filled), black 15%)",
+    ...Object.fromEntries(COLOURS.map((colour) => [`--mantine-color-${colour}-filled-hover`, `color-mix(in srgb, var(--mantine-color-${colour}-filled), black 15%)`])),
+  },
   light: {
     "--lane-ground": "var(--mantine-color-gray-0)",
     "--lane-card": "var(--mantine-color-white)",
@@ -55,8 +63,8 @@ export const resolver: CSSVariablesResolver = () => ({
   },
 });
 
-/** A candidate keeps its colour on every picture. */
-const PALETTE = ["teal.6", "orange.6", "indigo.5", "pink.6", "lime.7", "grape.6", "cyan.7", "yellow.7"];
+/** A candidate keeps its colour on every picture; each is light enough for black words. */
+const PALETTE = ["teal.6", "orange.6", "indigo.4", "pink.4", "lime.7", "grape.4", "cyan.5", "yellow.7"];
 export const colourOf = (at: number): string => PALETTE[at % PALETTE.length] as string;
 /** The same, whatever the order in which the candidates are told. */
 export const colourAmong = (names: readonly string[], name: string): string => colourOf([...names].sort().indexOf(name));

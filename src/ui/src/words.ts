@@ -1,15 +1,28 @@
-// Numbers and times as a person reads them.
+// Numbers, times and the gateway's own words as a person reads them.
 
 export function usd(amount: number): string {
-  if (amount === 0) return "$0";
   const size = Math.abs(amount);
+  if (size < 5e-7) return "$0";
   const places = size >= 1 ? 2 : size >= 0.01 ? 4 : 6;
-  return `${amount < 0 ? "-" : ""}$${size.toLocaleString("en", { minimumFractionDigits: Math.min(places, 2), maximumFractionDigits: places })}`;
+  return `${amount < 0 ? "-" : ""}$${size.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
+}
+
+/** On an axis or for a cap: no more digits than it takes. */
+export function brief(amount: number): string {
+  const places = Number.isInteger(amount) ? 0 : 2;
+  return amount !== 0 && Math.abs(amount) < 0.1 ? usd(amount) : `$${amount.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
+}
+
+/** In a column, where the small ones do not matter. */
+export function cents(amount: number): string {
+  if (amount > 0 && amount < 0.01) return "< $0.01";
+  return `${amount < 0 ? "-" : ""}$${Math.abs(amount).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
 }
 
 export const nanos = (amount: number): string => usd(amount / 1e9);
 export const count = (amount: number): string => amount.toLocaleString("en", { maximumFractionDigits: 0 });
-export const share = (part: number): string => `${(100 * part).toFixed(part > 0 && part < 0.1 ? 1 : 0)} %`;
+export const share = (part: number): string => `${(100 * part).toFixed(part > 0 && part < 0.1 ? 1 : 0)}%`;
+export const many = (amount: number, one: string, more = `${one}s`): string => `${count(amount)} ${amount === 1 ? one : more}`;
 
 export function bytes(size: number): string {
   const gib = size / 1024 ** 3;
@@ -17,14 +30,47 @@ export function bytes(size: number): string {
 }
 
 export function seconds(length: number): string {
-  if (length < 1) return `${Math.round(length * 1000)} ms`;
+  if (length < 0.9995) return `${Math.round(length * 1000)} ms`;
   return length < 90 ? `${length.toFixed(1)} s` : `${Math.round(length / 60)} min`;
 }
 
-export function clock(instant: number | string): string {
-  return new Date(typeof instant === "number" ? instant * 1000 : instant).toLocaleTimeString("en-GB");
-}
+const dated = (instant: number | string): Date => new Date(typeof instant === "number" ? instant * 1000 : instant);
+export const clock = (instant: number | string): string => dated(instant).toLocaleTimeString("en-GB");
+export const minute = (instant: number | string): string => dated(instant).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+export const moment = (instant: number | string): string => dated(instant).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
-export function moment(instant: number | string): string {
-  return new Date(typeof instant === "number" ? instant * 1000 : instant).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
-}
+/** `2026-11-08` as it stands under a picture. */
+export const day = (iso: string): string => new Date(`${iso}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+
+const REASONS: Record<string, string> = {
+  open: "breaker open",
+  full: "no free slot",
+  queue_full: "queue full",
+  late: "too late for the deadline",
+  no_budget: "over budget",
+  over_budget: "over budget",
+  rate_limited: "rate limited",
+  timeout: "too slow",
+  connect: "not reachable",
+  reset: "connection lost",
+  overloaded: "overloaded",
+  upstream_error: "server error",
+  model_missing: "model missing",
+  malformed_answer: "unreadable answer",
+  cut: "broke off",
+  asleep: "host silent",
+  resting: "asked us to wait",
+  crowded: "no room for the model",
+  only_if: "not needed yet",
+  last_resort: "only in an emergency",
+  denied: "not allowed there",
+  unfit: "answer not good enough",
+  no_target: "nobody could serve it",
+  unauthenticated: "unknown key",
+  unknown_model: "unknown model",
+  unknown_lane: "unknown lane",
+  caller_gone: "caller left",
+};
+
+/** Why a request was not served by its first choice, or at all. */
+export const reason = (word: string | null): string => (word === null ? "" : (REASONS[word] ?? word.replaceAll("_", " ")));

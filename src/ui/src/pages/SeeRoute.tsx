@@ -1,6 +1,6 @@
 import { Alert, Badge, Button, Group, Loader, SegmentedControl, Select, SimpleGrid, Slider, Stack, Table, Text, Textarea, Timeline, Title } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { lazy, type ReactNode, Suspense, useEffect, useMemo, useState } from "react";
+import { type ReactNode, Suspense, useEffect, useMemo, useState } from "react";
 import { ask, get, post, Refused } from "../api";
 import { useAsked } from "../asked";
 import { Graph } from "../parts/Graph";
@@ -8,12 +8,13 @@ import { Answered, Figure, Nothing, PageHead, Panel } from "../parts/Panel";
 import { Costs, Qualities } from "../parts/Standings";
 import { failed } from "../parts/tell";
 import { Neighbours, Turning } from "../parts/Why";
+import { part } from "../part";
 import { type Dial, type Example, type Explanation, type Places, type PoolStatus, type Position, type Receipt, short, type Status } from "../router";
 import { useSession } from "../session";
 import { share, usd } from "../words";
 
-const DialPicture = lazy(() => import("../parts/DialPicture"));
-const MARKS = [{ value: 0, label: "Cheap" }, { value: 0.5, label: "0.5" }, { value: 1, label: "Good" }];
+const DialPicture = part(() => import("../parts/DialPicture"));
+const MARKS = [{ value: 0, label: "Lowest cost" }, { value: 0.5, label: "0.5" }, { value: 1, label: "Highest quality" }];
 
 export default function SeeRoute() {
   const status = useAsked<Status>("/v1/router/status");
@@ -81,7 +82,7 @@ function Samples({ onChoose }: { onChoose: (prompt: string) => void }) {
   if (few.length === 0) return null;
   return (
     <Group gap={6} mb="sm">
-      {few.map((example) => <Button key={example.id} size="compact-sm" variant="light" onClick={() => onChoose(example.prompt)} maw={280} fw={500} styles={{ label: { display: "block", overflow: "hidden", textOverflow: "ellipsis", lineHeight: "24px", height: 24 } }}>{example.prompt}</Button>)}
+      {few.map((example) => <Button key={example.id} size="xs" variant="light" onClick={() => onChoose(example.prompt)} className="sample" fw={500}><Text span inherit truncate>{example.prompt}</Text></Button>)}
     </Group>
   );
 }
@@ -93,20 +94,24 @@ function spread<T>(things: T[], many: number): T[] {
 
 /** Always the cheapest, always the strongest, and routed: what the examples say each would come to. */
 function Scoreboard({ pool, bias }: { pool: PoolStatus; bias: number }) {
-  const dial = useAsked<Dial>(`/v1/router/dial?pool=${encodeURIComponent(pool.pool)}`);
+  const path = `/v1/router/dial?pool=${encodeURIComponent(pool.pool)}`;
+  const dial = useAsked<Dial>(path);
+  // Both ends of the dial, whatever floor is set.
+  const free = useAsked<Dial>(`${path}&floor=0`);
   return (
     <Panel title="Scoreboard" hint="What the examples say each way would come to">
       <Answered asked={dial}>
         {({ positions }) => {
           const here = positions.length ? positions.reduce((best, each) => (Math.abs(each.bias - bias) < Math.abs(best.bias - bias) ? each : best)) : undefined;
-          const [cheap, strong] = [positions[0], positions.at(-1)];
+          const all = free.data?.positions ?? positions;
+          const [cheap, strong] = [all[0], all.at(-1)];
           if (!here || !cheap || !strong) return <Nothing>{pool.verdict}</Nothing>;
           const cheapest = Object.entries(cheap.mix).sort((a, b) => b[1] - a[1])[0]?.[0] ?? "";
           return (
             <SimpleGrid cols={{ base: 1, md: 2 }}>
               <div>
                 <Table verticalSpacing="xs">
-                  <Table.Thead><Table.Tr><Table.Th>Way</Table.Th><Table.Th ta="right">Cost</Table.Th><Table.Th ta="right">Quality</Table.Th><Table.Th ta="right">To {short(cheapest)}</Table.Th></Table.Tr></Table.Thead>
+                  <Table.Thead><Table.Tr><Table.Th>Way</Table.Th><Table.Th ta="right">Cost of 1,000</Table.Th><Table.Th ta="right">Quality</Table.Th><Table.Th ta="right">By {short(cheapest)}</Table.Th></Table.Tr></Table.Thead>
                   <Table.Tbody>
                     {([["Lowest cost", cheap], ["Routed", here], ["Highest quality", strong]] as [string, Position][]).map(([name, each]) => (
                       <Table.Tr key={name} fw={name === "Routed" ? 650 : undefined}>
@@ -120,7 +125,7 @@ function Scoreboard({ pool, bias }: { pool: PoolStatus; bias: number }) {
                 </Table>
                 <Figure label="Saved against highest quality" value={share(strong.cost_ratio ? 1 - here.cost_ratio / strong.cost_ratio : 0)} hint={here.kept_by_floor ? "held up by the quality floor" : undefined} />
               </div>
-              <Suspense fallback={<Loader size="sm" />}><DialPicture positions={positions} here={here} /></Suspense>
+              <Suspense fallback={<Loader size="sm" />}><DialPicture positions={all} here={here} /></Suspense>
             </SimpleGrid>
           );
         }}
@@ -129,7 +134,7 @@ function Scoreboard({ pool, bias }: { pool: PoolStatus; bias: number }) {
   );
 }
 
-const cost = (each: Position): string => (each.usd_per_request !== null ? `${usd(each.usd_per_request * 1000)} per 1,000` : `${each.cost_ratio.toFixed(2)} x`);
+const cost = (each: Position): string => (each.usd_per_request !== null ? usd(each.usd_per_request * 1000) : `${each.cost_ratio.toFixed(2)} × default`);
 
 function Steps({ receipt, told, bias, onTurn, prompt, records, busy }: { receipt: Receipt; told: Explanation; bias: number; onTurn: (bias: number) => void; prompt: string; records: number; busy: boolean }) {
   const places = usePlaces(receipt, records);
@@ -139,13 +144,13 @@ function Steps({ receipt, told, bias, onTurn, prompt, records, busy }: { receipt
   const [view, setView] = useState("graph");
   return (
     <Panel title="The decision, step by step" right={busy ? <Loader size="xs" /> : undefined}>
-      <Timeline active={6} bulletSize={22} lineWidth={2}>
-        <Step title="The request"><Text size="sm">{prompt.length} characters{receipt.tag ? `, kind of task ${receipt.tag.slice(0, 40)}` : ""}</Text></Step>
-        <Step title="Gates">
+      <Timeline active={6} bulletSize={26} lineWidth={2}>
+        <Step at={1} title="The request"><Text size="sm">{prompt.length} characters for the pool {receipt.pool}{receipt.tag ? `, kind of task ${receipt.tag.slice(0, 40)}` : ""}.</Text></Step>
+        <Step at={2} title="Gates: who is able and allowed">
           {told.dropped.length === 0 ? <Text size="sm">Every candidate is able and allowed to serve it.</Text> : told.dropped.map((each) => <Text key={`${each.provider}/${each.model}`} size="sm">{each.model} is left out: {each.reason}</Text>)}
         </Step>
-        <Step title="Vector"><Text size="sm">{receipt.space ? `A point in the space ${receipt.space}` : "None"}{receipt.likeness !== null ? `; the nearest examples are like it to ${receipt.likeness.toFixed(2)}` : ""}.</Text></Step>
-        <Step title={`${receipt.neighbours.length} nearest of ${records} examples`}>
+        <Step at={3} title="Vector: what it is about"><Text size="sm">{receipt.space ? `The prompt becomes a point among the examples (embedder ${receipt.space})` : "No vector was made"}{receipt.likeness !== null ? `; the nearest of them are ${share(receipt.likeness)} like it` : ""}.</Text></Step>
+        <Step at={4} title={`Neighbours: the ${receipt.neighbours.length} nearest of ${records} examples`}>
           {receipt.neighbours.length === 0 ? <Text size="sm" c="dimmed">None.</Text> : (
             <>
               <SegmentedControl size="xs" mb="xs" aria-label="Shown as" data={[{ value: "graph", label: "Graph" }, { value: "list", label: "List" }]} value={view} onChange={setView} />
@@ -153,13 +158,13 @@ function Steps({ receipt, told, bias, onTurn, prompt, records, busy }: { receipt
             </>
           )}
         </Step>
-        <Step title="Expected quality"><Qualities receipt={receipt} names={names} /></Step>
-        <Step title="Expected cost"><Costs receipt={receipt} /></Step>
-        <Step title="Decision">
+        <Step at={5} title="Expected quality, as those examples were scored"><Qualities receipt={receipt} names={names} /></Step>
+        <Step at={6} title="Expected cost"><Costs receipt={receipt} /></Step>
+        <Step at={7} title="Decision">
           <Group gap="xs" mb="xs"><Badge size="lg" tt="none" data-testid="winner">{short(winner?.candidate ?? receipt.served)}</Badge><Badge variant="light" tt="none">{receipt.declined ? "default" : receipt.rule}</Badge></Group>
           {receipt.declined && <Alert color="gray" py="xs" mb="xs">{receipt.declined}</Alert>}
           <Text size="sm" fw={600}>The dial</Text>
-          <Slider value={bias} onChange={onTurn} min={0} max={1} step={0.01} marks={MARKS} thumbLabel="Quality against cost" label={(value) => value.toFixed(2)} maw={520} mx={56} mb="xl" mt={4} />
+          <Slider value={bias} onChange={onTurn} min={0} max={1} step={0.01} marks={MARKS} thumbLabel="Quality against cost" label={(value) => value.toFixed(2)} maw={560} mx={56} mb="xl" mt={4} />
           <Turning receipt={receipt} />
         </Step>
       </Timeline>
@@ -168,8 +173,8 @@ function Steps({ receipt, told, bias, onTurn, prompt, records, busy }: { receipt
   );
 }
 
-function Step({ title, children }: { title: string; children: ReactNode }) {
-  return <Timeline.Item title={<Title order={3} size="h5">{title}</Title>}>{children}</Timeline.Item>;
+function Step({ at, title, children }: { at: number; title: string; children: ReactNode }) {
+  return <Timeline.Item bullet={<Text size="xs" fw={700} inherit={false}>{at}</Text>} title={<Title order={3} size="h5">{title}</Title>}>{children}</Timeline.Item>;
 }
 
 /** Where a sample of the examples lies, with all those that speak about this prompt. */

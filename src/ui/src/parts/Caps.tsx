@@ -2,9 +2,9 @@ import { Alert, Badge, Button, Group, Modal, NumberInput, Progress, Select, Stac
 import { useState } from "react";
 import { patch, post, remove } from "../api";
 import { useAsked } from "../asked";
-import type { Budget, Budgets } from "../pages/Overview";
 import { moment, usd } from "../words";
 import { Answered, Nothing, Panel } from "./Panel";
+import type { Budget, Budgets } from "./Spending";
 import { tried } from "./tell";
 
 const SCOPES = ["tenant", "key", "project", "lane", "tier"] as const;

@@ -1,7 +1,7 @@
 import { ScatterChart } from "@mantine/charts";
 import "@mantine/charts/styles.css";
 import type { Position } from "../router";
-import { usd } from "../words";
+import { brief } from "../words";
 
 /** Cost against quality: what each position of the dial would have done with the examples, and where it stands. */
 export default function DialPicture({ positions, here }: { positions: Position[]; here: Position }) {
@@ -17,7 +17,7 @@ export default function DialPicture({ positions, here }: { positions: Position[]
       dataKey={{ x: "cost", y: "quality" }}
       xAxisLabel={priced ? "USD for 1,000 requests" : "cost against the default"}
       yAxisLabel="quality, points"
-      valueFormatter={{ x: (value) => (priced ? usd(value) : value.toFixed(2)), y: (value) => value.toFixed(1) }}
+      valueFormatter={{ x: (value) => (priced ? brief(value) : value.toFixed(2)), y: (value) => value.toFixed(0) }}
       yAxisProps={{ domain: ["auto", "auto"] }}
       withLegend
     />

@@ -22,13 +22,13 @@ export function Keys() {
     <Panel title="Keys" hint="A key is shown once, when it is made" right={<Button size="xs" onClick={() => setMaking(true)}>Make a key</Button>}>
       <Answered asked={keys}>
         {({ data }) => data.length === 0 ? <Nothing>No keys were made here. Those in the configuration file are not listed.</Nothing> : (
-          <Table.ScrollContainer minWidth={480}>
+          <Table.ScrollContainer minWidth={280}>
             <Table verticalSpacing={6}>
-              <Table.Thead><Table.Tr><Table.Th>Key</Table.Th><Table.Th>Tenant</Table.Th><Table.Th>Note</Table.Th><Table.Th>Made</Table.Th><Table.Th /></Table.Tr></Table.Thead>
+              <Table.Thead><Table.Tr><Table.Th>Key</Table.Th><Table.Th>Tenant</Table.Th><Table.Th>Note</Table.Th><Table.Th visibleFrom="sm">Made</Table.Th><Table.Th /></Table.Tr></Table.Thead>
               <Table.Tbody>
                 {data.map((key) => (
                   <Table.Tr key={key.id}>
-                    <Table.Td><Code>...{key.last4}</Code></Table.Td><Table.Td>{key.tenant}</Table.Td><Table.Td>{key.name}</Table.Td><Table.Td>{moment(key.created_s)}</Table.Td>
+                    <Table.Td><Code>...{key.last4}</Code></Table.Td><Table.Td>{key.tenant}</Table.Td><Table.Td>{key.name}</Table.Td><Table.Td visibleFrom="sm">{moment(key.created_s)}</Table.Td>
                     <Table.Td ta="right">{key.revoked_s ? <Badge color="gray">revoked</Badge> : <Button size="compact-xs" color="red" variant="light" onClick={() => setEnding(key)}>Revoke</Button>}</Table.Td>
                   </Table.Tr>
                 ))}

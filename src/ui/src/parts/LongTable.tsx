@@ -10,6 +10,8 @@ export interface Column<T> {
   /** A share of the width. */
   width: number;
   right?: boolean;
+  /** Not shown where there is only room for a few: the row's own page tells it. */
+  wide?: boolean;
   cell: (row: T) => ReactNode;
 }
 
@@ -29,13 +31,13 @@ export function LongTable<T>({ label, rows, columns, keyOf, onChoose, height = 5
   });
   const cells = (render: (column: Column<T>) => ReactNode, header = false) =>
     columns.map((column) => (
-      <Box key={column.name} role={header ? "columnheader" : "cell"} style={{ flex: `${column.width} 1 0`, minWidth: 0, textAlign: column.right ? "right" : "left" }}>
+      <Box key={column.name} visibleFrom={column.wide ? "sm" : undefined} role={header ? "columnheader" : "cell"} style={{ flex: `${column.width} 1 0`, minWidth: 0, textAlign: column.right ? "right" : "left" }}>
         {render(column)}
       </Box>
     ));
   return (
     <Box style={{ overflowX: "auto" }} tabIndex={0} aria-label={`${label}, sideways`} role="group">
-      <Box role="table" aria-label={label} aria-rowcount={more ? -1 : rows.length + 1} miw={columns.length * 92}>
+      <Box role="table" aria-label={label} aria-rowcount={more ? -1 : rows.length + 1} miw={{ base: 0, sm: columns.length * 92 }}>
         <Group role="row" wrap="nowrap" gap="xs" px="xs" pb={4} aria-rowindex={1}>{cells((column) => <Text size="xs" fw={600} c="dimmed">{column.name}</Text>, true)}</Group>
         <Box ref={frame} h={Math.min(height, rows.length * ROW + 4)} style={{ overflowY: "auto" }} role="rowgroup" tabIndex={0} aria-label={label}>
           <Box h={seen.getTotalSize()} pos="relative" role="presentation">

@@ -59,7 +59,7 @@ export function Memory({ turn, onChange }: { turn: number; onChange: () => void 
                 <Group key={example.id} role="listitem" pos="absolute" top={0} left={0} w="100%" h={ROW} wrap="nowrap" justify="space-between" style={{ transform: `translateY(${row.start}px)` }}>
                   <div style={{ minWidth: 0 }}>
                     <Text size="sm" truncate>{example.prompt}</Text>
-                    <Group gap={4} wrap="nowrap" style={{ overflow: "hidden" }}>
+                    <Group gap={4} mah={36} style={{ overflow: "hidden" }}>
                       {example.tag && <Badge size="xs" color="grape" variant="light" tt="none">{example.tag.slice(0, 24)}</Badge>}
                       {example.labels.map((label) => <Badge key={`${label.candidate}-${label.source}`} size="xs" variant="light" tt="none">{label.candidate.split("/").at(-1)} {label.score.toFixed(2)}</Badge>)}
                     </Group>

@@ -47,7 +47,7 @@ export function Figure({ label, value, hint }: { label: string; value: ReactNode
 
 export function PageHead({ title, children }: { title: string; children?: ReactNode }) {
   return (
-    <Group justify="space-between" mb="md" gap="xs">
+    <Group justify="space-between" gap="xs" mih={36}>
       <Title order={1} size="h3">{title}</Title>
       {children}
     </Group>

@@ -28,12 +28,12 @@ export function Receipts() {
               onEnd={onEnd}
               onTop={onTop}
               columns={[
-                { name: "Time", width: 1.6, cell: (receipt) => <When at={receipt.at_s} /> },
+                { name: "Time", width: 2.7, cell: (receipt) => <When at={receipt.at_s} /> },
                 { name: "Prompt", width: 5, cell: (receipt) => <Cell dim={receipt.text === null}>{receipt.text ?? "not kept"}</Cell> },
                 { name: "Went to", width: 2.4, cell: (receipt) => <Cell>{short(receipt.served)}</Cell> },
-                { name: "Rule", width: 1.8, cell: (receipt) => <Group gap={4} wrap="nowrap"><Badge size="sm" variant="light" color={receipt.declined ? "gray" : "teal"} tt="none">{receipt.declined ? "default" : receipt.rule}</Badge></Group> },
-                { name: "Sure", width: 1.2, right: true, cell: (receipt) => <Cell>{receipt.confidence === null ? "" : `${Math.round(100 * receipt.confidence)} %`}</Cell> },
-                { name: "Dial", width: 1, right: true, cell: (receipt) => <Cell>{receipt.bias.toFixed(2)}</Cell> },
+                { name: "Rule", width: 1.8, wide: true, cell: (receipt) => <Group gap={4} wrap="nowrap"><Badge size="sm" variant="light" color={receipt.declined ? "gray" : "teal"} tt="none">{receipt.declined ? "default" : receipt.rule}</Badge></Group> },
+                { name: "Sure", width: 1.2, right: true, wide: true, cell: (receipt) => <Cell>{receipt.confidence === null ? "" : `${Math.round(100 * receipt.confidence)}%`}</Cell> },
+                { name: "Dial", width: 1, right: true, wide: true, cell: (receipt) => <Cell>{receipt.bias.toFixed(2)}</Cell> },
               ]}
             />
             <Extent rows={rows.length} more={more} />

@@ -48,14 +48,14 @@ export function Requests() {
               onEnd={onEnd}
               onTop={onTop}
               columns={[
-                { name: "Time", width: 2, cell: (row) => <When at={Number(row.at_s)} /> },
-                { name: "Tenant", width: 2, cell: (row) => <Cell>{row.tenant}</Cell> },
-                { name: "Lane", width: 2, cell: (row) => <Cell>{own(row, "lane")}</Cell> },
-                { name: "Asked for", width: 3, cell: (row) => <Cell>{row["gen_ai.request.model"]}</Cell> },
-                { name: "Served by", width: 3, cell: (row) => <Cell>{row["gen_ai.response.model"] ? `${own(row, "endpoint")}/${row["gen_ai.response.model"]}` : ""}</Cell> },
-                { name: "Status", width: 1.2, cell: (row) => <Badge size="sm" variant="light" color={Number(row.status) < 400 ? "teal" : "red"}>{row.status}</Badge> },
-                { name: "Took", width: 1.3, right: true, cell: (row) => <Cell>{seconds(Number(row.elapsed_ms) / 1000)}</Cell> },
-                { name: "Cost", width: 1.6, right: true, cell: (row) => <Cell>{usd(Number(own(row, "cost_usd")))}</Cell> },
+                { name: "Time", width: 2.1, cell: (row) => <When at={Number(row.at_s)} /> },
+                { name: "Tenant", width: 2, wide: true, cell: (row) => <Cell>{row.tenant}</Cell> },
+                { name: "Lane", width: 2, wide: true, cell: (row) => <Cell>{own(row, "lane")}</Cell> },
+                { name: "Asked for", width: 3, wide: true, cell: (row) => <Cell>{row["gen_ai.request.model"]}</Cell> },
+                { name: "Served by", width: 3.6, cell: (row) => <Cell>{row["gen_ai.response.model"] ? `${own(row, "endpoint")}/${row["gen_ai.response.model"]}` : ""}</Cell> },
+                { name: "Status", width: 1.4, cell: (row) => <Badge size="sm" variant="light" color={Number(row.status) < 400 ? "teal" : "red"}>{row.status}</Badge> },
+                { name: "Took", width: 1.6, right: true, cell: (row) => <Cell>{seconds(Number(row.elapsed_ms) / 1000)}</Cell> },
+                { name: "Cost", width: 1.6, right: true, wide: true, cell: (row) => <Cell>{usd(Number(own(row, "cost_usd")))}</Cell> },
               ]}
             />
             <Extent rows={rows.length} more={more} />

@@ -42,12 +42,12 @@ export function Runs() {
               onEnd={onEnd}
               onTop={onTop}
               columns={[
-                { name: "Accepted", width: 3, cell: (run) => <When at={run.accepted_s} /> },
-                { name: "State", width: 2, cell: (run) => <Badge size="sm" color={COLOURS[run.state]} variant="light">{run.state}</Badge> },
-                { name: "Lane", width: 2, cell: (run) => <Cell>{run.lane ?? ""}</Cell> },
-                { name: "Model", width: 2, cell: (run) => <Cell>{run.served ?? run.model}</Cell> },
-                { name: "Tenant", width: 2, cell: (run) => <Cell>{run.tenant}</Cell> },
-                { name: "Cost", width: 1.5, right: true, cell: (run) => <Cell>{usd(Number(run.cost_usd))}</Cell> },
+                { name: "Accepted", width: 2.2, cell: (run) => <When at={run.accepted_s} /> },
+                { name: "State", width: 2.4, cell: (run) => <Badge size="sm" color={COLOURS[run.state]} variant="light">{run.state}</Badge> },
+                { name: "Lane", width: 2.6, cell: (run) => <Cell>{run.lane ?? ""}</Cell> },
+                { name: "Model", width: 2.6, wide: true, cell: (run) => <Cell>{run.served ?? run.model}</Cell> },
+                { name: "Tenant", width: 2, wide: true, cell: (run) => <Cell>{run.tenant}</Cell> },
+                { name: "Cost", width: 1.5, right: true, wide: true, cell: (run) => <Cell>{usd(Number(run.cost_usd))}</Cell> },
               ]}
             />
             <Extent rows={rows.length} more={more} />

@@ -27,7 +27,7 @@ export function Shadow() {
       <Panel title="Stages" hint="How far each lane's traffic is let in">
         <Answered asked={health}>
           {({ lanes }) => Object.keys(lanes).length === 0 ? <Nothing>No lanes are configured.</Nothing> : (
-            <Table.ScrollContainer minWidth={480}>
+            <Table.ScrollContainer minWidth={280}>
               <Table verticalSpacing={6}>
                 <Table.Tbody>
                   {Object.entries(lanes).map(([name, lane]) => {
@@ -35,10 +35,10 @@ export function Shadow() {
                     return (
                       <Table.Tr key={name}>
                         <Table.Td fw={600}>{name}</Table.Td>
-                        <Table.Td><Badge color={lane.stage === "active" ? "teal" : "grape"} variant="light">{lane.stage}{lane.share ? ` ${share(lane.share)}` : ""}</Badge></Table.Td>
-                        <Table.Td><Text size="xs" c="dimmed">{lane.staged ? `${lane.staged.by}: ${lane.staged.reason} (the file says ${lane.staged.configured})` : "as the file says"}</Text></Table.Td>
+                        <Table.Td><Badge color={lane.stage === "active" ? "teal" : "grape"} variant="light" miw="max-content">{lane.stage}{lane.share ? ` ${share(lane.share)}` : ""}</Badge></Table.Td>
+                        <Table.Td visibleFrom="sm"><Text size="xs" c="dimmed">{lane.staged ? `${lane.staged.by}: ${lane.staged.reason} (the file says ${lane.staged.configured})` : "as the file says"}</Text></Table.Td>
                         <Table.Td>
-                          <Group gap={4} justify="flex-end" wrap="nowrap">
+                          <Group gap={4} justify="flex-end">
                             <Button size="compact-xs" variant="light" disabled={at >= STAGES.length - 1} onClick={() => setMoving({ lane: name, stage: STAGES[at + 1] as string })}>Promote</Button>
                             <Button size="compact-xs" variant="light" color="red" disabled={at <= 0} onClick={() => setMoving({ lane: name, stage: STAGES[at - 1] as string })}>Roll back</Button>
                           </Group>

@@ -1,9 +1,7 @@
 import { Box, Group, Stack, Text, Tooltip } from "@mantine/core";
 import { type Receipt, short, type Stood } from "../router";
-import { colourOf } from "../theme";
+import { colourOf, css } from "../theme";
 import { nanos } from "../words";
-
-const css = (colour: string): string => `var(--mantine-color-${colour.replace(".", "-")})`;
 
 /** The expected quality of each candidate, with its uncertainty. */
 export function Qualities({ receipt, names }: { receipt: Receipt; names: string[] }) {

@@ -1,4 +1,4 @@
-import { ScrollArea, Table, Text } from "@mantine/core";
+import { Group, ScrollArea, Text } from "@mantine/core";
 import { type Listed } from "../api";
 import { useAsked } from "../asked";
 import { moment } from "../words";
@@ -13,19 +13,24 @@ export function Trail() {
       <Answered asked={audit}>
         {({ data }) => data.length === 0 ? <Nothing>Nothing was changed yet.</Nothing> : (
           <ScrollArea.Autosize mah={320} viewportProps={{ tabIndex: 0 }}>
-            <Table verticalSpacing={4}>
-              <Table.Tbody>
-                {data.map((entry, at) => (
-                  <Table.Tr key={at}>
-                    <Table.Td>{moment(entry.at_s ?? entry.at)}</Table.Td><Table.Td>{entry.actor}</Table.Td><Table.Td>{entry.action}</Table.Td><Table.Td>{entry.subject}</Table.Td>
-                    <Table.Td><Text size="xs" c="dimmed" lineClamp={1}>{Object.entries(entry.detail).map(([name, value]) => `${name}: ${String(value)}`).join(", ")}</Text></Table.Td>
-                  </Table.Tr>
-                ))}
-              </Table.Tbody>
-            </Table>
+            {data.map((entry, at) => (
+              <div key={at} className="row line">
+                <Group justify="space-between" gap="xs" align="baseline">
+                  <Text size="sm"><b>{entry.actor}</b> {entry.action} {entry.subject}</Text>
+                  <Text size="xs" c="dimmed" className="number">{moment(entry.at_s ?? entry.at)}</Text>
+                </Group>
+                <Text size="xs" c="dimmed" lineClamp={2}>{Object.entries(entry.detail).filter(([name, value]) => name !== "id" && value !== null).map(told).join(", ")}</Text>
+              </div>
+            ))}
           </ScrollArea.Autosize>
         )}
       </Answered>
     </Panel>
   );
+}
+
+/** Instants among the details are told as such. */
+function told([name, value]: [string, unknown]): string {
+  const instant = name.endsWith("_s") && typeof value === "number" && value > 1e9;
+  return instant ? `${name.slice(0, -2)}: ${moment(value)}` : `${name}: ${String(value)}`;
 }

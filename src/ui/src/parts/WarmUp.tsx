@@ -24,11 +24,11 @@ export function WarmUp({ turn }: { turn: number }) {
               return (
                 <div key={pool.pool}>
                   <Group justify="space-between" gap="xs">
-                    <Group gap="xs"><Text fw={600}>{pool.pool}</Text><Badge variant="light" color={pool.routable ? "teal" : "gray"}>{pool.routable ? "go" : pool.warm ? "warm" : "warming up"}</Badge></Group>
+                    <Group gap="xs"><Text fw={600}>{pool.pool}</Text><Badge variant="light" color={pool.routable ? "teal" : "gray"}>{pool.routable ? "routing pays" : pool.warm ? "warm" : "warming up"}</Badge></Group>
                     <Text size="sm" c="dimmed" className="number">{pool.candidates.map((each) => `${short(each.name)} ${each.labels}`).join(", ")}</Text>
                   </Group>
                   <Progress value={wanted ? (100 * there) / wanted : 0} my={6} color={pool.warm ? "teal" : "orange"} aria-label={`${pool.pool}: labels that are there of those that are needed`} />
-                  <Text size="sm">{pool.verdict}</Text>
+                  <Text size="sm">{pool.verdict.replace("+-", "±")}</Text>
                 </div>
               );
             })}

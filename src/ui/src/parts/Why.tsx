@@ -34,7 +34,7 @@ export function Turning({ receipt }: { receipt: Receipt }) {
     receipt.flips_cheaper !== null ? `at ${receipt.flips_cheaper.toFixed(2)} and below a cheaper model would win` : "",
     receipt.flips_dearer !== null ? `at ${receipt.flips_dearer.toFixed(2)} and above a dearer one would win` : "",
   ].filter(Boolean);
-  return <Text size="sm" data-testid="turning">The dial stands at {receipt.bias.toFixed(2)}; {words.length ? words.join(", ") : "no position of it would change this"}.{receipt.confidence !== null && ` Sure to ${Math.round(100 * receipt.confidence)} %.`}</Text>;
+  return <Text size="sm" data-testid="turning">The dial stands at {receipt.bias.toFixed(2)}; {words.length ? words.join(", ") : "no position of it would change this"}.{receipt.confidence !== null && ` ${Math.round(100 * receipt.confidence)}% sure.`}</Text>;
 }
 
 export function Neighbours({ receipt, prompts }: { receipt: Receipt; prompts?: Map<number, string> }) {
