@@ -98,6 +98,8 @@ class Place(NamedTuple):
     port: int
     upstream: int
     folder: Path
+    spare: int = 0
+    """Another free port, for who wants one for its metrics."""
 
 
 class Contestant(NamedTuple):
@@ -176,6 +178,7 @@ def _rust(package: str, module: str) -> Callable[[Place], list[str]]:
             *(str(PLACE / package / "bin/python"), "-m", module),
             *("--worker-urls", f"http://127.0.0.1:{place.upstream}"),
             *("--host", "127.0.0.1", "--port", str(place.port), "--policy", "round_robin"),
+            *("--prometheus-port", str(place.spare)),
         ]
 
     return command

@@ -122,7 +122,7 @@ class Course:
         )
         self.running: dict[str, tuple[subprocess.Popen[bytes], Place, Contestant]] = {}
         for contestant in contestants:
-            place = Place(free_port(), self.port, folder)
+            place = Place(free_port(), self.port, folder, free_port())
             try:
                 self.running[contestant.name] = start(contestant.command(place), CPUS[0], place.port), place, contestant
                 contestant.prepare(place)

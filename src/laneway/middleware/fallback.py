@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 
 from laneway.board import Board, Seat
-from laneway.edge import App, CallerGoneError, Receive, Send, Watch, ingest, is_ours, left, refuse, replay
+from laneway.edge import WATCH, App, CallerGoneError, Receive, Send, Watch, ingest, is_ours, left, refuse, replay
 from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
 from laneway.guard import Comments, Guard, Sleep
@@ -110,8 +110,10 @@ class FallbackMiddleware:
             if guard.rescue is not None:
                 inner[RESCUE] = guard.rescue
             guard.begin()
+            # An app of ours asks for nothing where the server tells who leaves.
+            asks = receive if self._ours and WATCH in scope else guard.hearing(replay(exchange.body or b"", receive))
             try:
-                await self._attempt(guard, inner, guard.hearing(replay(exchange.body or b"", receive)))
+                await self._attempt(guard, inner, asks)
             finally:
                 seat.leave(guard.attempt(), trimmed=target is not own)
             if (guard.passed and not guard.unfinished) or exchange.gone:

@@ -24,13 +24,13 @@ class PressureMiddleware:
         self.pressure = pressure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        front = front_of(scope)
         admitted = scope.get(ADMITTED)
-        if front is None or admitted is False:
+        front = front_of(scope) if not admitted else None
+        if not admitted and (front is None or admitted is False):
             await self.app(scope, receive, send)
             return
         pressure = self.pressure
-        if not admitted:
+        if front is not None:
             reason = pressure.full()
             if reason is not None:
                 await _say(send, pressure.turn_away(front, reason))
