@@ -127,7 +127,8 @@ class Turn:
     async def _give_up(self) -> None:
         if self.complete or self.gone:
             return
-        if self._state == _NOTHING:
+        if not self.begun:
+            self._state, self._left, self._chunked = _NOTHING, None, False
             text = b"Internal Server Error"
             headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
             await self.send(

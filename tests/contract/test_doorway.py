@@ -138,6 +138,13 @@ def test_a_long_first_piece_arrives_whole() -> None:
     assert told.endswith(b"\r\n\r\n" + long)
 
 
+def test_a_head_without_words_is_not_out_when_the_app_fails(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, logger="laneway"):
+        told = asked(answers(start((b"content-length", b"9"))), says(GET))
+    assert told.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert told.endswith(b"\r\n\r\nInternal Server Error")
+
+
 @pytest.mark.parametrize(
     "messages",
     [
