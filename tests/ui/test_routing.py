@@ -211,6 +211,19 @@ def test_a_floor_that_cannot_be_saved_goes_back_and_says_so(page: Page, taught: 
     assert asked == ['{"floor":0.9}']
 
 
+def test_a_configured_floor_is_shown_as_it_is_and_can_be_left_for_none(page: Page, tmp_path: Path) -> None:
+    with served(tmp_path, POOL.format(warm=20) + "floor = 0.955\n") as gateway:
+        teach(gateway.url, scored(60))
+        page.goto(f"{gateway.url}/ui/settings")
+        pool = page.get_by_role("region", name="Pool auto")
+        expect(pool).to_contain_text("the floor decides alone")
+        page.get_by_role("slider", name="Quality floor of auto").press("Home")
+        expect(page.get_by_text("Saved: no floor holds for the next request.")).to_be_visible()
+        expect(pool).to_contain_text("The configuration says")
+        assert floor_of(gateway) == {**floor_of(gateway), "floor": None, "set": 0.0, "configured": 0.955}
+        expect(page.get_by_role("alert").filter(has_text="expected")).to_have_count(0)
+
+
 def floor_of(gateway: Served) -> dict[str, Any]:
     told: dict[str, Any] = httpx.get(f"{gateway.url}/admin/v1/routing-floor").json()
     return told

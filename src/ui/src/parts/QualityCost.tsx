@@ -55,7 +55,7 @@ function OnePool({ pool, bias, saved }: { pool: PoolStatus; bias: number; saved:
   const [shown, setShown] = useState<number>();
   useEffect(() => setShown(floor.data && (floor.data.floor ?? 0)), [floor.data]);
   const [turned] = useDebouncedValue(shown, 60);
-  const dial = useAsked<Dial>(`/v1/router/dial?pool=${encodeURIComponent(pool.pool)}${turned === undefined ? "" : `&floor=${turned && Math.max(turned, floor.data?.min ?? 0)}`}`);
+  const dial = useAsked<Dial>(`/v1/router/dial?pool=${encodeURIComponent(pool.pool)}${turned === undefined || turned === (floor.data?.floor ?? 0) ? "" : `&floor=${turned}`}`);
   const { again } = dial;
   const stood = useRef(saved);
   useEffect(() => {
