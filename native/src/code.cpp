@@ -92,7 +92,7 @@ float Coder::encode(std::span<const float> vector, std::uint8_t* codes) const {
   for (std::size_t group = 0; group < groups_; ++group)
     for (std::size_t at = 0; at < kGroup / 2; ++at) {
       const std::int32_t* const code = rounded.data() + group * kGroup + at;
-      codes[group * kGroupBytes + at] = static_cast<std::uint8_t>(code[0] | code[kGroup / 2] << 4);
+      codes[group * kStride + at] = static_cast<std::uint8_t>(code[0] | code[kGroup / 2] << 4);
     }
   const float along = std::accumulate(alongs, alongs + kLanes, 0.0f);
   return inverse > 0 && along > 0 ? square / along : 0;
@@ -102,8 +102,13 @@ float Coder::encode_query(std::span<const float> query, std::vector<std::int8_t>
   thread_local std::vector<float> turned;
   turned.assign(groups_ * kGroup, 0.0f);
   rotate(query, turned.data());
-  float most = 0;
-  for (const float value : turned) most = std::max(most, std::abs(value));
+  float peaks[kGroup] = {};
+  for (std::size_t dim = 0; dim < turned.size(); dim += kGroup)
+    for (std::size_t at = 0; at < kGroup; ++at) {
+      const float size = std::abs(turned[dim + at]);
+      peaks[at] = size > peaks[at] ? size : peaks[at];
+    }
+  const float most = *std::max_element(peaks, peaks + kGroup);
   const float inverse = most > kNothing ? 127 / most : 0;
   values.resize(turned.size());
   // Rounding by adding: the conversion alone would round towards zero.

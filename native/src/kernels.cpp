@@ -63,15 +63,15 @@ std::array<NamedKernel, 5> list_kernels() {
   std::size_t at = 0;
 #if defined(LANEWAY_X86)
   const Features features;
-  if (features.avx512vnni) out[at++] = {"avx512vnni", scan_avx512vnni, dot_avx512};
+  if (features.avx512vnni) out[at++] = {"avx512vnni", scan_avx512vnni, dot_avx512, dots_avx512, floor_avx512, sift_avx512};
 #if defined(LANEWAY_AVXVNNI)
-  if (features.avxvnni) out[at++] = {"avxvnni", scan_avxvnni, dot_avx2};
+  if (features.avxvnni) out[at++] = {"avxvnni", scan_avxvnni, dot_avx2, dots_avx2, floor_avx2, sift_portable};
 #endif
-  if (features.avx2) out[at++] = {"avx2", scan_avx2, dot_avx2};
+  if (features.avx2) out[at++] = {"avx2", scan_avx2, dot_avx2, dots_avx2, floor_avx2, sift_portable};
 #elif defined(LANEWAY_NEONDOT)
-  if (has_dot_product()) out[at++] = {"neondot", scan_neondot, dot_portable};
+  if (has_dot_product()) out[at++] = {"neondot", scan_neondot, dot_portable, dots_portable, floor_portable, sift_portable};
 #endif
-  out[at] = {"portable", scan_portable, dot_portable};
+  out[at] = {"portable", scan_portable, dot_portable, dots_portable, floor_portable, sift_portable};
   return out;
 }
 

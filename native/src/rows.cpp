@@ -1,7 +1,6 @@
 #include "laneway/rows.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <functional>
 #include <mutex>
@@ -9,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "laneway/keys.hpp"
 #include "laneway/shortlist.hpp"
 
 namespace laneway {
@@ -23,21 +23,6 @@ constexpr std::size_t kWorthCompacting = 64;
 constexpr float kFloatError = 1e-6f;
 // From so many rows on the centre stays: it would hardly move, and coding all rows anew would be felt.
 constexpr std::size_t kLastCentre = 2048;
-
-// Floats as integers that sort the same way (IEEE 754: sign and magnitude).
-std::uint32_t ordered(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return bits & 0x80000000 ? ~bits : bits | 0x80000000;
-}
-
-float from_ordered(std::uint32_t order) {
-  return std::bit_cast<float>(order & 0x80000000 ? order & 0x7FFFFFFF : ~order);
-}
-
-// One integer per candidate that sorts by score, then by age: greater is better.
-std::uint64_t key_of(float score, std::uint32_t row) { return std::uint64_t{ordered(score)} << 32 | ~row; }
-float score_of(std::uint64_t key) { return from_ordered(static_cast<std::uint32_t>(key >> 32)); }
-std::uint32_t row_of(std::uint64_t key) { return ~static_cast<std::uint32_t>(key); }
 
 void check_unit(std::span<const float> vector, const char* what) {
   // Side by side: one sum after the other would take as long as coding the vector.
@@ -149,7 +134,7 @@ void Rows::encode(std::size_t row) {
   const float norm = slab.tags[at] ? tagged_norm_ : 1.0f;
   difference.resize(dims_);
   for (std::size_t dim = 0; dim < dims_; ++dim) difference[dim] = vector[dim] / norm - centre_[dim];
-  std::uint8_t* const block = slab.codes.data() + at / kBlockRows * coder_.groups() * kGroupBytes;
+  std::uint8_t* const block = slab.codes.data() + first_code(at / kBlockRows, coder_.groups());
   slab.scales[at] = coder_.encode(difference, block + at % kBlockRows * kGroup / 2);
   slab.biases[at] = kernel_->dot(centre_.data(), vector, dims_) / norm;
 }
@@ -306,11 +291,8 @@ std::span<const std::uint32_t> Rows::shortlist(std::span<const float> query, std
   thread_local std::vector<float> difference;
   thread_local std::vector<std::int8_t> values;
   difference.resize(dims_);
-  float square = 0;
-  for (std::size_t dim = 0; dim < dims_; ++dim) {
-    difference[dim] = query[dim] - centre_[dim];
-    square += difference[dim] * difference[dim];
-  }
+  for (std::size_t dim = 0; dim < dims_; ++dim) difference[dim] = query[dim] - centre_[dim];
+  const float square = kernel_->dot(difference.data(), difference.data(), dims_);
   const float scale = coder_.encode_query(difference, values);
   const float per_score = scale > 0 ? 1 / scale : 1;
   const float offset = kMiddle * static_cast<float>(std::accumulate(values.begin(), values.end(), 0));
@@ -326,26 +308,25 @@ std::span<const std::uint32_t> Rows::shortlist(std::span<const float> query, std
   return list.find(*kernel_, tasks, count, error * per_score);
 }
 
-float Rows::similarity(std::span<const float> query, std::uint16_t tag, std::size_t row) const {
-  const auto [slab, at] = place(row);
-  float raw = kernel_->dot(query.data(), slab.exact.data() + at * dims_, dims_);
-  if (tag != 0 && slab.tags[at] == tag) raw += tag_pull_;
-  return raw / ((tag ? tagged_norm_ : 1.0f) * (slab.tags[at] ? tagged_norm_ : 1.0f));
-}
-
-// Rows become keys that sort by similarity. They lie far apart: each is asked for while earlier ones are computed.
+// Rows become keys that sort by similarity. They lie far apart, and so do their tags, which are read only if there are any.
 void Rows::rank(std::span<const float> query, std::uint16_t tag, std::span<const std::uint32_t> rows,
                 std::vector<std::uint64_t>& keys) const {
-  constexpr std::size_t kAhead = 6;
-  const auto ask = [&](std::uint32_t row) {
-    const auto [slab, at] = place(row);
-    const auto* const bytes = reinterpret_cast<const char*>(slab.exact.data() + at * dims_);
-    for (std::size_t line = 0; line < dims_ * sizeof(float); line += 64) __builtin_prefetch(bytes + line);
-  };
-  for (const std::uint32_t row : rows.first(std::min(kAhead, rows.size()))) ask(row);
+  thread_local std::vector<const float*> vectors;
+  thread_local std::vector<float> dots;
+  keys.resize(rows.size());
+  vectors.resize(rows.size());
+  dots.resize(rows.size());
   for (std::size_t at = 0; at < rows.size(); ++at) {
-    if (at + kAhead < rows.size()) ask(rows[at + kAhead]);
-    keys.push_back(key_of(similarity(query, tag, rows[at]), rows[at]));
+    const auto [slab, here] = place(rows[at]);
+    vectors[at] = slab.exact.data() + here * dims_;
+  }
+  kernel_->dots(query.data(), vectors.data(), rows.size(), dims_, dots.data());
+  const bool tagged = tagged_[0] < places_.size();
+  for (std::size_t at = 0; at < rows.size(); ++at) {
+    const auto [slab, here] = place(rows[at]);
+    const std::uint16_t own = tagged ? slab.tags[here] : std::uint16_t{0};
+    const float raw = tag != 0 && own == tag ? dots[at] + tag_pull_ : dots[at];
+    keys[at] = key_of(raw / ((tag ? tagged_norm_ : 1.0f) * (own ? tagged_norm_ : 1.0f)), rows[at]);
   }
 }
 
@@ -356,10 +337,16 @@ void Rows::search(std::span<const float> query, std::uint16_t tag, std::size_t c
   thread_local std::vector<std::uint64_t> keys;
   const std::shared_lock lock(mutex_);
   const std::size_t found = std::min(count, places_.size());
-  keys.clear();
+  if (found == 0) keys.clear();
   if (found > 0) rank(query, tag, shortlist(query, tag, found), keys);
   const auto end = keys.begin() + static_cast<std::ptrdiff_t>(found);
   if (end != keys.end()) std::nth_element(keys.begin(), end, keys.end(), std::greater<>{});
+  // Ids and labels lie far apart too, and come while keys are sorted.
+  for (std::size_t at = 0; at < found; ++at) {
+    const auto [slab, here] = place(row_of(keys[at]));
+    __builtin_prefetch(slab.ids.data() + here);
+    __builtin_prefetch(slab.labels.data() + here * columns_);
+  }
   std::sort(keys.begin(), end, std::greater<>{});
   out.columns = columns_;
   out.ids.resize(found);

@@ -26,7 +26,7 @@ struct Dot {
     for (std::size_t group = 0; group < groups;) {
       __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
       const std::size_t end = group + kNarrow < groups ? group + kNarrow : groups;
-      for (; group < end; ++group, codes += kGroupBytes) {
+      for (; group < end; ++group, codes += kStride) {
         const __m256i first = spread(query + group * kGroup), second = spread(query + group * kGroup + 4);
         low = add(low, load(codes), first, second);
         high = add(high, load(codes + 32), first, second);
@@ -45,6 +45,8 @@ inline float add_halves(__m256 lanes) {
   return _mm_cvtss_f32(_mm_add_ss(four, _mm_shuffle_ps(four, four, 1)));
 }
 
+#include "selection.inc"
+
 }  // namespace
 
 float dot_avx2(const float* one, const float* other, std::size_t count) {
@@ -60,6 +62,12 @@ float dot_avx2(const float* one, const float* other, std::size_t count) {
   high = _mm256_add_ps(high, _mm256_loadu_ps(rest + 8));
   return add_halves(_mm256_add_ps(low, high));
 }
+
+void dots_avx2(const float* one, const float* const* others, std::size_t count, std::size_t dims, float* out) {
+  for (std::size_t at = 0; at < count; ++at) out[at] = dot_avx2(one, others[at], dims);
+}
+
+float floor_avx2(const float* scores, std::size_t size, std::size_t rank) { return floor_of(scores, size, rank); }
 
 std::size_t scan_avx2(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out) {
   return scan_256<Dot>(task, first, last, threshold, out);

@@ -18,7 +18,7 @@ struct Dot {
   static Pair dots(const std::uint8_t* codes, const std::int8_t* query, std::size_t groups) {
     // Four sums, because one would wait for itself in every step.
     Pair one{_mm256_setzero_si256(), _mm256_setzero_si256()}, two = one;
-    for (std::size_t group = 0; group < groups; ++group, codes += kGroupBytes) {
+    for (std::size_t group = 0; group < groups; ++group, codes += kStride) {
       const __m256i first = spread(query + group * kGroup), second = spread(query + group * kGroup + 4);
       const __m256i low = load(codes), high = load(codes + 32);
       one.low = LANEWAY_DPBUSD(one.low, lower(low), first);

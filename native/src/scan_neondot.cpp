@@ -41,9 +41,9 @@ inline void take(float32x4_t scores, const ScanTask& task, std::size_t row, floa
 std::size_t scan_neondot(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out) {
   const uint8x16_t half = vdupq_n_u8(15);
   for (; first < last && out.size + kStripRows <= out.capacity; ++first) {
-    const std::uint8_t* codes = task.codes + first * task.groups * kGroupBytes;
+    const std::uint8_t* codes = task.codes + first_code(first, task.groups);
     int32x4_t dots[kParts] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-    for (std::size_t group = 0; group < task.groups; ++group, codes += kGroupBytes) {
+    for (std::size_t group = 0; group < task.groups; ++group, codes += kStride) {
       const int8x16_t low = spread(task.query + group * kGroup), high = spread(task.query + group * kGroup + 4);
       for (std::size_t part = 0; part < kParts; ++part) {
         const uint8x16_t both = vld1q_u8(codes + 16 * part);

@@ -27,11 +27,13 @@ void add_block(const ScanTask& task, const std::uint8_t* codes, std::int32_t* do
   for (std::size_t group = 0; group < task.groups;) {
     std::int16_t sums[kGroupBytes] = {};
     const std::size_t end = group + kNarrow < task.groups ? group + kNarrow : task.groups;
-    for (; group < end; ++group, codes += kGroupBytes) add_group(codes, task.query + group * kGroup, sums);
+    for (; group < end; ++group, codes += kStride) add_group(codes, task.query + group * kGroup, sums);
     for (std::size_t row = 0; row < kBlockRows; ++row)
       for (std::size_t at = 0; at < 4; ++at) dots[row] += sums[row * 4 + at];
   }
 }
+
+#include "selection.inc"
 
 }  // namespace
 
@@ -46,10 +48,27 @@ float dot_portable(const float* one, const float* other, std::size_t count) {
   return lanes[0];
 }
 
+void dots_portable(const float* one, const float* const* others, std::size_t count, std::size_t dims, float* out) {
+  for (std::size_t at = 0; at < count; ++at) out[at] = dot_portable(one, others[at], dims);
+}
+
+float floor_portable(const float* scores, std::size_t size, std::size_t rank) { return floor_of(scores, size, rank); }
+
+std::size_t sift_portable(float* scores, std::uint32_t* rows, std::size_t size, float threshold) {
+  std::size_t kept = 0;
+  for (std::size_t at = 0; at < size; ++at) {
+    const float score = scores[at];
+    scores[kept] = score;
+    rows[kept] = rows[at];
+    kept += score > threshold;
+  }
+  return kept;
+}
+
 std::size_t scan_portable(const ScanTask& task, std::size_t first, std::size_t last, float threshold, Catch& out) {
   for (; first < last && out.size + kStripRows <= out.capacity; ++first) {
     std::int32_t dots[kBlockRows] = {};
-    add_block(task, task.codes + first * task.groups * kGroupBytes, dots);
+    add_block(task, task.codes + first_code(first, task.groups), dots);
     for (std::size_t row = 0; row < kBlockRows; ++row) {
       const std::size_t at = first * kBlockRows + row;
       float score = (static_cast<float>(dots[row]) - task.offset) * task.scales[at] + task.weight * task.biases[at];

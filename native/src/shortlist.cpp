@@ -16,59 +16,14 @@ constexpr float kErrors = 3;
 // Rows that lie closer together than that cannot be told apart by their codes; no more than these are looked at.
 std::size_t most_for(std::size_t count) { return 4 * count + 64; }
 
-// The sample that the threshold is guessed from: this many rows, or this share of all if that is more.
-constexpr std::size_t kSampleRows = 256;
-constexpr std::size_t kSampleShare = 32;
-
-struct Range {
-  float low, high;
-};
-
-// In lanes, so that a compiler can keep them in registers.
-Range range_of(std::span<const float> scores) {
-  constexpr std::size_t kLanes = 8;
-  float low[kLanes], high[kLanes];
-  std::fill_n(low, kLanes, scores[0]);
-  std::fill_n(high, kLanes, scores[0]);
-  for (std::size_t at = 0; at < scores.size(); ++at) {
-    float& least = low[at % kLanes];
-    float& most = high[at % kLanes];
-    least = scores[at] < least ? scores[at] : least;
-    most = scores[at] > most ? scores[at] : most;
-  }
-  return {*std::min_element(low, low + kLanes), *std::max_element(high, high + kLanes)};
-}
+// After so many rows the threshold is set for the first time, and again whenever their number has grown so many times.
+constexpr std::size_t kFirstRows = 256;
+constexpr std::size_t kGrowth = 4;
 
 }  // namespace
 
-// At most the score of the given rank (1 is the best), and close to it: found by halving, because counting is what a
-// compiler makes the fastest loops of. Nothing, if there are fewer scores.
-float Shortlist::floor_of(std::size_t rank) const {
-  if (size_ < rank) return kNone;
-  constexpr int kHalvings = 10;
-  const float* const scores = scores_.data();
-  auto [low, high] = range_of({scores, size_});
-  for (int step = 0; step < kHalvings; ++step) {
-    const float middle = low + (high - low) / 2;
-    std::uint32_t above = 0;
-    for (std::size_t at = 0; at < size_; ++at) above += scores[at] > middle ? 1u : 0u;
-    (above >= rank ? low : high) = middle;
-  }
-  return low;
-}
-
 // The threshold that a score passes which rounding may have brought down from here; a score passes its own.
 float Shortlist::below(float score) const { return std::nextafter(score - margin_, kNone); }
-
-void Shortlist::keep_above(float threshold) {
-  std::size_t kept = 0;
-  for (std::size_t at = 0; at < size_; ++at) {
-    scores_[kept] = scores_[at];
-    rows_[kept] = rows_[at];
-    kept += scores_[at] > threshold;
-  }
-  size_ = kept;
-}
 
 // Drops the worst, if there are more than may be looked at. Of rows that score the same, the first stay.
 void Shortlist::trim() {
@@ -90,9 +45,12 @@ void Shortlist::trim() {
   threshold_ = std::max(threshold_, last);
 }
 
-void Shortlist::tighten(float last) {
+// The last of the best of all rows is no worse than the last of the best of some: a threshold from the rows seen so far
+// is never too high.
+void Shortlist::tighten(const NamedKernel& kernel) {
+  const float last = size_ < count_ ? kNone : kernel.floor(scores_.data(), size_, count_);
   if (last > kNone) {
-    keep_above(below(last));
+    size_ = kernel.sift(scores_.data(), rows_.data(), size_, below(last));
     threshold_ = std::max(threshold_, below(last));
   }
   trim();
@@ -100,38 +58,21 @@ void Shortlist::tighten(float last) {
 
 void Shortlist::sweep(const NamedKernel& kernel, const ScanTask& task, std::size_t first, std::size_t last) {
   while (first < last) {
-    if (size_ + kStripRows > scores_.size()) tighten(floor_of(count_));
+    if (size_ + kStripRows > scores_.size()) tighten(kernel);
     Catch caught{scores_.data(), rows_.data(), size_, scores_.size()};
     first = kernel.scan(task, first, last, threshold_, caught);
     size_ = caught.size;
   }
 }
 
-void Shortlist::sweep_all(const NamedKernel& kernel, std::span<const ScanTask> tasks) {
-  size_ = 0;
-  for (const ScanTask& task : tasks) sweep(kernel, task, 0, task.blocks);
-}
-
-// A threshold that the best should pass with few others, from blocks picked at even steps.
-float Shortlist::guess(const NamedKernel& kernel, std::span<const ScanTask> tasks) {
-  std::size_t blocks = 0;
-  for (const ScanTask& task : tasks) blocks += task.blocks;
-  const std::size_t sampled = std::max(kSampleRows / kBlockRows, blocks / kSampleShare);
-  if (blocks < 3 * sampled) return kNone;
-  const double expected = static_cast<double>(count_) * static_cast<double>(sampled) / static_cast<double>(blocks);
-  const auto rank = static_cast<std::size_t>(expected + 2 * std::sqrt(expected) + 2);
-  if (rank * 2 > sampled * kBlockRows) return kNone;
-  const std::size_t step = blocks / sampled;
-  std::size_t next = 0;
+// Blocks are counted through all tasks.
+void Shortlist::sweep_some(const NamedKernel& kernel, std::span<const ScanTask> tasks, std::size_t first, std::size_t last) {
   for (const ScanTask& task : tasks) {
-    for (; next < task.blocks; next += step) {
-      if (size_ + kStripRows > scores_.size()) keep_above(floor_of(rank));
-      if (size_ + kStripRows > scores_.size()) return kNone;  // they all score the same
-      sweep(kernel, task, next, next + 1);
-    }
-    next -= task.blocks;
+    if (first < task.blocks) sweep(kernel, task, first, std::min(last, task.blocks));
+    if (last <= task.blocks) return;
+    first -= std::min(first, task.blocks);
+    last -= task.blocks;
   }
-  return below(floor_of(rank));
 }
 
 std::span<const std::uint32_t> Shortlist::find(const NamedKernel& kernel, std::span<const ScanTask> tasks, std::size_t count,
@@ -143,16 +84,16 @@ std::span<const std::uint32_t> Shortlist::find(const NamedKernel& kernel, std::s
   if (scores_.size() < room) scores_.resize(room), rows_.resize(room);
   size_ = 0;
   threshold_ = kNone;
-  const float guessed = guess(kernel, tasks);
-  threshold_ = guessed;
-  sweep_all(kernel, tasks);
-  float found = floor_of(count_);
-  if (below(found) < guessed) {
-    threshold_ = below(found);
-    sweep_all(kernel, tasks);
-    found = floor_of(count_);
+  std::size_t blocks = 0;
+  for (const ScanTask& task : tasks) blocks += task.blocks;
+  std::size_t seen = 0;
+  for (std::size_t next = std::max(kFirstRows, 2 * count) / kStripRows * kStripBlocks; next < blocks; next *= kGrowth) {
+    sweep_some(kernel, tasks, seen, next);
+    tighten(kernel);
+    seen = next;
   }
-  tighten(found);
+  sweep_some(kernel, tasks, seen, blocks);
+  tighten(kernel);
   return {rows_.data(), size_};
 }
 

@@ -33,7 +33,7 @@ std::size_t held(const Array& array) {
 void Slab::grow(std::size_t rows, std::size_t dims, std::size_t groups, std::size_t columns) {
   if (rows <= room) return;
   room = (rows + kBlockRows - 1) / kBlockRows * kBlockRows;
-  extend(codes, room / kBlockRows * groups * kGroupBytes);
+  extend(codes, (room + kStripRows - 1) / kStripRows * groups * kStride);
   extend(scales, room);
   extend(biases, room);
   extend(tags, room);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <limits>
 #include <thread>
 
@@ -68,6 +69,21 @@ TEST(the_nearest_are_found_in_every_size) {
 }
 
 TEST(the_nearest_are_found_where_all_vectors_share_a_direction) { find_nearest(128, 5000, 2); }
+
+TEST(the_nearest_are_found_where_each_row_is_nearer_than_all_before_it) {
+  constexpr std::size_t kCount = 6000, kDims = 32;
+  Random random(13);
+  const std::vector<float> query = units(random, 1, kDims), drawn = units(random, kCount, kDims);
+  std::vector<std::size_t> order(kCount);
+  for (std::size_t at = 0; at < kCount; ++at) order[at] = at;
+  std::ranges::sort(order, {}, [&](std::size_t at) { return similarity(query, row(drawn, at, kDims), 0, 0); });
+  std::vector<float> all;
+  for (const std::size_t at : order) std::ranges::copy(row(drawn, at, kDims), std::back_inserter(all));
+  Rows rows(kDims, 0, kPull);
+  rows.insert({numbers(kCount), all, {}, {}});
+  const std::vector<std::uint16_t> untagged(kCount);
+  for (const std::size_t count : {1, 20, 150, 1000}) CHECK(recall(rows, all, untagged, query, 0, count) >= 0.99);
+}
 
 TEST(copies_are_found_in_the_order_of_insertion) {
   Random random(1);

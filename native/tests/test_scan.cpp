@@ -1,5 +1,8 @@
 // Every kernel this machine has, beside the arithmetic written out.
 
+#include <algorithm>
+#include <functional>
+
 #include "check.hpp"
 #include "laneway/scan.hpp"
 #include "vectors.hpp"
@@ -16,7 +19,7 @@ struct Case {
   std::vector<std::int8_t> query;
 
   Case(std::size_t group_count, std::size_t block_count, bool extreme)
-      : groups(group_count), blocks(block_count), codes(groups * blocks * kGroupBytes), scales(blocks * kBlockRows),
+      : groups(group_count), blocks(block_count), codes((blocks + kStripBlocks - 1) / kStripBlocks * groups * kStride), scales(blocks * kBlockRows),
         biases(scales.size()), tags(scales.size()), living(blocks), query(groups * kGroup) {
     vectors::Random random(groups * 1000 + blocks);
     for (auto& code : codes) code = extreme ? 255 : static_cast<std::uint8_t>(random.next());
@@ -38,7 +41,7 @@ struct Case {
     std::int32_t sum = 0;
     for (std::size_t dim = 0; dim < groups * kGroup; ++dim) {
       const std::size_t at = dim % kGroup;
-      const std::uint8_t byte = codes[(row / kBlockRows * groups + dim / kGroup) * kGroupBytes + row % kBlockRows * 4 + at % 4];
+      const std::uint8_t byte = codes[first_code(row / kBlockRows, groups) + dim / kGroup * kStride + row % kBlockRows * 4 + at % 4];
       sum += query[dim] * (at < 4 ? byte & 15 : byte >> 4);
     }
     const float scaled = (static_cast<float>(sum) - task.offset) * scales[row];
@@ -47,11 +50,12 @@ struct Case {
   }
 };
 
-void compare(const NamedKernel& kernel, const Case& made, std::uint16_t tag, float threshold, std::size_t room) {
+void compare(const NamedKernel& kernel, const Case& made, std::uint16_t tag, float threshold, std::size_t room,
+             std::size_t first = 0) {
   const ScanTask task = made.task(tag);
   std::vector<float> expected;
   std::vector<std::uint32_t> expected_rows;
-  for (std::uint32_t row = 0; row < made.blocks * kBlockRows; ++row) {
+  for (auto row = static_cast<std::uint32_t>(first * kBlockRows); row < made.blocks * kBlockRows; ++row) {
     const float score = made.score(task, row);
     if (!(score > threshold) || !(made.living[row / kBlockRows] >> row % kBlockRows & 1)) continue;
     expected.push_back(score);
@@ -59,7 +63,7 @@ void compare(const NamedKernel& kernel, const Case& made, std::uint16_t tag, flo
   }
   std::vector<float> scores(room), all;
   std::vector<std::uint32_t> rows(room), all_rows;
-  for (std::size_t block = 0; block < made.blocks;) {
+  for (std::size_t block = first; block < made.blocks;) {
     Catch caught{scores.data(), rows.data(), 0, room};
     const std::size_t next = kernel.scan(task, block, made.blocks, threshold, caught);
     check::that(next > block && caught.size <= room, kernel.name);
@@ -99,6 +103,11 @@ TEST(a_small_catch_is_filled_and_scanning_goes_on) {
     compare(*kernel, Case(3, 37, false), 0, -1e30f, kStripRows + 5);
 }
 
+TEST(scanning_begins_anywhere_in_a_strip) {
+  for (const NamedKernel* kernel = kernels(); kernel->name; ++kernel)
+    for (const std::size_t first : {1, 2, 3, 4, 7, 10}) compare(*kernel, Case(5, 11, false), 1, 0, 4 * kStripRows, first);
+}
+
 TEST(all_dot_products_are_the_same_to_the_last_bit) {
   vectors::Random random(9);
   for (const std::size_t count : {0, 1, 7, 15, 16, 17, 31, 128, 152, 1000}) {
@@ -113,6 +122,59 @@ TEST(all_dot_products_are_the_same_to_the_last_bit) {
       check::near(dot, sum, 1e-4);
     }
   }
+}
+
+TEST(many_dot_products_are_those_of_each) {
+  vectors::Random random(10);
+  for (const std::size_t dims : {1, 16, 128, 152})
+    for (const std::size_t count : {0, 1, 3, 4, 9}) {
+      std::vector<float> one(dims), others(dims * count);
+      for (float& value : one) value = random.normal();
+      for (float& value : others) value = random.normal();
+      std::vector<const float*> places(count);
+      // From the last to the first, as they may lie anywhere.
+      for (std::size_t at = 0; at < count; ++at) places[at] = others.data() + (count - 1 - at) * dims;
+      for (const NamedKernel* kernel = kernels(); kernel->name; ++kernel) {
+        std::vector<float> dots(count);
+        kernel->dots(one.data(), places.data(), count, dims, dots.data());
+        for (std::size_t at = 0; at < count; ++at)
+          check::that(dots[at] == dot_portable(one.data(), places[at], dims), kernel->name);
+      }
+    }
+}
+
+TEST(a_floor_is_passed_by_all_that_are_better_and_is_the_same_everywhere) {
+  vectors::Random random(11);
+  for (const std::size_t size : {1, 2, 15, 16, 17, 100, 333}) {
+    std::vector<float> scores(size);
+    for (float& score : scores) score = random.normal();
+    std::vector<float> sorted = scores;
+    std::ranges::sort(sorted, std::greater<>{});
+    for (std::size_t rank = 1; rank <= size; rank = 2 * rank + 1) {
+      const float floor = floor_portable(scores.data(), size, rank);
+      CHECK(floor <= sorted[rank - 1] && sorted[rank - 1] - floor <= (sorted.front() - sorted.back()) / 1000);
+      for (const NamedKernel* kernel = kernels(); kernel->name; ++kernel)
+        check::that(kernel->floor(scores.data(), size, rank) == floor, kernel->name);
+    }
+  }
+}
+
+TEST(sifting_keeps_what_is_above_in_order) {
+  vectors::Random random(12);
+  for (const NamedKernel* kernel = kernels(); kernel->name; ++kernel)
+    for (const std::size_t size : {0, 1, 16, 31, 200})
+      for (const float threshold : {-9.0f, 0.0f, 1.0f, 9.0f}) {
+        std::vector<float> scores(size), kept;
+        std::vector<std::uint32_t> rows(size), kept_rows;
+        for (std::size_t at = 0; at < size; ++at) {
+          scores[at] = at % 7 == 3 ? threshold : random.normal();
+          rows[at] = static_cast<std::uint32_t>(1000 + at);
+          if (scores[at] > threshold) kept.push_back(scores[at]), kept_rows.push_back(rows[at]);
+        }
+        const std::size_t left = kernel->sift(scores.data(), rows.data(), size, threshold);
+        scores.resize(left), rows.resize(left);
+        check::that(scores == kept && rows == kept_rows, kernel->name);
+      }
 }
 
 int main() { return check::run(); }

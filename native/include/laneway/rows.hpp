@@ -111,7 +111,6 @@ class Rows {
   std::span<const std::uint32_t> shortlist(std::span<const float> query, std::uint16_t tag, std::size_t count) const;
   void rank(std::span<const float> query, std::uint16_t tag, std::span<const std::uint32_t> rows,
             std::vector<std::uint64_t>& keys) const;
-  float similarity(std::span<const float> query, std::uint16_t tag, std::size_t row) const;
 
   const std::size_t dims_;
   const Coder coder_;

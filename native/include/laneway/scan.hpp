@@ -10,18 +10,24 @@
 
 namespace laneway {
 
-// Sixteen rows make a block. Their codes lie side by side in groups of eight dimensions: group 0 of all sixteen rows, then
-// group 1, and so on, so that one register takes one group of all rows and no sum runs across a register. Of a row's four
-// bytes in a group, byte b holds dimension b in its lower half and dimension b + 4 in its upper half.
+// Sixteen rows make a block, four blocks a strip. A strip's codes lie in the order in which they are read, because a
+// processor that sees where a reader goes is there before it: eight dimensions of all 64 rows, then the next eight, and
+// so on. One register takes such a group of one block, so that no sum runs across a register. Of a row's four bytes in a
+// group, byte b holds dimension b in its lower half and dimension b + 4 in its upper half.
 inline constexpr std::size_t kBlockRows = 16;
 inline constexpr std::size_t kGroup = 8;
 inline constexpr std::size_t kGroupBytes = kBlockRows * kGroup / 2;
+inline constexpr std::size_t kStripBlocks = 4;
+inline constexpr std::size_t kStripRows = kStripBlocks * kBlockRows;
+inline constexpr std::size_t kStride = kStripBlocks * kGroupBytes;  // from one group of a block to its next
+
+// Where a block's codes begin.
+static constexpr std::size_t first_code(std::size_t block, std::size_t groups) {
+  return block / kStripBlocks * groups * kStride + block % kStripBlocks * kGroupBytes;
+}
 
 // A code c from 0 to 15 stands for c - kMiddle, times a scale of its row.
 inline constexpr float kMiddle = 7.5f;
-
-// So many free places a kernel needs before it takes the next blocks.
-inline constexpr std::size_t kStripRows = 64;
 
 // What is scanned, and for what; `first_row` is the number that its first row goes by. A row's score is (dot(query, codes) - offset) x its scale + weight x its bias, plus `pull`
 // where tags are equal.
@@ -57,10 +63,22 @@ using ScanKernel = std::size_t (*)(const ScanTask& task, std::size_t first, std:
 // before they are added, so that every machine gets the same number.
 using DotKernel = float (*)(const float* one, const float* other, std::size_t count);
 
+// The same for one vector and many others, which may lie anywhere.
+using DotsKernel = void (*)(const float* one, const float* const* others, std::size_t count, std::size_t dims, float* out);
+
+// At most the score of the given rank (1 is the best), and close to it; there are at least so many scores.
+using FloorKernel = float (*)(const float* scores, std::size_t size, std::size_t rank);
+
+// Keeps what scores above `threshold`, in order; returns how many that are.
+using SiftKernel = std::size_t (*)(float* scores, std::uint32_t* rows, std::size_t size, float threshold);
+
 struct NamedKernel {
   const char* name;
   ScanKernel scan;
   DotKernel dot;
+  DotsKernel dots;
+  FloorKernel floor;
+  SiftKernel sift;
 };
 
 // What this machine can run, best first; the last is always "portable". Ends with a null name.
@@ -78,5 +96,16 @@ std::size_t scan_neondot(const ScanTask&, std::size_t, std::size_t, float, Catch
 float dot_portable(const float*, const float*, std::size_t);
 float dot_avx2(const float*, const float*, std::size_t);
 float dot_avx512(const float*, const float*, std::size_t);
+
+void dots_portable(const float*, const float* const*, std::size_t, std::size_t, float*);
+void dots_avx2(const float*, const float* const*, std::size_t, std::size_t, float*);
+void dots_avx512(const float*, const float* const*, std::size_t, std::size_t, float*);
+
+float floor_portable(const float*, std::size_t, std::size_t);
+float floor_avx2(const float*, std::size_t, std::size_t);
+float floor_avx512(const float*, std::size_t, std::size_t);
+
+std::size_t sift_portable(float*, std::uint32_t*, std::size_t, float);
+std::size_t sift_avx512(float*, std::uint32_t*, std::size_t, float);
 
 }  // namespace laneway

@@ -1,7 +1,7 @@
 // Which rows are worth an exact look: the best by their codes, and what could have been among them but for rounding.
 //
-// Owns the threshold: how it is guessed from a sample, raised while the scan goes on, and checked in the end, so that a bad
-// guess costs time and never a result.
+// Owns the threshold, and how it rises while the scan goes on. It follows from rows that were seen and is never too high, so
+// that no row has to be scanned twice.
 #pragma once
 
 #include <cstddef>
@@ -22,12 +22,9 @@ class Shortlist {
 
  private:
   void sweep(const NamedKernel& kernel, const ScanTask& task, std::size_t first, std::size_t last);
-  void sweep_all(const NamedKernel& kernel, std::span<const ScanTask> tasks);
-  float guess(const NamedKernel& kernel, std::span<const ScanTask> tasks);
-  float floor_of(std::size_t rank) const;
+  void sweep_some(const NamedKernel& kernel, std::span<const ScanTask> tasks, std::size_t first, std::size_t last);
   float below(float score) const;
-  void keep_above(float threshold);
-  void tighten(float last);
+  void tighten(const NamedKernel& kernel);
   void trim();
 
   std::vector<float> scores_;
