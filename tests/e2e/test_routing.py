@@ -428,15 +428,15 @@ def test_a_gateway_with_nothing_configured_routes_by_the_bundled_examples(tmp_pa
     with served(tmp_path, arguments=("--workers", "2")) as gateway:
 
         def learned() -> bool:
-            told = httpx.get(f"{gateway.url}/v1/router/status").json()
+            told = gateway.get("/v1/router/status").json()
             return bool(told["pools"][0]["routable"])
 
         until(learned)
-        assert httpx.get(f"{gateway.url}/v1/router/memory?limit=1").json()["total"] == 358
+        assert gateway.get("/v1/router/memory?limit=1").json()["total"] == 358
         easy = {"model": "auto", "messages": [{"role": "user", "content": "What is 12 + 31?"}]}
-        until(lambda: httpx.post(f"{gateway.url}/v1/chat/completions", json=easy).json()["model"] == "sim-small")
+        until(lambda: gateway.post("/v1/chat/completions", easy).json()["model"] == "sim-small")
         hard = {"model": "auto", "messages": [{"role": "user", "content": "What is 318 * 742?"}]}
-        until(lambda: httpx.post(f"{gateway.url}/v1/chat/completions", json=hard).json()["model"] == "sim-large")
-        assert httpx.post(f"{gateway.url}/v1/router/memory/undo", json={}).json()["deleted"] == 358
+        until(lambda: gateway.post("/v1/chat/completions", hard).json()["model"] == "sim-large")
+        assert gateway.post("/v1/router/memory/undo", {}).json()["deleted"] == 358
     with served(tmp_path) as gateway:
-        assert httpx.get(f"{gateway.url}/v1/router/memory?limit=1").json()["total"] == 0
+        assert gateway.get("/v1/router/memory?limit=1").json()["total"] == 0
