@@ -12,7 +12,7 @@ install := PYTHON="$(PYTHON)" $(if $(filter-out default undefined,$(origin CXX))
 # More words for the command at hand, for example: make run ARGS="--port 9000", make test ARGS="-k budget -x"
 ARGS ?=
 
-.PHONY: help run test test-ui test-native ui ui-check faults endurance bench lint format lock wheel clean
+.PHONY: help run test test-ui test-native ui ui-check pictures faults endurance bench lint format lock wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,11 @@ ui-check: ## say whether the built page is what its source gives
 	@cd src/ui && npm run --silent build -- --outDir ../../build/page --emptyOutDir --logLevel warn
 	@diff -r build/page src/laneway/api/static >/dev/null || { echo "laneway: the built page differs from its source: make ui" >&2; exit 1; }
 	@echo "laneway: the built page is what its source gives"
+
+pictures: ## take pictures of every page, light and dark, wide and of a phone, into build/pictures, to be looked at
+	@$(install) test
+	@$(install) ui
+	@$(bin)/python -m tests.ui.pictures build/pictures $(ARGS)
 
 faults: ## play what providers do wrong through every front, and show a table of it
 	@$(install) test

@@ -24,6 +24,8 @@ SHAPES = {"wide": 1280, "phone": 390}
 HARD = "What is 318 * 742?"
 README = Path(__file__).parents[2] / "src" / "ui" / "pictures"
 SETTLE_MS = 1500
+PAST_MS = 60_000
+"""How long there is traffic before it is looked at, so that there is a past to be seen."""
 Doing = Callable[[Page], None]
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
@@ -92,14 +94,14 @@ def sign_in(page: Page, url: str, key: str) -> None:
         page.get_by_role("button", name="Show").click()
 
 
-def _shoot(page: Page, url: str, path: str, do: Doing, file: Path, settle_ms: int = SETTLE_MS) -> None:
+def _shoot(page: Page, url: str, path: str, do: Doing, file: Path) -> None:
     width = (page.viewport_size or {"width": 0})["width"]
     low = 844 if width < 600 else 900
     page.set_viewport_size({"width": width, "height": low})
     page.goto(f"{url}/ui/{path}")
     page.get_by_role("heading", level=1).wait_for()
     do(page)
-    page.wait_for_timeout(settle_ms)
+    page.wait_for_timeout(SETTLE_MS)
     # As high as it is long: what is fixed to the window is then where it belongs.
     long = page.evaluate("document.documentElement.scrollHeight")
     page.set_viewport_size({"width": width, "height": max(long, low)})
@@ -123,12 +125,21 @@ def _every(browser: Browser, url: str, folder: Path, looks: dict[str, tuple[str,
 
 
 def _for_readme(browser: Browser, url: str) -> None:
-    shown: tuple[tuple[str, Scheme], ...] = (("overview", "light"), ("route", "dark"))
-    for name, scheme in shown:
-        with looking(browser, scheme, 1280) as page:
-            sign_in(page, url, ADMIN)
-            path, do = LOOKS[name]
-            _shoot(page, url, path, do, README / f"{name}.png", settle_ms=8000)
+    """The upper part of the overview, and one decision step by step."""
+    with looking(browser, "light", SHAPES["wide"]) as page:
+        page.set_viewport_size({"width": SHAPES["wide"], "height": 1400})
+        sign_in(page, url, ADMIN)
+        page.goto(f"{url}/ui/")
+        page.wait_for_timeout(PAST_MS)
+        page.screenshot(path=README / "overview.png")
+    with looking(browser, "dark", SHAPES["wide"]) as page:
+        # High enough that nothing has to be scrolled under the header.
+        page.set_viewport_size({"width": SHAPES["wide"], "height": 2400})
+        sign_in(page, url, ADMIN)
+        page.goto(f"{url}/ui/route")
+        _prompt(page)
+        page.wait_for_timeout(SETTLE_MS)
+        page.get_by_role("region", name="The decision, step by step").screenshot(path=README / "route.png")
 
 
 def main(folder: Path, wanted: set[str]) -> None:
@@ -139,7 +150,7 @@ def main(folder: Path, wanted: set[str]) -> None:
 
     with tempfile.TemporaryDirectory() as place, browsing() as browser, deployment(Path(place)) as town:
         with looking(browser, "light", 1280) as page:
-            page.wait_for_timeout(25_000)  # until there is a past to be seen
+            page.wait_for_timeout(PAST_MS)
         if "readme" in wanted:
             _for_readme(browser, town.gateway.url)
         _every(browser, town.gateway.url, folder, of(LOOKS), ADMIN, "lively")

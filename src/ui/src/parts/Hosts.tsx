@@ -14,7 +14,7 @@ export interface Host {
   slots: Slots; resident: Loaded[]; memory_bytes: number | null; maintenance_until: string | null;
 }
 
-const TIERS: Record<string, string> = { local: "your own", balanced: "paid", premium: "paid, premium" };
+const TIERS: Record<string, string> = { local: "your own", balanced: "cloud", premium: "cloud, premium" };
 const WIDEST = 16;
 const MOST_CELLS = 64;
 const sum = (parts: Record<string, number>): number => Object.values(parts).reduce((all, one) => all + one, 0);

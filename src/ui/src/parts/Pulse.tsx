@@ -4,7 +4,7 @@ import { useMemo } from "react";
 import { minute } from "../words";
 import { type Point, took } from "./Today";
 
-const HEIGHT = 170;
+const HEIGHT = 180;
 const SERIES = [
   { name: "served", label: "first choice", color: "teal.6" },
   { name: "moved", label: "another host", color: "orange.5" },
@@ -43,6 +43,8 @@ export function Requests({ points, heard }: { points: Point[]; heard: number }) 
 
 export function Latency({ points }: { points: Point[] }) {
   const under = useMemo(() => ticks(points), [points]);
+  // One point makes no line.
+  const lone = points.filter((each) => each.p50 !== null).length < 3;
   return (
     <AreaChart
       role="img"
@@ -55,12 +57,13 @@ export function Latency({ points }: { points: Point[] }) {
       legendProps={{ verticalAlign: "bottom", height: 28 }}
       tickLine="none"
       curveType="monotone"
-      withDots={false}
+      withDots={lone}
+      dotProps={{ r: 3 }}
       connectNulls
       fillOpacity={0.25}
       valueFormatter={took}
       xAxisProps={{ ticks: under, interval: 0, tickFormatter: minute }}
-      yAxisProps={{ width: 54 }}
+      yAxisProps={{ width: 62 }}
       areaChartProps={{ accessibilityLayer: false }}
       areaProps={{ isAnimationActive: false }}
       tooltipProps={{ labelFormatter: (label) => `${minute(Number(label))}, 5 seconds` }}

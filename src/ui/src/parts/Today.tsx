@@ -38,7 +38,7 @@ export function Today({ admin, beats, heard, pictures }: { admin: boolean; beats
             );
           }}
         </Answered>
-        <Grid gap="lg">
+        <Grid gap="lg" mb="xs">
           <Grid.Col span={{ base: 12, md: 6 }}>
             <Group justify="space-between" mb={4}><Text size="sm" fw={600}>Requests, last 5 minutes</Text><Text size="sm" c="dimmed" className="number" data-testid="recent">{many(recent, "request")}</Text></Group>
             <Drawn pictures={pictures}><Requests points={points} heard={heard} /></Drawn>
@@ -54,7 +54,7 @@ export function Today({ admin, beats, heard, pictures }: { admin: boolean; beats
 }
 
 /** A picture, or the room that it will take. */
-export function Drawn({ pictures, height = 170, children }: { pictures: boolean; height?: number; children: ReactNode }) {
+export function Drawn({ pictures, height = 180, children }: { pictures: boolean; height?: number; children: ReactNode }) {
   const room = <Skeleton height={height} animate={false} />;
   return pictures ? <Suspense fallback={room}>{children}</Suspense> : room;
 }
