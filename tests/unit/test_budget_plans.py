@@ -20,6 +20,7 @@ from laneway.middleware.fallback import FallbackMiddleware
 from laneway.middleware.lane import LaneMiddleware
 from laneway.middleware.router import RouterMiddleware
 from laneway.policy.budgets import Budget, Period
+from laneway.policy.price import nanos_to_usd
 from laneway.ports import Hold, Share, Short
 from laneway.route import FREE, Lane, Price, Target, Tier
 from laneway.stores.memory import MemoryLedger
@@ -141,6 +142,23 @@ def test_the_tightest_budget_decides_and_is_named() -> None:
     said = answer.json["error"]["message"]
     assert "The budget 'tight' does not allow this request: cap 0.001 USD, spent 0 USD, held 0 USD" in said
     assert "(2026-12-01 00:00 Europe/Vienna)" in said
+
+
+def test_a_refusal_says_what_the_request_may_cost() -> None:
+    """With nothing spent, a person would not know why else."""
+    house = House(box("one", DEAR), box("two"), budgets=(budget("tight", "0.001"),))
+    answer, _, exchange = house.serve(whole("openai"), caller=ask("openai", "asked", max_tokens=1_000))
+    cost = CHEAP.input * len(exchange.body or b"") + CHEAP.output * 1_000
+    said = answer.json["error"]["message"]
+    assert f"It may cost {nanos_to_usd(cost // 1_000)} USD; less with a lower limit for the answer." in said
+
+
+def test_fewer_answers_than_one_take_no_money_out_of_a_hold() -> None:
+    house = House(box("one"), budgets=(budget("tight", "0.001"),))
+    caller = ask("openai", "asked", n=-5, max_tokens=2_000_000_000)
+    answer, upstream, _ = house.serve(whole("openai"), caller=caller)
+    assert answer.status == 402
+    assert not upstream.calls
 
 
 def test_a_tier_budget_binds_only_targets_of_its_tier() -> None:

@@ -82,12 +82,23 @@ def test_abilities_that_a_request_asks_for(fields: dict[str, object], needs: set
         ({"max_tokens": 5}, 5),
         ({"max_completion_tokens": 7}, 7),
         ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
+        ({"max_tokens": 7, "max_completion_tokens": 5}, 7),
+        ({"max_tokens": -1, "max_completion_tokens": 5}, None),
+        ({"max_tokens": 5, "max_completion_tokens": -1}, None),
         ({"max_tokens": None}, None),
         ({"max_tokens": -1}, None),
     ],
 )
 def test_the_limit_under_both_its_names(fields: dict[str, object], limit: int | None) -> None:
     assert view(**fields).max_tokens == limit
+
+
+@pytest.mark.parametrize("count", [0, -1, -5, None])
+def test_fewer_than_one_answer_is_one(count: int | None) -> None:
+    """Servers take it so, and a count below nothing would take money out of a hold."""
+    assert view(n=count).choices == 1
+    body = json.dumps({"model": "m", "prompt": ["a", "b"], "n": count, "best_of": count}).encode()
+    assert OPENAI.view(Op.COMPLETE, body).choices == 2
 
 
 def test_stream_and_the_wish_for_usage() -> None:

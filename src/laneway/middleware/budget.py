@@ -20,7 +20,7 @@ from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
 from laneway.meter import Meter
 from laneway.policy.budgets import Account, Budget, Budgets, Who, stopped, told_left, told_of
-from laneway.policy.price import bound_prompt, ceiling_nanos, cost_nanos, usd_to_nanos
+from laneway.policy.price import bound_prompt, ceiling_nanos, cost_nanos, nanos_to_usd, usd_to_nanos
 from laneway.policy.terms import Ceiling, Terms, first_short
 from laneway.ports import Kill, Ledger, Left, Short
 from laneway.route import Dropped, Price, Target
@@ -31,6 +31,8 @@ SETTLE_S = 10.0
 UNPRICED = "has no price, and this budget cannot be exceeded"
 RACES = 4
 """How often a plan is narrowed again because another request took the money in between."""
+UNKNOWN_NANOS = 1
+"""What must be left for an app whose prices nobody told."""
 _MOST_TERMS = 1024
 
 
@@ -175,7 +177,7 @@ class BudgetMiddleware:
 
     def _foreign(self, exchange: Exchange, accounts: Sequence[Account]) -> list[Ceiling]:
         """The ceiling of an app that is not ours; none where nobody knows its price."""
-        view, nanos = exchange.view, 1
+        view, nanos = exchange.view, UNKNOWN_NANOS
         if view is not None and self.prices is not None:
             price = self._price_of(view.model)
             if price is None:
@@ -198,6 +200,9 @@ class BudgetMiddleware:
         left = left or await self.ledger.left(tight.name, tight.budget.cap_nanos, now_s)
         name = tight.name.rpartition(":")[0]
         message = f"The budget '{name}' does not allow this request: {told_left(tight, left, now_s)}."
+        nanos = cheapest[accounts.index(tight)] if cheapest is not None else 0
+        if nanos > UNKNOWN_NANOS:
+            message += f" It may cost {nanos_to_usd(nanos)} USD; less with a lower limit for the answer."
         names = [target.model for target in terms.refused]
         if not ceilings and not names and exchange.view is not None:
             names = [exchange.view.model[:120]]

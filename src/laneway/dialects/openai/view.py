@@ -77,7 +77,10 @@ def _view_chat(asked: ChatView) -> View:
         needs.append("logprobs")
     if asked.reasoning_effort is not None and asked.reasoning_effort != "none":
         needs.append("thinking")
-    limit = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
+    limit, newer = asked.max_tokens, asked.max_completion_tokens
+    # Some servers know one of the two names only, so of both the answer may be as long as the larger one says.
+    if newer is not None and (limit is None or newer <= 0 or 0 < limit < newer):
+        limit = newer
     options = asked.stream_options
     return View(
         Op.CHAT,
@@ -91,7 +94,8 @@ def _view_chat(asked: ChatView) -> View:
         len(asked.tools) if asked.tools else 0,
         len(messages),
         frozenset(needs) if needs else _NO_NEEDS,
-        asked.n or 1,
+        # Servers take fewer than one as one; below nothing, it would take money out of a hold.
+        max(asked.n or 1, 1),
     )
 
 
@@ -125,7 +129,7 @@ def _view_completion(asked: CompletionView) -> View:
         text_chars=_measure_prompt(asked.prompt),
         needs=_NO_NEEDS if asked.logprobs is None else frozenset({"logprobs"}),
         # Each prompt of a list is answered by itself.
-        choices=max(asked.n or 1, asked.best_of or 1) * _count_prompts(asked.prompt),
+        choices=max(asked.n or 1, asked.best_of or 1, 1) * _count_prompts(asked.prompt),
     )
 
 
