@@ -127,6 +127,7 @@ def test_blocks_and_fields_of_tomorrow_pass_the_view() -> None:
     [
         (body(max_tokens=...), "max_tokens"),
         (body(max_tokens="many"), "max_tokens"),
+        (body(max_tokens=10**400), "max_tokens"),
         (body(model=...), "model"),
         (body(messages=[]), "messages"),
         (body({"role": "robot", "content": "hi"}), "messages[0].role"),

@@ -113,6 +113,12 @@ def test_no_limit_is_no_limit(unlimited: int | None) -> None:
     assert OLLAMA.view(Op.CHAT, chat(options={"num_predict": unlimited})).max_tokens is None
 
 
+@pytest.mark.parametrize("far", ["1e300", "1" + "0" * 400])
+def test_a_limit_beyond_any_window_is_one_that_can_be_reckoned_with(far: str) -> None:
+    asked = chat(options={"num_predict": 7}).replace(b"7", far.encode())
+    assert OLLAMA.view(Op.CHAT, asked).max_tokens == 2**31 - 1
+
+
 def test_a_request_that_only_loads_a_model_has_no_turns() -> None:
     assert OLLAMA.view(Op.CHAT, body(messages=[])).turns == 0
     assert OLLAMA.view(Op.CHAT, body()).turns == 0

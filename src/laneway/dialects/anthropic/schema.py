@@ -9,7 +9,7 @@ translation needs the list that `strangers` gives.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -86,6 +86,10 @@ class OutputConfig(msgspec.Struct, gc=False):
     format: OutputFormat | None = None
 
 
+# Beyond any model's window, and small enough to be reckoned with.
+Limit: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+
+
 class Metadata(msgspec.Struct, gc=False):
     user_id: str | None = None
 
@@ -95,7 +99,7 @@ class Body(msgspec.Struct, kw_only=True, gc=False):
 
     model: str
     messages: Annotated[list[Turn], msgspec.Meta(min_length=1)]
-    max_tokens: int | None = None
+    max_tokens: Limit | None = None
     system: str | list[Block] | None = None
     stream: bool | None = None
     stop_sequences: list[str] | None = None
@@ -112,7 +116,7 @@ class Body(msgspec.Struct, kw_only=True, gc=False):
 
 
 class ChatBody(Body, kw_only=True, gc=False):
-    max_tokens: Annotated[int, msgspec.Meta(ge=0)]
+    max_tokens: Limit
 
 
 count_body = msgspec.json.Decoder(Body)

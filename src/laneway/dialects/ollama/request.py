@@ -21,6 +21,8 @@ from laneway.wire import json
 from laneway.wire.malformed import mistyped
 
 _NOTHING: frozenset[str] = frozenset()
+_UNBOUNDED = 2**31 - 1
+"""Beyond any model's window, and small enough to be reckoned with: a longer limit is as good as this one."""
 _OBJECTS: msgspec.json.Decoder[list[dict[str, Raw]]] = msgspec.json.Decoder(list[dict[str, Raw]])
 _VALUE = msgspec.json.Decoder()
 
@@ -116,7 +118,7 @@ def _limit(options: Options | None) -> int | None:
     # -1 is "no limit" and -2 "until the window is full"; 0 stops nothing either.
     if options is None or options.num_predict is None or options.num_predict <= 0:
         return None
-    return int(options.num_predict)
+    return int(min(options.num_predict, _UNBOUNDED))
 
 
 def _needs(wire: Settings, images: int, tools: int) -> frozenset[str]:
