@@ -163,6 +163,36 @@ NOWHERE: list[tuple[str, str, dict[str, str], str, str]] = [
     ("POST", "/v1/messages/nothing", {}, "error.type", "not_found_error"),
     ("GET", "/v1/nothing", {"anthropic-version": "2023-06-01"}, "error.type", "not_found_error"),
     ("POST", "/api/nothing", {}, "error", "There is nothing at POST /api/nothing"),
+    (
+        "POST",
+        "/v1/v1/chat/completions",
+        {},
+        "error.message",
+        "There is nothing at POST /v1/v1/chat/completions. Did you mean /v1/chat/completions?",
+    ),
+    (
+        "POST",
+        "/v1/v1/messages",
+        {"anthropic-version": "2023-06-01"},
+        "error.message",
+        "There is nothing at POST /v1/v1/messages. Did you mean /v1/messages?",
+    ),
+    ("GET", "/models", {}, "error.message", "There is nothing at GET /models. Did you mean /v1/models?"),
+    ("POST", "/api/chat/", {}, "error", "There is nothing at POST /api/chat/. Did you mean /api/chat?"),
+    (
+        "POST",
+        "/completions",
+        {},
+        "error.message",
+        "There is nothing at POST /completions. Did you mean /v1/completions?",
+    ),
+    (
+        "POST",
+        "/v1/responses",
+        {},
+        "error.message",
+        "There is nothing at POST /v1/responses. Fronts: /v1/chat/completions, ",
+    ),
 ]
 WRONG_METHOD: list[tuple[str, str, dict[str, str], str, str]] = [
     ("GET", "/v1/chat/completions", {}, "error.code", "method_not_supported"),
@@ -170,6 +200,7 @@ WRONG_METHOD: list[tuple[str, str, dict[str, str], str, str]] = [
     ("PUT", "/api/chat", {}, "error", "/api/chat does not take PUT; it takes POST."),
     ("OPTIONS", "/v1/chat/completions", {}, "error.code", "method_not_supported"),
     ("POST", "/v1/models", {}, "error.code", "method_not_supported"),
+    ("DELETE", "/v1/models/one", {}, "error.message", "/v1/models/one does not take DELETE; it takes GET."),
 ]
 
 

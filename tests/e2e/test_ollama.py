@@ -168,7 +168,13 @@ def test_what_is_loaded_is_asked_of_the_hosts(by_ollama: ollama.Client) -> None:
 
 @pytest.mark.parametrize("name", ["farm:8b", "vendor/big:8b", "house/large:8b", "sim-small:latest", "thrifty"])
 def test_a_model_is_shown(by_ollama: ollama.Client, name: str) -> None:
-    assert by_ollama.show(name).details is not None
+    shown = by_ollama.show(name)
+    assert shown.details is not None
+    assert "completion" in (shown.capabilities or ())
+
+
+def test_a_model_that_makes_embeddings_is_shown_as_one(by_ollama: ollama.Client) -> None:
+    assert by_ollama.show("sim-embed").capabilities == ["embedding"]
 
 
 def test_management_is_refused(by_ollama: ollama.Client) -> None:

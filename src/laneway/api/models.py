@@ -67,7 +67,8 @@ def _card(name: str, target: Target, seen: Card | None) -> Card:
         provider=target.provider.name,
         window=base.window or target.window,
         output=base.output or target.output,
-        kind=target.kind if seen is None else seen.kind,
+        # Most lists say of no model that it makes embeddings only.
+        kind="embed" if "embed" in (base.kind, target.kind) else base.kind,
         abilities=base.abilities or tuple(sorted(target.abilities or ())),
     )
 
@@ -165,4 +166,5 @@ async def unmanaged(request: Request) -> Response:
     """Ollama's management verbs: a gateway has no models of its own to pull or delete."""
     await tenant_of(request)
     verb = request.url.path.removeprefix("/api/").split("/")[0]
-    raise fail(Kind.FORBIDDEN, f"This gateway does not {verb} models: do that on the host that serves them.")
+    done = "take files of" if verb == "blobs" else verb
+    raise fail(Kind.FORBIDDEN, f"This gateway does not {done} models: do that on the host that serves them.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 
 from laneway.api import (
     admin,
@@ -119,6 +119,10 @@ ROUTES: tuple[tuple[str, tuple[str, ...], object], ...] = (
     ("/admin/v1/keys/{id}", ("DELETE",), admin.revoke_key),
 )
 
+_PATTERNS = tuple((compile_path(path)[0], methods) for path, methods, _ in ROUTES)
+_PLAIN = (*FRONTS, *(path for path, _, _ in ROUTES if path.startswith(("/v1/", "/api/")) and "{" not in path))
+"""What clients of the three formats ask for: the fronts, and what else stands at a path that never changes."""
+
 
 def app() -> Starlette:
     """The plain endpoints as one app."""
@@ -132,8 +136,18 @@ async def _nowhere(request: Request, _: Exception) -> Response:
     path = request.url.path
     if path in FRONTS:
         return _only(request, "POST")
-    message = f"There is nothing at {request.method} {path[:120]}. Fronts: {', '.join(FRONTS)}."
+    near = _nearest(path)
+    hint = f"Did you mean {near}?" if near is not None else f"Fronts: {', '.join(FRONTS)}."
+    message = f"There is nothing at {request.method} {path[:120]}. {hint}"
     return refused(request, Failure(kind=Kind.UNKNOWN_PATH, message=message))
+
+
+def _nearest(path: str) -> str | None:
+    """What a client meant whose base url has `/v1` once too often or not at all, or a slash too many."""
+    tidy = "/" + "/".join(filter(None, path.split("/")))
+    inside = [known for known in _PLAIN if tidy.endswith(known)]
+    around = [known for known in _PLAIN if known.endswith(tidy)]
+    return max(inside, key=len) if inside else min(around, key=len, default=None)
 
 
 async def _broken(request: Request, _: Exception) -> Response:
@@ -143,12 +157,12 @@ async def _broken(request: Request, _: Exception) -> Response:
 
 async def _wrong_method(request: Request, _: Exception) -> Response:
     path = request.url.path
-    allowed = sorted({method for known, methods, _ in ROUTES if known == path for method in methods})
+    allowed = sorted({method for pattern, methods in _PATTERNS if pattern.match(path) for method in methods})
     return _only(request, *allowed)
 
 
 def _only(request: Request, *allowed: str) -> Response:
-    message = f"{request.url.path[:120]} does not take {request.method}; it takes {' or '.join(allowed) or 'others'}."
+    message = f"{request.url.path[:120]} does not take {request.method}; it takes {' or '.join(allowed)}."
     response = refused(request, Failure(kind=Kind.WRONG_METHOD, message=message))
     response.headers["allow"] = ", ".join(allowed)
     return response
