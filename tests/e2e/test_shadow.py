@@ -292,7 +292,7 @@ def test_a_request_that_nothing_can_serve_is_a_decision_as_well(gateway: Served)
     answer = gateway.post("/v1/decisions", {"request": body})
     assert answer.status_code == 200
     decision = answer.json()
-    assert (decision["would_call"], decision["refused"]["kind"]) == (None, "no_target")
+    assert (decision["would_call"], decision["refused"]["kind"]) == (None, "unsupported")
     assert decision["dropped"] == [{"provider": "b", "model": "sim-plain", "reason": "cannot do tools"}]
 
 

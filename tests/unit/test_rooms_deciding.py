@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from laneway.board import Board
@@ -55,13 +56,30 @@ def test_when_nothing_is_left_every_reason_is_told() -> None:
     assert exchange.failure.kind is Kind.NO_TARGET
 
 
+def test_what_no_candidate_could_ever_serve_is_not_asked_for_again() -> None:
+    """Clients repeat after a 503, which cannot help here."""
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    answer, exchange = routed(BLIND, tools=tools)
+    assert answer.status == 400
+    assert answer.json["error"]["message"] == "No model can serve this request. blind: cannot do tools."
+    assert exchange.failure is not None
+    assert exchange.failure.kind is Kind.UNSUPPORTED
+
+
+def test_a_prompt_beyond_every_window_is_told_as_clients_know_it() -> None:
+    narrow = msgspec.structs.replace(SEES, window=10)
+    answer, _ = routed(narrow, messages=[{"role": "user", "content": "word " * 100}])
+    assert answer.status == 400
+    assert answer.json["error"]["code"] == "context_length_exceeded"
+
+
 def test_a_long_list_of_reasons_is_told_in_bounds() -> None:
     many = tuple(
         Target(provider=target(name=f"box-{number}").provider, model="m", upstream="m", abilities=frozenset())
         for number in range(500)
     )
     answer, _ = routed(*many, tools=[{"type": "function", "function": {"name": "f"}}])
-    assert answer.status == 503
+    assert answer.status == 400
     assert len(answer.body) < 2000
 
 

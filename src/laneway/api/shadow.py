@@ -26,7 +26,7 @@ from laneway.route import Decision, Stage
 from laneway.shadowing import read_choice
 from laneway.wire.json import NONE, decode
 
-DECISIVE = frozenset({Kind.OVER_BUDGET, Kind.NO_TARGET})
+DECISIVE = frozenset({Kind.OVER_BUDGET, Kind.NO_TARGET, Kind.UNSUPPORTED, Kind.CONTEXT_TOO_LONG})
 """Refusals that are a decision about a request; all others are about how it was asked."""
 BY_SHAPE = {
     "openai": {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/embeddings"},

@@ -6,11 +6,12 @@ refusing when none can, naming each and its reason. Refuses: choosing by itself,
 
 from __future__ import annotations
 
+from laneway.dialects import View
 from laneway.edge import App, CallerGoneError, Receive, Send, ingest, refuse
 from laneway.exchange import Exchange, Scope
-from laneway.failure import Failure, FailureError, Kind
+from laneway.failure import Failure, FailureError
 from laneway.learning.case import case_of, is_dry
-from laneway.policy.plan import plan
+from laneway.policy.plan import nobody, plan
 from laneway.ports import Adviser
 from laneway.route import Decision, Pool, Target
 
@@ -44,7 +45,7 @@ class RouterMiddleware:
                 decision = await self._advised(self.adviser, exchange, exchange.pool, decision)
             exchange.decision = decision
             if not decision.ranked:
-                await refuse(exchange, send, no_target(decision))
+                await refuse(exchange, send, no_target(decision, exchange.view))
                 return
         receipt, adviser = exchange.receipt, self.adviser
         if receipt is None or adviser is None or is_dry(exchange):
@@ -65,7 +66,8 @@ class RouterMiddleware:
         return advice.decision
 
 
-def no_target(decision: Decision) -> Failure:
+def no_target(decision: Decision, view: View | None) -> Failure:
     """Names every candidate and why it was left out."""
     reasons = "; ".join(f"{dropped.target.model}: {dropped.reason}" for dropped in decision.dropped[:8])
-    return Failure(kind=Kind.NO_TARGET, message=f"No model can serve this request. {reasons or 'None is configured'}.")
+    kind = nobody(decision.dropped, view)
+    return Failure(kind=kind, message=f"No model can serve this request. {reasons or 'None is configured'}.")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from laneway.chat import Op
 from laneway.dialects import View
+from laneway.failure import Kind
 from laneway.route import Decision, Dropped, Target
 
 CHARS_PER_TOKEN = 4
@@ -33,15 +34,31 @@ def plan(candidates: Sequence[Target], view: View | None, already: Sequence[Drop
     return Decision(ranked=tuple(ranked), by=by, dropped=tuple(dropped))
 
 
+def nobody(dropped: Sequence[Dropped], view: View | None) -> Kind:
+    """What it is that no candidate is left: the request's own fault where none of them could ever serve it.
+
+    Clients ask again after a 503, and some shorten a conversation that they are told is too long.
+    """
+    if view is None or not dropped or not all(unable(each.target, view) for each in dropped):
+        return Kind.NO_TARGET
+    lacking = any(_lacking(each.target, view) for each in dropped)
+    return Kind.UNSUPPORTED if lacking else Kind.CONTEXT_TOO_LONG
+
+
 def unable(target: Target, view: View) -> str | None:
     """Why a target cannot serve a request, or None. What is not known rules nothing out."""
+    lacking = _lacking(target, view)
+    if lacking is None and target.window is not None and view.text_chars > target.window * CHARS_PER_TOKEN * 2:
+        # Twice the usual characters per token: only what is far too long for certain is ruled out here.
+        return f"prompt of {view.text_chars} characters exceeds its window of {target.window} tokens"
+    return lacking
+
+
+def _lacking(target: Target, view: View) -> str | None:
     if (target.kind == "embed") is not (view.op is Op.EMBED) and (target.kind == "embed" or target.abilities):
         return "makes embeddings only" if target.kind == "embed" else "makes no embeddings"
     if view.needs and target.abilities is not None:
         missing = view.needs - target.abilities
         if missing:
             return f"cannot do {', '.join(sorted(missing))}"
-    if target.window is not None and view.text_chars > target.window * CHARS_PER_TOKEN * 2:
-        # Twice the usual characters per token: only what is far too long for certain is ruled out here.
-        return f"prompt of {view.text_chars} characters exceeds its window of {target.window} tokens"
     return None
