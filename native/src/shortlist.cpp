@@ -13,8 +13,9 @@ constexpr float kNone = -std::numeric_limits<float>::infinity();
 // So many standard deviations below the last of the best a row may score and still be looked at.
 constexpr float kErrors = 3;
 
-// Rows that lie closer together than that cannot be told apart by their codes; no more than these are looked at.
-std::size_t most_for(std::size_t count) { return 4 * count + 64; }
+// Rows that lie closer together than that cannot be told apart by their codes; no more than these are looked at. A share of
+// all, so that prompts made from one of some dozens of templates are, and the look still takes less than looking at all.
+std::size_t most_for(std::size_t count, std::size_t rows) { return std::max(4 * count + 64, rows / 16); }
 
 // After so many rows the threshold is set for the first time, and again whenever their number has grown so many times.
 constexpr std::size_t kFirstRows = 256;
@@ -77,15 +78,15 @@ void Shortlist::sweep_some(const NamedKernel& kernel, std::span<const ScanTask> 
 
 std::span<const std::uint32_t> Shortlist::find(const NamedKernel& kernel, std::span<const ScanTask> tasks, std::size_t count,
                                                float error) {
+  std::size_t blocks = 0;
+  for (const ScanTask& task : tasks) blocks += task.blocks;
   count_ = count;
-  most_ = most_for(count);
+  most_ = most_for(count, blocks * kBlockRows);
   margin_ = kErrors * error;
   const std::size_t room = std::max<std::size_t>(2 * most_, 1024) + kStripRows;
   if (scores_.size() < room) scores_.resize(room), rows_.resize(room);
   size_ = 0;
   threshold_ = kNone;
-  std::size_t blocks = 0;
-  for (const ScanTask& task : tasks) blocks += task.blocks;
   std::size_t seen = 0;
   for (std::size_t next = std::max(kFirstRows, 2 * count) / kStripRows * kStripBlocks; next < blocks; next *= kGrowth) {
     sweep_some(kernel, tasks, seen, next);

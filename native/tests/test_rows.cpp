@@ -85,6 +85,26 @@ TEST(the_nearest_are_found_where_each_row_is_nearer_than_all_before_it) {
   for (const std::size_t count : {1, 20, 150, 1000}) CHECK(recall(rows, all, untagged, query, 0, count) >= 0.99);
 }
 
+TEST(the_nearest_are_found_where_all_rows_lie_in_tight_clusters) {
+  constexpr std::size_t kCount = 5000, kClusters = 20, kDims = 64;
+  Random random(14);
+  const std::vector<float> centres = units(random, kClusters, kDims), drawn = units(random, kCount, kDims);
+  std::vector<float> all(kCount * kDims);
+  for (std::size_t at = 0; at < kCount; ++at) {
+    double square = 0;
+    for (std::size_t dim = 0; dim < kDims; ++dim) {
+      float& value = all[at * kDims + dim];
+      value = centres[at % kClusters * kDims + dim] + 0.05f * drawn[at * kDims + dim];
+      square += static_cast<double>(value) * value;
+    }
+    for (std::size_t dim = 0; dim < kDims; ++dim) all[at * kDims + dim] /= static_cast<float>(std::sqrt(square));
+  }
+  Rows rows(kDims, 0, kPull);
+  rows.insert({numbers(kCount), all, {}, {}});
+  const std::vector<std::uint16_t> untagged(kCount);
+  for (std::size_t at = 0; at < 20; ++at) CHECK(recall(rows, all, untagged, row(all, at, kDims), 0, 20) >= 0.99);
+}
+
 TEST(copies_are_found_in_the_order_of_insertion) {
   Random random(1);
   const std::vector<float> one = units(random, 1, 32);
