@@ -7,6 +7,7 @@ Refuses: to judge; the numbers hold for the machine that ran it. One thread sear
 
     PYTHONPATH=src python -m pytest bench/bench_shelves.py --benchmark-only --benchmark-columns=min,median,rounds
     PYTHONPATH=src python -m pytest bench/bench_shelves.py --benchmark-only -m heavy -s
+    PYTHONPATH=src python -m bench.bench_shelves    # the 20 nearest, core and FAISS flat by turns, six sizes, five runs
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import random
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ import numpy.typing as npt
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from laneway import _core
 from laneway.embed import StaticEmbedder
 from laneway.ports import Example, Label
 from laneway.store import open_store
@@ -48,9 +51,14 @@ LEAST_ROWS = 1_000
 """For lists and graphs."""
 
 
+def _centres(dims: int) -> Floats:
+    centres = np.random.default_rng(7).standard_normal((2000, dims)).astype(np.float32)
+    return centres / np.linalg.norm(centres, axis=1, keepdims=True)
+
+
 def _clouds(seed: int, count: int, centres: Floats) -> Floats:
-    rng = np.random.default_rng(seed)
-    drawn = centres[rng.integers(0, len(centres), count)] + rng.standard_normal((count, DIMS), np.float32) / DIMS**0.5
+    rng, dims = np.random.default_rng(seed), centres.shape[1]
+    drawn = centres[rng.integers(0, len(centres), count)] + rng.standard_normal((count, dims), np.float32) / dims**0.5
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
     return drawn.astype(np.float32)
 
@@ -59,9 +67,7 @@ class Pile:
     """One set of vectors and what should be found in it."""
 
     def __init__(self, size: int) -> None:
-        rng = np.random.default_rng(7)
-        centres = rng.standard_normal((2000, DIMS)).astype(np.float32)
-        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+        centres = _centres(DIMS)
         self.vectors, self.queries = _clouds(size, size, centres), _clouds(1, QUERIES, centres)
         faiss.omp_set_num_threads(1)
         self.flat = faiss.IndexFlatIP(DIMS)
@@ -255,3 +261,60 @@ def test_a_thousand_tenants(benchmark: BenchmarkFixture) -> None:
 def _resident_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize()
+
+
+# --- by turns ----------------------------------------------------------------------------------------------
+
+TURNS_DIMS, TURNS_NEIGHBOURS, RUNS = 128, 20, 5
+TURNS_SIZES = (100, 1_000, 5_000, 10_000, 50_000, 200_000)
+
+
+def _timed(search: Search, query: Floats) -> int:
+    began = time.perf_counter_ns()
+    search(query)
+    return time.perf_counter_ns() - began
+
+
+def _by_turns(searches: list[Search], queries: Floats, rounds: int) -> npt.NDArray[np.float64]:
+    """Microseconds, a row for each search: each finds of the caches what the other left of them."""
+    times = [[_timed(search, queries[at % QUERIES]) for search in searches] for at in range(rounds)]
+    return np.array(times).T / 1e3
+
+
+def _each_alone(searches: list[Search], queries: Floats, rounds: int) -> npt.NDArray[np.float64]:
+    """As `_by_turns`, but all of one before all of the other."""
+    times = [[_timed(search, queries[at % QUERIES]) for at in range(rounds)] for search in searches]
+    return np.array(times) / 1e3
+
+
+def _compare(size: int) -> None:
+    centres = _centres(TURNS_DIMS)
+    vectors, queries = _clouds(size, size, centres), _clouds(1, QUERIES, centres)
+    flat, rows = faiss.IndexFlatIP(TURNS_DIMS), _core.Rows(TURNS_DIMS)
+    flat.add(vectors)
+    rows.insert(np.arange(size), vectors)
+    truth = [set(row) for row in flat.search(queries, TURNS_NEIGHBOURS)[1].tolist()]
+    hits = [
+        len(set(rows.search(query, TURNS_NEIGHBOURS).ids.tolist()) & true)
+        for query, true in zip(queries, truth, strict=True)
+    ]
+    searches: list[Search] = [
+        lambda query: rows.search(query, TURNS_NEIGHBOURS),
+        lambda query: flat.search(query[None], TURNS_NEIGHBOURS),
+    ]
+    rounds = min(3000, 20_000_000 // size)
+    for name, measure in (("by turns", _by_turns), ("alone", _each_alone)):
+        runs = [measure(searches, queries, rounds) for _ in range(RUNS)]
+        medians, least = np.median(np.median(runs, axis=2), axis=0), np.min(runs, axis=(0, 2))
+        print(
+            f"{size:8,} {name:9} core {medians[0]:8.1f} ({least[0]:7.1f})  flat {medians[1]:8.1f} ({least[1]:7.1f})"
+            f"  ratio {medians[1] / medians[0]:5.2f} ({least[1] / least[0]:5.2f})"
+            f"  recall {sum(hits) / TURNS_NEIGHBOURS / QUERIES:.4f}"
+        )
+
+
+if __name__ == "__main__":
+    faiss.omp_set_num_threads(1)
+    print(f"{TURNS_NEIGHBOURS} nearest, {TURNS_DIMS} numbers, us: median of {RUNS} runs' medians (least)")
+    for _size in TURNS_SIZES:
+        _compare(_size)
