@@ -3,6 +3,7 @@ import { type SimulationLinkDatum, type SimulationNodeDatum, forceLink, forceMan
 import { type MouseEvent, useEffect, useMemo, useRef, useState } from "react";
 import type { Places, Receipt } from "../router";
 import { colourOf, css } from "../theme";
+import { Key } from "./Panel";
 
 interface Node extends SimulationNodeDatum { id: number; tag: string; prompt: string }
 type Link = SimulationLinkDatum<Node> & { likeness: number };
@@ -59,10 +60,6 @@ export function Graph({ places, receipt }: { places: Places; receipt: Receipt })
       <Text size="xs" c="dimmed" mt={4} mih={18} truncate>{read ? read.prompt : "Point at a dot to read its prompt."}</Text>
     </Box>
   );
-}
-
-function Key({ colour, words }: { colour: string; words: string }) {
-  return <Group gap={6} wrap="nowrap"><span className="key" style={{ background: colour }} /><Text size="xs" c="dimmed">{words}</Text></Group>;
 }
 
 function resolved(colors: Record<string, readonly string[]>, colour: string): string {

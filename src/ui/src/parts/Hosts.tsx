@@ -2,9 +2,9 @@ import { WaffleChart } from "@mantine/charts";
 import "@mantine/charts/styles.css";
 import { Badge, Group, Paper, Progress, SimpleGrid, Stack, Text, Title, Tooltip } from "@mantine/core";
 import { IconBolt, IconMoon, IconTool } from "@tabler/icons-react";
-import { colourOf } from "../theme";
+import { colourOf, css } from "../theme";
 import { bytes, many, minute } from "../words";
-import { Nothing, Panel } from "./Panel";
+import { Key, Nothing, Panel } from "./Panel";
 
 interface Slots { total: number | null; reserved: Record<string, number>; in_use: Record<string, number>; waiting: Record<string, number> }
 interface Loaded { model: string; size_bytes: number | null; expires_at: string | null; protected: boolean; in_flight: number }
@@ -84,15 +84,11 @@ function Busy({ slots, lanes }: { slots: Slots; lanes: string[] }) {
         withLegend={false} withTooltip aria-label={`${used} of ${total} slots in use${waiting ? `, ${waiting} waiting` : ""}`} className="slots"
       />
       <Group gap="sm" mt={4}>
-        {Object.entries(slots.in_use).filter(([, many]) => many > 0).map(([lane, many]) => <Key key={lane} colour={`var(--mantine-color-${colour(lane).replace(".", "-")})`} words={`${lane || "no lane"} ${many}`} />)}
+        {Object.entries(slots.in_use).filter(([, many]) => many > 0).map(([lane, many]) => <Key key={lane} colour={css(colour(lane))} words={`${lane || "no lane"} ${many}`} />)}
         {kept.filter(({ free }) => free > 0).map(({ lane, free }) => <Key key={lane} colour="var(--lane-kept)" words={`${free} kept for ${lane}`} />)}
       </Group>
     </div>
   );
-}
-
-function Key({ colour, words }: { colour: string; words: string }) {
-  return <Group gap={4} wrap="nowrap"><span className="key" style={{ background: colour }} /><Text size="xs" c="dimmed">{words}</Text></Group>;
 }
 
 /** What is loaded, as parts of the memory there is. */

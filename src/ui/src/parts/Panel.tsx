@@ -53,3 +53,8 @@ export function PageHead({ title, children }: { title: string; children?: ReactN
     </Group>
   );
 }
+
+/** What a colour of a picture means. */
+export function Key({ colour, words }: { colour: string; words: string }) {
+  return <Group gap={6} wrap="nowrap"><span className="key" style={{ background: colour }} /><Text size="xs" c="dimmed">{words}</Text></Group>;
+}

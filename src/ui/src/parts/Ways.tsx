@@ -3,8 +3,9 @@ import { IconArrowRight } from "@tabler/icons-react";
 import { useMemo } from "react";
 import { type Beat, type Happening, waysOf } from "../feed";
 import { part } from "../part";
+import { css } from "../theme";
 import { clock, many, reason } from "../words";
-import { Nothing, Panel } from "./Panel";
+import { Key, Nothing, Panel } from "./Panel";
 import { Drawn } from "./Today";
 
 const Flow = part(() => import("./Flow"));
@@ -21,7 +22,7 @@ export function Ways({ beats, happenings, pictures }: { beats: Beat[]; happening
             <>
               <Drawn pictures={pictures} height={200}><Flow ways={ways} /></Drawn>
               <Group gap="md" mt="xs">
-                <Key colour="teal-6" words="first choice" /><Key colour="orange-5" words="another one, because the first could not" /><Key colour="red-6" words="failed" />
+                <Key colour={css("teal.6")} words="first choice" /><Key colour={css("orange.5")} words="another one, because the first could not" /><Key colour={css("red.6")} words="failed" />
               </Group>
             </>
           )}
@@ -30,10 +31,6 @@ export function Ways({ beats, happenings, pictures }: { beats: Beat[]; happening
       </Grid>
     </Panel>
   );
-}
-
-function Key({ colour, words }: { colour: string; words: string }) {
-  return <Group gap={6} wrap="nowrap"><span className="key" style={{ background: `var(--mantine-color-${colour})` }} /><Text size="xs" c="dimmed">{words}</Text></Group>;
 }
 
 interface Turn { lane: string | null; from: string; to: string; why: string; times: number; last_s: number }
