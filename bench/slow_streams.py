@@ -46,6 +46,7 @@ class Reader(asyncio.Protocol):
     """A caller who reads on and on."""
 
     begun = 0
+    refused = b""
 
     def __init__(self) -> None:
         self.heard = False
@@ -55,7 +56,7 @@ class Reader(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 200"):
-            sys.exit(f"refused after {Reader.begun} streams: {data[:400]!r}")
+            Reader.refused = data
         if not self.heard and b"word " in data:
             self.heard = True
             Reader.begun += 1
@@ -89,6 +90,8 @@ async def _open(port: int, streams: int) -> None:
     async with asyncio.timeout(120):
         while Reader.begun < wanted:  # noqa: ASYNC110 - a counter of thousands of callers sets no event
             await asyncio.sleep(0.05)
+            if Reader.refused:
+                sys.exit(f"refused after {Reader.begun} streams: {Reader.refused[:400]!r}")
 
 
 def main() -> None:
