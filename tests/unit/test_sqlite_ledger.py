@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
 import sqlite3
 import zlib
@@ -299,8 +301,8 @@ def test_a_hint_file_of_before_there_were_generations_is_read(path: Path) -> Non
     assert list(hints.read(b"\n%08x %b\n" % (zlib.crc32(text), text))) == [Settled("a", 1.0, {"day": 3})]
 
 
-def test_settlements_wait_for_a_locked_store_and_are_not_lost(path: Path) -> None:
-    """They are answered at once; the report is tried again until it is in the tables."""
+def test_settlements_wait_for_a_locked_store_and_are_not_lost(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They are answered at once; the report is tried again until it is in the tables, and told of once."""
 
     async def scene() -> None:
         async with opened(path) as (_, ledger):
@@ -308,10 +310,13 @@ def test_settlements_wait_for_a_locked_store_and_are_not_lost(path: Path) -> Non
             with plain(path) as other:
                 other.execute("BEGIN IMMEDIATE")
                 await ledger.settle("a", {"day": 70}, NOW)
-                with pytest.raises(StoreError, match="keeps it locked"):
-                    await ledger.left("day", CAP, NOW)
+                for _ in range(2):
+                    with pytest.raises(StoreError, match="keeps it locked"):
+                        await ledger.left("day", CAP, NOW)
+                assert len(caplog.messages) == 1
                 other.execute("ROLLBACK")
             assert (await ledger.left("day", CAP, NOW)).spent_nanos == 70
+            assert caplog.messages[1:] == ["the settlements that waited are in the store"]
             assert not path.with_name("x").exists()
 
     run(scene())
@@ -329,6 +334,28 @@ def test_a_full_disk_beside_the_store_stops_no_settlement(path: Path, monkeypatc
             monkeypatch.setattr(Hints, "append", full)
             await ledger.settle("a", {"day": 70}, NOW)
             assert (await ledger.left("day", CAP, NOW)).spent_nanos == 70
+
+    run(scene())
+
+
+def test_a_full_disk_beside_the_store_is_told_whoever_waits_for_money(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for ever, nothing is left lying about, and with room again there is money again."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def scene() -> None:
+        async with opened(path) as (_, ledger):
+            with monkeypatch.context() as crowded:
+                crowded.setattr(os, "pwrite", full)
+                for name in ("a", "b"):
+                    with pytest.raises(StoreError, match="its disk is full") as told:
+                        await asyncio.wait_for(ledger.hold(name, share(70), NOW), 10)
+                    assert str(path.parent) not in str(told.value)
+                assert not list(path.parent.glob("*hint*"))
+            assert isinstance(await ledger.hold("a", share(70), NOW), Hold)
 
     run(scene())
 

@@ -103,6 +103,7 @@ class Hints:
             self._unseen.rename(self._path)
         except OSError:
             os.close(file)
+            self._unseen.unlink(missing_ok=True)
             raise
         self._end = len(lines)
         return file, made

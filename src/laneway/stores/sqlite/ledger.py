@@ -24,6 +24,7 @@ from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.hints import Hints, Settled
 from laneway.stores.sqlite.kills import Kills
 from laneway.stores.sqlite.leases import Collected, Given, Granted, Tenure, Want
+from laneway.stores.sqlite.opening import failed
 from laneway.stores.sqlite.purse import QUIET_TICKS, Purse
 
 TICK_S = 0.05
@@ -63,6 +64,8 @@ class SqliteLedger:
         self._timer: asyncio.TimerHandle | None = None
         self._tight = 0
         self._recalls = b""
+        self._late = False
+        """Settlements wait for the store: said once, for they are tried again many times a second."""
         self._hints: Hints | None = None
         self._board: Board | None = None
         self._kills = Kills(database, self._opened_board)
@@ -188,7 +191,12 @@ class SqliteLedger:
             return
         self._waiters = [waiter for waiter in waiters if waiter not in served]
         now_s = max(waiter.now_s for waiter in served)
-        owner = self._opened_hints().owner
+        try:
+            owner = self._opened_hints().owner
+        except OSError as error:
+            # Without it a kill would lose what is settled; and nobody may wait for an answer that never comes.
+            self._unleased(served, [], failed(error))
+            return
         wants = [self._purse.want(owner, account, caps[account], needs[account]) for account in needs]
         tenure = Tenure(owner, self._database.path, now_s, now_s + 2 * self._holds.hold_s)
         try:
@@ -279,8 +287,13 @@ class SqliteLedger:
         self._reporting = None
         if reporting.cancelled() or reporting.exception() is not None:
             self._unreported(batch, used)
-            log.warning("settlements wait, because the store could not be written: %s", reporting.exception())
+            if not self._late:
+                log.warning("settlements wait, because the store could not be written: %s", reporting.exception())
+            self._late = True
             return
+        if self._late:
+            self._late = False
+            log.warning("the settlements that waited are in the store")
         if self._hints is not None:
             with suppress(OSError):
                 self._hints.forget(self._pending)

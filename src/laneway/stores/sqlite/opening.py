@@ -10,6 +10,7 @@ For budgets that is enough: requests charged in those moments go uncharged, and 
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -21,6 +22,7 @@ from urllib.parse import quote
 from laneway.stores.schema import NotOursError, StoreError, migrate
 
 OLDEST_SQLITE = (3, 38, 0)  # STRICT tables, RETURNING, and the -> of JSON
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 WAL_BYTES = 64 << 20
 """What the write-ahead log is cut back to after a long reader let it grow."""
 
@@ -104,6 +106,9 @@ def _log_ahead(db: sqlite3.Connection, until_s: float) -> str:
 
 def failed(error: Exception) -> Exception:
     """What went wrong later on, fit for a caller's eyes: SQLite's own words stay in `detail`."""
+    if isinstance(error, OSError):
+        reason = "its disk is full" if error.errno in _FULL else "a file beside it cannot be made"
+        return StoreError(f"The gateway's store could not be used: {reason}.", str(error))
     if not isinstance(error, sqlite3.Error):
         return error
     reason = {
