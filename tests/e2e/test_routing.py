@@ -297,6 +297,7 @@ def test_a_floor_counts_for_the_next_request_and_for_nobody_else(gateway: Served
         assert model(ask(gateway, HARD, cheapest)) == "sim-large"
         told = gateway.post("/v1/router/explain", body, headers=cheapest).json()
         assert told["ranked"][0]["model"] == "sim-large"
+        assert told["receipt"]["floor"] == 0.97
         dial = gateway.get("/v1/router/dial?pool=smart", headers=ACME).json()
         assert (dial["floor"], dial["positions"][0]["kept_by_floor"]) == (0.97, True)
         assert dial["positions"][0]["mix"][STRONG] > 0.3, "what a position does is what is done above the floor"

@@ -97,7 +97,7 @@ def _print(told: dict[str, Any]) -> None:
     if receipt is None:
         say("This is no pool's request: nothing chooses here.")
         return
-    say(f"\npool {receipt['pool']}, dial at {receipt['bias']:g}{_confidence(receipt)}")
+    say(f"\npool {receipt['pool']}, dial at {receipt['bias']:g}{_floor(receipt)}{_confidence(receipt)}")
     rows = [("candidate", "quality", "error", "cost", "penalty", "score")]
     for each in sorted(receipt["standings"], key=lambda each: -(each["score"] if each["score"] is not None else -9e9)):
         figures = (each[name] for name in ("quality", "error", "cost_ratio", "penalty", "score"))
@@ -110,6 +110,11 @@ def _print(told: dict[str, Any]) -> None:
         say_rows([_neighbour(each) for each in receipt["neighbours"][:SHOWN]], indent="  ")
     for each in told["dropped"]:
         say(f"left out: {each['provider']}/{each['model']}: {each['reason']}")
+
+
+def _floor(receipt: dict[str, Any]) -> str:
+    kept = receipt["floor"]
+    return f", keeping {100 * kept:g} % of the strong model's quality" if kept is not None else ""
 
 
 def _confidence(receipt: dict[str, Any]) -> str:

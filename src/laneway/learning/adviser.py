@@ -219,6 +219,7 @@ def _by_neighbours(inquiry: Inquiry, shelf: Shelf, vector: npt.NDArray[np.float3
         stance=stance,
         dial=dial,
         level=level,
+        floor=inquiry.floor,
         near=near(found, question.candidates),
         space=shelf.space,
     )

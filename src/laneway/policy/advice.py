@@ -51,6 +51,7 @@ class Ranking(NamedTuple):
     stance: Stance = Stance(0.0)
     dial: Dial = Dial()
     level: float | None = None
+    floor: float | None = None
     near: tuple[Near, ...] = ()
     space: str = ""
 
@@ -158,6 +159,7 @@ def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float
         reason=reason,
         bias=case.pool.bias if bias is None else bias,
         weight=ranking.stance.weight,
+        floor=ranking.floor,
         flips_cheaper=where.cheaper,
         flips_dearer=where.dearer,
         confidence=confidence,

@@ -46,6 +46,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     bias: float = 0.5
     weight: float = 0.0
+    floor: float | None = None
+    """The share of the strong candidate's quality that was to be kept; None: nobody asked for one."""
     flips_cheaper: float | None = None
     """The dial position (0..1) from which downwards a cheaper candidate would win; None: none would."""
     flips_dearer: float | None = None
