@@ -167,9 +167,49 @@ def test_prompts_of_any_kind_and_models_that_are_free(tmp_path: Path) -> None:
     pool = _pool(rows, tmp_path)
     prompts = taught.embed(pool)
     for figures in Trial(pool, prompts, Plan(sizes=(50,), splits=1)).run():
-        assert figures.gain == 0
+        assert math.isfinite(figures.gain)
     assert checks.check_floor(pool, prompts, 0.9, 1, 1, lambda: None).runs == 1
-    assert not checks.reach_verdict(pool, prompts, 1, lambda: None).routable
+
+
+def _equally_dear(count: int) -> list[dict[str, object]]:
+    """Each model can do one of two kinds of prompts, the large one a little more of them; both cost the same."""
+    rows = _rows(count, routable=True)
+    for row in rows:
+        hard = row["task"] == "hard"
+        row |= {"scores": {"small": float(not hard), "large": float(hard)}, "cost": {"small": 0.001, "large": 0.001}}
+    return rows
+
+
+def test_models_of_one_price_are_worth_routing_for_their_quality(tmp_path: Path) -> None:
+    pool = _pool(_equally_dear(200), tmp_path)
+    prompts = taught.embed(pool)
+    verdict = checks.reach_verdict(pool, prompts, 1, lambda: None)
+    assert verdict.routable
+    assert "over always the best model" in verdict.sentence
+    figures = {each.rule: each for each in Trial(pool, prompts, Plan(sizes=(100,), splits=1)).run()}
+    assert figures["oracle"].gain > 30
+    assert figures["ours"].gain == pytest.approx(figures["oracle"].gain, abs=5)
+    assert figures["random"].gain == 0
+
+
+def test_without_prices_the_better_of_unnamed_models_counts_as_the_dearer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _write(tmp_path / "rows.jsonl", [{**row, "cost": {}} for row in _rows(200, routable=True)])
+    assert main(["eval", "--data", str(path), "--n", "50", "--splits", "1", "--rules", "ours"]) == 0
+    said = capsys.readouterr().out
+    assert "small (cheap), large (strong)" in said
+    assert "from the worse to the better" in said
+    many = [{**row, "scores": {**row["scores"], "none": None}} for row in _rows(60, routable=True)]  # type: ignore[dict-item]
+    assert _pool(many, tmp_path).models == ("large", "small")
+
+
+def test_prices_that_few_rows_tell_hold_for_all(tmp_path: Path) -> None:
+    rows = _rows(300, routable=True)
+    for at, row in enumerate(rows):
+        row["cost"] = {"small": 0.0001, "large": 0.002} if at == 17 else {"small": 0.0001, "large": None}
+    pool = _pool(rows, tmp_path, ("large", "small"))
+    assert dataset.mean_costs(pool, np.arange(100, 200)).tolist() == pytest.approx([0.002, 0.0001])
 
 
 # --- curves -------------------------------------------------------------------------------------------------
@@ -204,6 +244,31 @@ def test_leaving_an_example_out_means_that_it_is_not_learned_from(tmp_path: Path
     inside = np.flatnonzero(fold_of == 0)
     others = taught.Taught(pool, prompts, np.flatnonzero(fold_of != 0), contenders.MEASURED, examples=100)
     assert np.array_equal(expected[inside], others.expect(inside))
+
+
+# --- what is read -------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_however_it_was_written(tmp_path: Path) -> None:
+    rows = _rows(50, routable=True)
+    text = _write(tmp_path / "plain.jsonl", rows).read_bytes()
+    nulls = b"".join(json.dumps({**row, "cost": None, "task": None}).encode() + b"\n" for row in rows)
+    ways = {
+        "mark.jsonl": b"\xef\xbb\xbf" + text,
+        "packed.jsonl": gzip.compress(text),
+        "NAMED.GZ": gzip.compress(b"\xef\xbb\xbf" + text),
+        "returns.jsonl": text.replace(b"\n", b"\r\n"),
+        "gaps.jsonl": text.replace(b"\n", b"\n\n \n"),
+        "unended.jsonl": text.rstrip(),
+        "nulls.jsonl": nulls,
+    }
+    for name, data in ways.items():
+        (tmp_path / name).write_bytes(data)
+        read, _ = dataset.read(tmp_path / name)
+        assert [row.prompt for row in read] == [row["prompt"] for row in rows], name
+        assert dataset.select(read, [""] * 50, ()).models == (
+            ("small", "large") if "nulls" in name else ("large", "small")
+        )
 
 
 # --- what is refused ------------------------------------------------------------------------------------------
@@ -262,6 +327,10 @@ def test_a_wrong_number_is_refused_by_its_name(
 def test_missing_and_broken_files_are_said_plainly(tmp_path: Path) -> None:
     broken = tmp_path / "rows.jsonl.gz"
     broken.write_bytes(b"not gzip")
+    foreign = tmp_path / "latin.jsonl"
+    foreign.write_bytes(GOOD.encode() + b'\n{"prompt":"caf\xe9","scores":{"a":1}}\n')
+    with pytest.raises(dataset.DatasetError, match="Line 2: this is no UTF-8"):
+        dataset.read(foreign)
     for path, words in ((tmp_path / "none.jsonl", "no file"), (tmp_path, "folder"), (broken, "gzip")):
         with pytest.raises(dataset.DatasetError, match=words):
             dataset.read(path)

@@ -324,6 +324,10 @@ def test_a_verdict_needs_a_gain_that_is_sure_and_worth_having() -> None:
         assert "nothing to route here" in verdict.sentence
 
 
+def test_gains_of_nothing_but_rounding_are_none() -> None:
+    assert not judge([1.4e-15, 1.3e-15, 1.4e-15], 1e-15, 1000).routable
+
+
 def test_a_cache_that_would_be_lost_makes_a_switch_dearer() -> None:
     price = Price(input=1_000_000, output=4_000_000, cache_read=100_000)
     talkative, brief = Habit(100, 80_000), Habit(100, 1_000)

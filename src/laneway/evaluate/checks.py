@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from laneway.evaluate import curves
-from laneway.evaluate.contenders import MEASURED, Lesson, expected_costs
+from laneway.evaluate.contenders import MEASURED, Floats, Lesson, expected_costs
 from laneway.evaluate.dataset import Pool, mean_costs
 from laneway.evaluate.taught import Prompts, Taught, cross_fit
 from laneway.policy.dial import Outlook
@@ -95,6 +95,7 @@ def reach_verdict(
     rows = np.random.default_rng([seed, 1 << 22]).permutation(whole)[:VERDICT_ROWS]
     scores = pool.scores[rows].astype(np.float64)
     costs = mean_costs(pool, rows)
+    dearer = costs[pool.strong] > costs.min()
     flat = np.tile(costs, (len(rows), 1))
     gains: list[float] = []
     for number in range(VERDICT_ROUNDS):
@@ -102,13 +103,25 @@ def reach_verdict(
         expected, fold_of = cross_fit(pool, prompts, rows, MEASURED, chance, rest=rest)
         for fold in range(int(fold_of.max()) + 1):
             inside = fold_of == fold
+            if not dearer:
+                gains.append(_won(expected[inside], scores[inside], pool.strong))
+                continue
             path = curves.walk_all(expected[inside], costs, pool.strong)
             hull = curves.singles(scores[inside], flat[inside]).hull(pool.strong)
             gains.append(curves.gain(curves.trace(path, scores[inside], flat[inside]), hull))
         done()
+    if not dearer:
+        return judge(gains, _won(scores, scores, pool.strong), len(rows), "always the best model")
     best = curves.walk_all(scores, costs, pool.strong)
     ceiling = curves.gain(curves.trace(best, scores, flat), curves.singles(scores, flat).hull(pool.strong))
     return judge(gains, ceiling, len(rows))
+
+
+def _won(expected: Floats, scores: Floats, strong: int) -> float:
+    """What choosing by quality alone wins over the strong, in points: all that there is to gain where that is the
+    cheapest, too."""
+    won = scores[np.arange(len(scores)), expected.argmax(axis=1)] - scores[:, strong]
+    return 100 * float(won.mean())
 
 
 class Unseen(msgspec.Struct, frozen=True):

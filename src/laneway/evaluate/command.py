@@ -160,7 +160,8 @@ def _run(parsed: argparse.Namespace, pool: Pool, out: TextIO, err: TextIO) -> No
     out.write("\n".join([report.head(found), "", report.table(found), "", report.LEGEND, "", report.sentences(found)]))
     out.write("\n")
     if not pool.price_known:
-        out.write("A model has no known cost: models count as ever dearer in the order they were named.\n")
+        order = "in the order they were named" if parsed.pool or parsed.cheap else "from the worse to the better"
+        out.write(f"A model has no known cost: models count as ever dearer {order}.\n")
     if parsed.json:
         report.write_json(found, parsed.json)
     if parsed.plot:

@@ -56,6 +56,8 @@ def expected_costs(lesson: Lesson) -> Floats:
     lengths = np.array([len(prompt) for prompt in lesson.pool.prompts], np.float64)
     means = mean_costs(lesson.pool, lesson.learn)
     expected = np.tile(means, (len(lesson.judge), 1))
+    if not lesson.pool.price_known:
+        return expected
     for model in range(len(means)):
         usd = lesson.pool.costs_usd[lesson.learn, model]
         known = lesson.learn[~np.isnan(usd)]

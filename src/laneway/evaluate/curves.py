@@ -106,10 +106,11 @@ def singles(scores: Floats, costs: Floats, weights: Floats | None = None) -> Sin
 
 
 def gain(curve: Curve, hull: Curve) -> float:
-    """Mean height above the hull, in points of quality (hundredths)."""
+    """Mean height above the hull, in points of quality (hundredths); where the strong is no dearer than any other, the
+    height at that cost."""
     low, high = float(hull.costs[0]), float(hull.costs[-1])
     if high <= low:
-        return 0.0
+        return 100 * float(np.interp(low, curve.costs, curve.quality) - hull.quality.max())
     return 100 * (_mean_height(curve, low, high) - _mean_height(hull, low, high))
 
 

@@ -2,15 +2,16 @@
 
 Owns: reading and checking them, naming the line and the field where something is wrong, and laying scores and costs out
 as arrays for the models that are compared.
-Refuses: guessing. A row has a prompt and scores from 0 to 1 by model; `task` and `cost` may be missing, and a cost that
-is null is unknown.
+Refuses: guessing. A row has a prompt and scores from 0 to 1 by model; `task` and `cost` may be missing or null, and a
+cost that is null is unknown.
 """
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,10 @@ FEWEST_ROWS = 40
 """Fewer leave a split nothing to learn from, or nothing to test with."""
 
 
+GZIP = b"\x1f\x8b"
+"""What every gzip file begins with (RFC 1952, 2.3.1)."""
+
+
 class DatasetError(Exception):
     """A file that cannot be evaluated; the message says which line and what to do."""
 
@@ -28,8 +33,8 @@ class DatasetError(Exception):
 class Row(msgspec.Struct, frozen=True):
     prompt: str
     scores: dict[str, float | None]
-    task: str = ""
-    cost: dict[str, float | None] = {}
+    task: str | None = None
+    cost: dict[str, float | None] | None = None
 
 
 class Pool(msgspec.Struct, frozen=True):
@@ -77,12 +82,20 @@ def lines_of(path: Path) -> Iterator[bytes]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    if path.suffix == ".gz":
-        with gzip.open(path) as packed:
-            yield from packed
-        return
     with path.open("rb") as plain:
-        yield from plain
+        begun = plain.read(len(codecs.BOM_UTF8))
+        plain.seek(0)
+        if path.suffix == ".gz" or begun.startswith(GZIP):
+            with gzip.open(plain) as packed:
+                yield from _unmarked(packed)
+        else:
+            yield from _unmarked(plain)
+
+
+def _unmarked(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Some editors begin a file with a byte order mark, which is no part of its first line."""
+    for number, line in enumerate(lines):
+        yield line if number else line.removeprefix(codecs.BOM_UTF8)
 
 
 def _row(line: bytes, number: int) -> Row:
@@ -90,10 +103,12 @@ def _row(line: bytes, number: int) -> Row:
         row = msgspec.json.decode(line, type=Row)
     except msgspec.DecodeError as error:  # ValidationError, which says where in the row, is one
         raise DatasetError(f"Line {number}: {error}.") from None
+    except UnicodeDecodeError:
+        raise DatasetError(f"Line {number}: this is no UTF-8.") from None
     for model, score in row.scores.items():
         if score is not None and not 0 <= score <= 1:
             raise DatasetError(f"Line {number}: the score of {model} is {score}; scores run from 0 to 1.")
-    for model, usd in row.cost.items():
+    for model, usd in (row.cost or {}).items():
         if usd is not None and not 0 <= usd < float("inf"):
             raise DatasetError(f"Line {number}: the cost of {model} is {usd}; give USD per request, or null.")
     return row
@@ -109,8 +124,9 @@ def _tag(line: bytes, number: int, field: str) -> str:
 
 
 def select(rows: Sequence[Row], tags: Sequence[str], models: Sequence[str], strong: str | None = None) -> Pool:
-    """The chosen models' columns. With none chosen: both of two; of more, the cheapest and the best."""
-    known = sorted({model for row in rows for model in row.scores})
+    """The chosen models' columns. With none chosen: both of two; of more, the cheapest and the best; where prices are
+    not known, the better is taken to be the dearer."""
+    known = sorted({model for row in rows for model, score in row.scores.items() if score is not None})
     for model in models:
         if model not in known:
             raise DatasetError(f"No row has a score for {model!r}. There are scores for: {', '.join(known)}.")
@@ -118,7 +134,7 @@ def select(rows: Sequence[Row], tags: Sequence[str], models: Sequence[str], stro
         raise DatasetError("A model is named twice.")
     if len(models) == 1 or len(known) < 2:
         raise DatasetError("Routing needs at least two models.")
-    chosen = tuple(models) or (tuple(known) if len(known) == 2 else _extremes(rows, known))
+    chosen = tuple(models) or _two_of(rows, known)
     scores, costs = _columns(rows, chosen)
     kept = np.flatnonzero((~np.isnan(scores)).any(axis=1)).tolist()
     if len(kept) < FEWEST_ROWS:
@@ -132,7 +148,7 @@ def select(rows: Sequence[Row], tags: Sequence[str], models: Sequence[str], stro
     return Pool(
         models=chosen,
         prompts=tuple(rows[at].prompt for at in kept),
-        tasks=tuple(rows[at].task for at in kept),
+        tasks=tuple(rows[at].task or "" for at in kept),
         tags=tuple(tags[at] for at in kept),
         scores=scores,
         costs_usd=costs,
@@ -143,12 +159,29 @@ def select(rows: Sequence[Row], tags: Sequence[str], models: Sequence[str], stro
 
 def _columns(rows: Sequence[Row], models: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     scores = np.array([[_number(row.scores.get(model)) for model in models] for row in rows], np.float32)
-    costs = np.array([[_number(row.cost.get(model)) for model in models] for row in rows], np.float64)
+    costs = np.array([[_number((row.cost or {}).get(model)) for model in models] for row in rows], np.float64)
     return scores, costs
 
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
+
+
+def _two_of(rows: Sequence[Row], known: Sequence[str]) -> tuple[str, ...]:
+    """The cheaper or worse first."""
+    scores, costs = _columns(rows, known)
+    means = np.nanmean(scores, axis=0)
+    priced = np.flatnonzero((~np.isnan(costs)).any(axis=0))
+    if len(known) == 2 and len(priced) == 2:
+        return tuple(known)
+    if len(priced) < 2 or len(known) == 2:
+        return known[int(means.argmin())], known[int(len(means) - 1 - means[::-1].argmax())]
+    prices = _mean_costs(costs[:, priced])
+    best = int(priced[np.lexsort((prices, -means[priced]))[0]])
+    low = int(priced[prices.argmin()])
+    if low == best:
+        raise DatasetError(f"{known[best]} is both the cheapest and the best model. Name others with --pool.")
+    return known[low], known[best]
 
 
 def _mean_costs(costs_usd: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -160,16 +193,14 @@ def _mean_costs(costs_usd: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return means
 
 
-def _extremes(rows: Sequence[Row], known: Sequence[str]) -> tuple[str, ...]:
-    scores, costs = _columns(rows, known)
-    means, prices = np.nanmean(scores, axis=0), _mean_costs(costs)
-    best = int(np.lexsort((prices, -means))[0])
-    low = int(np.argmin(prices))
-    if low == best:
-        raise DatasetError(f"{known[best]} is both the cheapest and the best model. Name others with --pool.")
-    return known[low], known[best]
-
-
 def mean_costs(pool: Pool, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-    """What each model costs on the average of these rows, in USD."""
-    return _mean_costs(pool.costs_usd[rows])
+    """What each model costs on the average of these rows, in USD; of all rows, where these do not say it."""
+    if not pool.price_known:
+        return np.arange(1.0, len(pool.models) + 1)
+    known = ~np.isnan(pool.costs_usd[rows])
+    if known.any(axis=0).all():
+        return _mean_costs(pool.costs_usd[rows])
+    sums = np.nansum(pool.costs_usd[rows], axis=0)
+    counts = known.sum(axis=0)
+    means: npt.NDArray[np.float64] = np.where(counts > 0, sums / np.maximum(counts, 1), _mean_costs(pool.costs_usd))
+    return means

@@ -18,7 +18,7 @@ from laneway.policy.expected import Habit
 from laneway.policy.floor import FLOORS, keep_floors
 from laneway.policy.ridge import Ridge
 from laneway.policy.rules import Clusters
-from laneway.policy.verdict import Verdict, judge
+from laneway.policy.verdict import Verdict
 from laneway.ports import Setting
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ QUICK_ROWS, MOST_ROWS = 250, 1000
 """Examples that estimates are cross-fitted on: at once, and when there is time."""
 QUICKLY_FITTED, MOST_FITTED = 2_000, 10_000
 LIKE_ROWS = 300
-FOLDS_TWICE = 2
 SEED = 5
 BREATH = 16
 """After so many examples of quick work, others are let in."""
@@ -285,21 +284,7 @@ def _verdict(pool: dataset.Pool, prompts: taught.Prompts, rest: Rest) -> Verdict
     import numpy as np
 
     from laneway.evaluate.checks import reach_verdict
-    from laneway.evaluate.contenders import MEASURED
-    from laneway.evaluate.taught import cross_fit
 
-    whole = np.flatnonzero((~np.isnan(pool.scores)).all(axis=1))
-    if len(whole) < FEWEST_JUDGED:
+    if (~np.isnan(pool.scores)).all(axis=1).sum() < FEWEST_JUDGED:
         return None
-    costs = pool.costs_usd[0]
-    if costs[pool.strong] > costs.min():
-        return reach_verdict(pool, prompts, SEED, lambda: None, rest)
-    # The best is no dearer than any other: what is to gain is quality alone.
-    gains: list[float] = []
-    scores = pool.scores[whole].astype(np.float64)
-    everyone = np.arange(len(whole))
-    for number in range(FOLDS_TWICE):
-        expected, fold_of = cross_fit(pool, prompts, whole, MEASURED, np.random.default_rng([SEED, number]), rest=rest)
-        won = scores[everyone, expected.argmax(axis=1)] - scores[:, pool.strong]
-        gains += [100 * float(won[fold_of == fold].mean()) for fold in range(int(fold_of.max()) + 1)]
-    return judge(gains, 100 * float((scores.max(axis=1) - scores[:, pool.strong]).mean()), len(whole))
+    return reach_verdict(pool, prompts, SEED, lambda: None, rest)

@@ -14,6 +14,8 @@ import msgspec
 WORTH = 0.1
 """Of what an oracle would gain. Where examples tell prompts apart they bring an eighth of it or more; less does not pay
 for a router's mistakes."""
+NOTHING = 1e-6
+"""Gains that are all 0 differ from it by less, as sums of rounded numbers do."""
 PLENTY = 1000
 """With so many examples and no gain, more of the same will not help."""
 
@@ -26,14 +28,14 @@ class Verdict(msgspec.Struct, frozen=True):
     examples: int
 
 
-def judge(gains: Sequence[float], ceiling: float, examples: int) -> Verdict:
-    """`gains` of each fold, and the `ceiling` that an oracle would reach, in points of quality."""
+def judge(gains: Sequence[float], ceiling: float, examples: int, over: str = "mixing at random") -> Verdict:
+    """`gains` of each fold, and the `ceiling` that an oracle would reach, in points of quality `over` something."""
     mean = sum(gains) / len(gains)
     spread = math.sqrt(sum((gain - mean) ** 2 for gain in gains) / max(len(gains) - 1, 1))
     # Folds share their examples with nine others of ten, but are judged on their own: their mean varies less than they.
     deviation = spread / math.sqrt(len(gains))
-    figures = f"{mean:+.2f} points +- {deviation:.2f} over mixing at random, {examples:,} examples"
-    if mean - deviation > 0 and mean >= WORTH * ceiling:
+    figures = f"{mean:+.2f} points +- {deviation:.2f} over {over}, {examples:,} examples"
+    if mean - deviation > NOTHING and mean >= WORTH * ceiling:
         return Verdict(True, f"Routable: {figures}.", mean, deviation, examples)
     if examples < PLENTY:
         sentence = f"Not routable yet: {figures}; teach more examples."
