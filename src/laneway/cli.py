@@ -15,7 +15,7 @@ from laneway.commands import budgets, check, keys, memory, proof, records, route
 from laneway.commands.terminal import add_config, complain, with_store
 from laneway.config import ConfigError
 from laneway.loaded import load
-from laneway.store import Store, StoreError
+from laneway.store import Store, StoreError, in_memory
 
 EPILOG = """\
 With no configuration at all, `laneway serve` uses what the environment offers: OPENAI_API_KEY, ANTHROPIC_API_KEY,
@@ -106,14 +106,14 @@ def _serve(parsed: argparse.Namespace) -> int:
     host, port = parsed.host or server.host, parsed.port if parsed.port is not None else server.port
     loopback = is_loopback(host)
     # The store is opened here once before anybody listens: what is wrong with it is said in one sentence.
-    has_keys = with_store(loaded, _has_keys) or bool(loaded.layout.keys)
+    has_keys = (not in_memory(server.store) and with_store(loaded, _has_keys)) or bool(loaded.layout.keys)
     if not (loopback or server.open or has_keys):
         complain(
             f"Listening on {host} without any key would let everybody who reaches it spend your money. Make one "
             "with `laneway keys create`, or set open = true in [server]."
         )
         return 2
-    if parsed.workers > 1 and server.store.startswith("memory:"):
+    if parsed.workers > 1 and in_memory(server.store):
         complain("A store in memory is not shared between processes: use --workers 1, or a store in a file.")
         return 2
     try:

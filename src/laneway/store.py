@@ -96,13 +96,18 @@ def open_store(
     records' own attributes; `clock` says what is past its time.
     """
     scheme, _, rest = url.partition(":")
-    if scheme == "memory" and rest in ("", "//"):
+    if in_memory(url):
         return _memory(prefix)
     if scheme == "sqlite":
         keep = Keep(keep_days, keep_rows, keep_usage_days)
         return _sqlite(_path(rest), keep, prefix, clock)
     # Only the scheme is shown: the rest of somebody's database URL may hold a password.
     raise StoreError(f"No store's URL begins with '{scheme[:20]}'. Write {FORMS}.")
+
+
+def in_memory(url: str) -> bool:
+    """Whether nobody but the process that opens it ever sees what is in it."""
+    return url in ("memory:", "memory://")
 
 
 def store_of(server: ServerTable) -> Store:

@@ -161,6 +161,14 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: list[str]) -
     assert arguments[1] in complained
 
 
+@pytest.mark.parametrize("words", [("keys", "create"), ("budgets", "kill", "--reason", "a leak"), ("usage",)])
+def test_a_memory_is_not_reached_from_a_terminal(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A key would open nothing, and a kill stop nobody."""
+    code, said, complained = told(tmp_path, *words, variables={"LANEWAY_STORE": "memory:"})
+    assert (code, said) == (2, "")
+    assert complained.startswith("laneway: This store is in memory, where only the gateway itself reaches it")
+
+
 def test_a_memory_is_not_shared_between_workers(tmp_path: Path) -> None:
     code, _, complained = told(tmp_path, "serve", "--workers", "2", variables={"LANEWAY_STORE": "memory:"})
     assert code == 2

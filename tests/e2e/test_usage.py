@@ -89,9 +89,8 @@ def test_a_person_reads_a_table(gateway: Served) -> None:
 
 
 def test_a_person_is_told_what_is_wrong(tmp_path: Path) -> None:
-    variables = {"LANEWAY_STORE": "memory:"}
-    code, said, complained = told(tmp_path, "usage", "--from", "soon", variables=variables)
+    code, said, complained = told(tmp_path, "usage", "--from", "soon")
     assert (code, said) == (2, "")
     assert complained == "laneway: from: expected a day as 2026-01-31, got 'soon'.\n"
-    code, said, _ = told(tmp_path, "usage", "--from", "2026-01-01", "--to", "2026-01-02", variables=variables)
+    code, said, _ = told(tmp_path, "usage", "--from", "2026-01-01", "--to", "2026-01-02")
     assert (code, said) == (0, "Nothing was used from 2026-01-01 to 2026-01-02.\n")

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from laneway.loaded import Loaded
 from laneway.settings import ServerTable
-from laneway.store import Store, store_of
+from laneway.store import Store, StoreError, in_memory, store_of
 
 T = TypeVar("T")
 
@@ -53,8 +53,14 @@ def address_of(server: ServerTable) -> str:
 
 
 def with_store(loaded: Loaded, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Opens the configuration's store, does the work, and closes it."""
+    """Opens the configuration's store, does the work, and closes it. Raises StoreError, too, for one in memory."""
     server = loaded.layout.settings.server
+    if in_memory(server.store):
+        # An order would be lost, and a list empty, whatever a gateway has in its own.
+        raise StoreError(
+            "This store is in memory, where only the gateway itself reaches it: ask that over /admin/v1, or name a "
+            "file in LANEWAY_STORE or server.store."
+        )
 
     async def run() -> T:
         store = store_of(server)
