@@ -24,6 +24,7 @@ from laneway.policy.usage import correction
 from laneway.ports import Audited, BookEntry, Left, Tally
 from laneway.settings import BudgetTable
 from laneway.store import Store
+from laneway.wire.malformed import malformed
 
 ADJUST = "budgets.adjust"
 MOST_KNOWN = 1000
@@ -86,7 +87,7 @@ class Treasury(NamedTuple):
         try:
             table = msgspec.convert(merged, BudgetTable)
         except msgspec.ValidationError as error:
-            raise fail(Kind.BAD_REQUEST, f"The change does not fit: {error}.") from None
+            raise fail(Kind.BAD_REQUEST, f"The change does not fit: {malformed(error, b'').failure.message}") from None
         budget = self._checked(name, table)
         await self._put("budgets.change", name, table, now_s, new=False)
         return budget
@@ -158,6 +159,8 @@ class Treasury(NamedTuple):
                 # It would be money that nobody gave.
                 told = f"usd: the account '{asked.account[:120]}' has spent {nanos_to_usd(before.spent_nanos)} USD."
                 raise fail(Kind.BAD_REQUEST, told, field="usd")
+            if not before.spent_nanos:
+                await self._refuse_strange(asked.account)
             usd = nanos_to_usd(nanos)
             detail = {"usd": usd, "reason": reason, "id": number, "request_id": asked.request_id or None}
             await self._note(ADJUST, asked.account, detail, now_s)
@@ -168,6 +171,14 @@ class Treasury(NamedTuple):
         # Also the second time: what was noted and not carried out is carried out now, and else nothing happens.
         await self.store.ledger.settle(f"adjust:{number}", {asked.account: nanos}, now_s)
         return number, await self.store.ledger.left(asked.account, 0, now_s)
+
+    async def _refuse_strange(self, account: str) -> None:
+        """Of an account in which nothing was ever spent, the name may be a slip: it has to be some budget's."""
+        known = self.fixed() | {entry.name for entry in await self.store.book.list()}
+        named = account.rpartition(":")[0]
+        if known.isdisjoint((named, named.partition("/")[0])):
+            message = f"account: there is no budget of '{account[:120]}'; GET /admin/v1/budgets names the accounts."
+            raise fail(Kind.BAD_REQUEST, message, field="account")
 
     async def _misplaced(self, request_id: str, nanos: int) -> Tally | None:
         """Where the reports are wrong by this amount, when it is known which request was settled wrongly."""

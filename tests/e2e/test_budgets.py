@@ -87,6 +87,7 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(gateway: Served) -> 
         ({"usd": "1e3", "id": "e"}, "expected an amount other than 0"),
         ({"request_id": "req_no", "id": "f"}, "there is no record of it"),
         ({"usd": "2"}, "another correction has it"),
+        ({"account": "hose:2026-11", "id": "g"}, "account: there is no budget of 'hose:2026-11'"),
     ):
         answer = adjust(gateway, **{**good, **change})
         assert answer.status_code == 400
@@ -194,7 +195,11 @@ def test_a_person_makes_and_changes_budgets_in_a_terminal(tmp_path: Path) -> Non
     for order, words in (
         (("delete", "team"), "There is no budget 'team'."),
         (("change", "house", "--cap-usd", "1"), "stands in the configuration file"),
-        (("create", "x"), "This is no budget: "),
+        (("create", "x"), "This is no budget: Missing `cap_usd`."),
+        (
+            ("create", "x", "--cap-usd", "1", "--period", "eon"),
+            "This is no budget: Wrong value: unknown value 'eon' at ",
+        ),
         (("create", "x", "--cap-usd", "1", "--alerts", "half"), "This is no budget: "),
         (("kill",), "reason: say in"),
     ):

@@ -22,6 +22,7 @@ from laneway.policy.orders import Killing
 from laneway.policy.price import nanos_to_usd
 from laneway.settings import BudgetTable
 from laneway.treasury import Treasury
+from laneway.wire.malformed import malformed
 
 T = TypeVar("T")
 
@@ -114,7 +115,10 @@ def _named(parsed: argparse.Namespace) -> dict[str, Any]:
 def _create(parsed: argparse.Namespace) -> int:
     try:
         table = msgspec.convert(_named(parsed), BudgetTable)
-    except (msgspec.ValidationError, ValueError) as error:
+    except msgspec.ValidationError as error:
+        complain(f"This is no budget: {malformed(error, b'').failure.message}")
+        return 2
+    except ValueError as error:
         complain(f"This is no budget: {error}.")
         return 2
 
