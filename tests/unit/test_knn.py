@@ -219,6 +219,13 @@ def test_a_floor_is_kept_by_the_examples_own_scores() -> None:
     assert keep_floor(sure, [[1.0, 1.0]] * 400, 1, 0.95).weight == LARGEST_WEIGHT
 
 
+def test_a_floor_pays_no_more_where_the_strong_is_the_cheapest() -> None:
+    rng = np.random.default_rng(3)
+    truth = (rng.random((300, 2)) < (0.95, 0.9)).astype(float).tolist()
+    guessed = [Outlook([0.9, 0.9 + lead], [0.05, 1.0]) for lead in rng.normal(0, 0.1, 300).tolist()]
+    assert keep_floor(guessed, truth, 0, 0.98).weight == LARGEST_WEIGHT
+
+
 def test_a_floor_without_comparisons_stays_with_the_strong() -> None:
     assert keep_floor([Outlook([0.9, 0.5], [0.1, 1.0])] * 9, [[math.nan, 1.0]] * 9, 1, 0.5).handicap > 0.4
     assert keep_floor([], [], 1, 0.98).handicap > 1

@@ -69,6 +69,8 @@ class _Ground(msgspec.Struct, frozen=True):
         """How far the walk comes while it keeps the target."""
         import numpy as np
 
+        if self._ends_with_strong():
+            return LARGEST_WEIGHT
         # A group of steps at one level is taken whole or not at all.
         ends = np.append(self.levels[1:] > self.levels[:-1], True)[: len(self.levels)]
         kept = _keeps(self.sums[1:], target, errors) | ~ends
@@ -80,6 +82,12 @@ class _Ground(msgspec.Struct, frozen=True):
         if last + 1 == len(self.levels):
             return LARGEST_WEIGHT
         return min(float(self.levels[last] + self.levels[last + 1]) / 2, LARGEST_WEIGHT)
+
+    def _ends_with_strong(self) -> bool:
+        """Whether the cheapest scores as the strong on every example, as where it is the strong: then paying more buys
+        no safety, though a step on the way may seem to fall short."""
+        count, _, _, squares, crossed, bests = self.sums[-1].tolist()
+        return bool(count >= 2 and squares - 2 * crossed + bests <= TINY * count)
 
 
 def _walked(outlooks: Sequence[Outlook], scores: Sequence[Sequence[float]], strong: int) -> _Ground:
