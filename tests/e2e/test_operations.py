@@ -294,6 +294,9 @@ def test_keys_by_request(tmp_path: Path) -> None:
         assert [key["id"] for key in listed.json()["data"]] == [number]
         assert secret not in listed.text
         assert gateway.get("/admin/v1/keys", headers={"x-api-key": secret}).status_code == 401
+        for odd in ({"tenant": "a\nb"}, {"tenant": " "}, {"tenant": "a", "name": "\x1b[2J"}, {"tenant": "a" * 201}):
+            refused = gateway.post("/admin/v1/keys", odd, headers=ADMIN)
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, [*odd][-1])
         assert gateway.client.delete(f"{gateway.url}/admin/v1/keys/{number}", headers=ADMIN).json()["revoked"]
         until(lambda: gateway.chat("old", headers={"x-api-key": secret}).status_code == 401)
 

@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from laneway.commands.terminal import add_config, complain, say, with_store
+from laneway.failure import FailureError
 from laneway.loaded import load
 
 
@@ -37,8 +38,11 @@ def _create_key(parsed: argparse.Namespace) -> int:
     from laneway.policy.keys import issue
 
     loaded = load(parsed.config, os.environ)
-    made = issue(parsed.tenant, parsed.name, int(time.time()), secrets.token_urlsafe(32))
-
+    try:
+        made = issue(parsed.tenant, parsed.name, int(time.time()), secrets.token_urlsafe(32))
+    except FailureError as error:
+        complain(error.failure.message)
+        return 2
     with_store(loaded, lambda store: store.keys.create(made.key, made.digest))
     say(made.secret)
     print(f"This is the only time the key is shown. Id {made.key.id}, tenant {made.key.tenant}.", file=sys.stderr)
