@@ -8,7 +8,7 @@ Refuses: I/O, and stopping at the first thing that does not fit together: all da
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -338,8 +338,20 @@ class Layout:
                 folded = f"{text.lower()}/"
                 # Ollama's own names may begin so, and of several hosts none is meant.
                 if text and (text != "ollama" or text == name):
-                    made.setdefault(folded, Prefix(folded, folded, partial(self._places.target, provider)))
+                    made.setdefault(folded, Prefix(folded, folded, self._at(provider)))
         return list(made.values())
+
+    def _at(self, provider: Provider) -> Callable[[str, str], Target]:
+        """Makes what is asked for at one provider: a model that it lists by its own id, however callers spell that."""
+        listed = [card.id for card in self._cards.get(provider.name, ())]
+        own = {spelling(model): model for model in listed} | {model: model for model in listed}
+
+        def target(upstream: str, name: str) -> Target:
+            known = own.get(upstream) or own.get(spelling(upstream))
+            made = self._places.target(provider, known or upstream, name)
+            return msgspec.structs.replace(made, upstream=known) if known is not None else made
+
+        return target
 
     def _wrong(self, path: str, message: str) -> None:
         self._problems.append(Problem(path, message))

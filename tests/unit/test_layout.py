@@ -315,7 +315,7 @@ def test_what_providers_list_can_be_asked_for() -> None:
     made.hear(lists(a=["gemma3:4b", "phi4:latest"], b=["Phi4", "qwen/qwen3"]), frozenset())
     assert go(made, "gemma3:4b") == ["a/gemma3:4b"]
     assert go(made, "phi4") == go(made, "library/PHI4") == ["a/phi4:latest", "b/Phi4"]
-    assert go(made, "b/phi4") == ["b/phi4"]
+    assert go(made, "b/phi4") == ["b/Phi4"]
     assert go(made, "qwen/qwen3") == ["b/qwen/qwen3"]
     made.hear(lists(b=["gemma3:4b"]), frozenset())
     assert go(made, "gemma3:4b") == ["b/gemma3:4b"]
@@ -420,6 +420,16 @@ def test_an_aggregator_gets_its_prefixes_whole() -> None:
     assert go(made, "own/claude-next") == go(made, "claude-next") == ["own/claude-next"]
     assert go(made, "a/library/x:latest") == ["a/library/x:latest"]
     assert made.names.meaning("x-ai/grok") is None
+
+
+def test_a_listed_model_is_called_by_its_own_id_however_it_is_spelled_behind_a_prefix() -> None:
+    """As without one; only where a provider tells two spellings apart, each is its own."""
+    made = layout(AB)
+    made.hear({"a": [Card(id="Gemma:8b"), Card(id="Phi"), Card(id="phi")]}, frozenset())
+    for spelled in ("a/gemma:8b", "A/GEMMA:8B", "a/library/Gemma:8b", "a/Gemma:8b:latest"):
+        assert go(made, spelled) == ["a/Gemma:8b"]
+    assert (go(made, "a/Phi"), go(made, "a/phi")) == (["a/Phi"], ["a/phi"])
+    assert go(made, "a/Unlisted:latest") == ["a/Unlisted:latest"]
 
 
 # --- lanes -------------------------------------------------------------------------------------------------
