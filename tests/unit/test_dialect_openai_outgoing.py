@@ -227,6 +227,12 @@ def test_what_cannot_be_said_is_refused_by_name(messages: Any, fields: dict[str,
     assert refused(*messages, **fields) == field
 
 
+def test_a_picture_that_is_none_is_told_so() -> None:
+    """Ollama's callers send the bytes alone: they have no field for its kind that they could leave out."""
+    with pytest.raises(FailureError, match="messages.0.: the picture's format is not known; send PNG"):
+        write(Message(Role.USER, (Image(data="!!"),)))
+
+
 def test_a_translated_completion_is_a_chat() -> None:
     """Hosted chat models have no /completions, and other formats' completions go through a chat template anyway."""
     assert write(op=Op.COMPLETE, system=(Text("s"),))["messages"] == [{"role": "system", "content": "s"}, USER]

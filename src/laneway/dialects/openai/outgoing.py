@@ -36,6 +36,7 @@ from laneway.chat import (
 )
 from laneway.dialects import Outgoing
 from laneway.dialects.openai.schema import HINTS, SERVICE_TIERS
+from laneway.failure import Kind, fail
 from laneway.pictures import sniff_type, write_data_url
 from laneway.thinking import USUAL, name_effort
 from laneway.unsayable import unsayable
@@ -256,7 +257,8 @@ class _Writing:
             if part.data is not None:
                 media_type = part.media_type or sniff_type(part.data)
                 if media_type is None:
-                    raise unsayable(f"{path}.image.media_type")
+                    message = f"{path}: the picture's format is not known; send PNG, JPEG, GIF or WebP as base64."
+                    raise fail(Kind.UNSUPPORTED, message, field=f"{path}.image.media_type")
                 url = write_data_url(media_type, part.data)
             image = {"url": url} if part.detail is None else {"url": url, "detail": part.detail}
             return {"type": "image_url", "image_url": image}
