@@ -229,7 +229,7 @@ def test_what_cannot_be_said_is_refused_by_name(messages: Any, fields: dict[str,
 
 def test_a_picture_that_is_none_is_told_so() -> None:
     """Ollama's callers send the bytes alone: they have no field for its kind that they could leave out."""
-    with pytest.raises(FailureError, match="messages.0.: the picture's format is not known; send PNG"):
+    with pytest.raises(FailureError, match=r"messages.0.: the picture's format is not known; send PNG"):
         write(Message(Role.USER, (Image(data="!!"),)))
 
 
