@@ -130,10 +130,41 @@ def test_rows_without_all_scores_are_learned_from_and_never_judged(tmp_path: Pat
     pool = _pool(rows, tmp_path)
     drawn = trial.split(pool, 1, 0)
     assert not np.isnan(pool.scores[drawn.judge]).any()
-    assert set(range(200)) == {*drawn.learn.tolist(), *drawn.judge.tolist()}
+    judged = {pool.prompts[row] for row in drawn.judge}
+    left = set(range(200)) - {*drawn.learn.tolist(), *drawn.judge.tolist()}
+    assert all(pool.prompts[row] in judged for row in left)
     assert np.isnan(pool.scores[drawn.learn]).any()
     figures = Trial(pool, taught.embed(pool), Plan(sizes=(60,), splits=2)).run()
     assert all(math.isfinite(each.gain) for each in figures)
+
+
+def _twice(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    return [*rows, *({**row, "prompt": f" {str(row['prompt']).upper()}\n"} for row in rows)]
+
+
+def test_a_prompt_that_stands_in_a_file_twice_is_not_judged_by_itself(tmp_path: Path) -> None:
+    pool = _pool(_twice(_rows(100, routable=True)), tmp_path)
+    for number in range(5):
+        drawn = trial.split(pool, 1, number)
+        texts = [{pool.prompts[row].strip().lower() for row in rows} for rows in drawn]
+        assert not texts[0] & texts[1]
+        assert len(drawn.judge) == 60
+    # Where a file is one prompt over and over, that is what it is judged by.
+    alike = _pool([{**row, "prompt": "ping"} for row in _rows(100, routable=True)], tmp_path)
+    assert [len(rows) for rows in trial.split(alike, 1, 0)] == [70, 30]
+
+
+def test_copies_of_noise_are_not_taken_for_knowledge(tmp_path: Path) -> None:
+    rows = _rows(300, routable=False)
+    pool = _pool([row for row in rows for _ in range(3)], tmp_path)
+    prompts = taught.embed(pool)
+    assert not checks.reach_verdict(pool, prompts, 1, lambda: None).routable
+    chance = np.random.default_rng(2)
+    _, fold_of = taught.cross_fit(pool, prompts, np.arange(900), contenders.MEASURED, chance)
+    assert (fold_of.reshape(-1, 3) == fold_of[::3, None]).all()
+    alike = taught.embed(_pool([{**row, "prompt": "ping"} for row in rows], tmp_path))
+    _, parted = taught.cross_fit(pool, alike, np.arange(300), contenders.MEASURED, chance)
+    assert np.bincount(parted).tolist() == [60] * 5
 
 
 def test_three_models_are_measured_above_the_best_mixtures(tmp_path: Path) -> None:

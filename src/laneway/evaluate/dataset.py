@@ -193,6 +193,15 @@ def _mean_costs(costs_usd: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return means
 
 
+def gathered(pool: Pool, order: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The same order with twins (space and case aside) moved up to the first place of their prompt, and that place."""
+    first: dict[str, int] = {}
+    texts = (" ".join(pool.prompts[row].split()).casefold() for row in order.tolist())
+    places = np.array([first.setdefault(text, at) for at, text in enumerate(texts)], np.intp)
+    moved = np.argsort(places, kind="stable")
+    return order[moved], places[moved]
+
+
 def mean_costs(pool: Pool, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
     """What each model costs on the average of these rows, in USD; of all rows, where these do not say it."""
     if not pool.price_known:

@@ -133,10 +133,19 @@ def cross_fit(
     rest: Rest = _without_rest,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
     """Expected qualities of these rows, each learned from the other folds, and the fold of each."""
-    fold_of = chance.permutation(np.arange(len(rows)) % folds)
+    fold_of = _with_twins(chance.permutation(np.arange(len(rows)) % folds), prompts.vectors[rows])
     expected = np.empty((len(rows), len(pool.models)))
     for fold in range(folds):
         inside = fold_of == fold
         taught = Taught(pool, prompts, rows[~inside], knobs, examples=len(rows))
         expected[inside] = taught.expect(rows[inside], rest)
     return expected, fold_of
+
+
+def _with_twins(fold_of: npt.NDArray[np.intp], vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    """Folds that part no prompts which look the same: one would tell of the other what nobody could know of a new one.
+    Where most of them look the same they are parted all the same, for want of folds."""
+    first: dict[bytes, int] = {}
+    together = fold_of[[first.setdefault(vector.tobytes(), at) for at, vector in enumerate(vectors)]]
+    sizes = np.bincount(together, minlength=int(fold_of.max(initial=0)) + 1)
+    return together if sizes.all() and 2 * sizes.max() <= len(fold_of) else fold_of

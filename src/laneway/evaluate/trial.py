@@ -16,7 +16,7 @@ import numpy as np
 
 from laneway.evaluate import contenders, curves
 from laneway.evaluate.contenders import Floats, Lesson, Opinion
-from laneway.evaluate.dataset import Pool, mean_costs
+from laneway.evaluate.dataset import Pool, gathered, mean_costs
 from laneway.evaluate.taught import Indices, Prompts
 
 LEARN_SHARE = 0.7
@@ -65,11 +65,15 @@ class Drawn(msgspec.Struct, frozen=True):
 
 
 def split(pool: Pool, seed: int, number: int) -> Split:
-    """Rows without all labels are learned from, never judged."""
-    order = np.random.default_rng([seed, number]).permutation(len(pool.prompts))
-    whole = (~np.isnan(pool.scores[order])).all(axis=1)
-    judged = order[whole][int(LEARN_SHARE * whole.sum()) :]
-    return Split(order[~np.isin(order, judged)], judged)
+    """Rows without all labels are learned from, never judged; nor is a prompt learned from that is judged elsewhere in
+    the file, unless it is most of the file."""
+    order, places = gathered(pool, np.random.default_rng([seed, number]).permutation(len(pool.prompts)))
+    whole = np.flatnonzero((~np.isnan(pool.scores[order])).all(axis=1))
+    judged = whole[int(LEARN_SHARE * len(whole)) :]
+    learned = ~np.isin(places, places[judged])
+    if learned.sum() < len(order) // 2:
+        learned = ~np.isin(np.arange(len(order)), judged)
+    return Split(order[learned], order[judged])
 
 
 class Trial:
