@@ -282,6 +282,40 @@ def test_a_count_of_tokens_where_the_provider_has_none_is_an_estimate_and_free()
     assert (made.called, made.cost_nanos, made.usage, made.failure) == (False, 0, Usage(), None)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tools": [{"name": "f", "description": "x" * 200, "input_schema": {"type": "object", "title": "x" * 200}}]},
+        {"system": "x" * 400},
+        {
+            "messages": [
+                {"role": "user", "content": "hi"},
+                {
+                    "role": "assistant",
+                    "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {"a": "x" * 400}}],
+                },
+            ]
+        },
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+                    ],
+                }
+            ]
+        },
+    ],
+    ids=["tools", "system", "calls", "pictures"],
+)
+def test_an_estimate_counts_all_that_a_model_reads(more: dict[str, Any]) -> None:
+    """Coding agents bring thousands of tokens of tools, and ask so that they know when to shorten a conversation."""
+    said = {"model": "asked", "messages": [{"role": "user", "content": "hi"}], **more}
+    answer, _ = serve(Caller("/v1/messages/count_tokens", said), whole("openai"))
+    assert answer.json["input_tokens"] > 100
+
+
 def test_a_count_of_tokens_by_the_provider_is_free_as_well() -> None:
     caller = Caller("/v1/messages/count_tokens", {"model": "asked", "messages": [{"role": "user", "content": "hi"}]})
     answer, upstream = serve(caller, Given([b'{"input_tokens": 1234}']), goal=target("anthropic", price=PRICE))

@@ -19,6 +19,8 @@ from laneway.failure import Failure, FailureError, Kind, fail
 VERSION = b"2023-06-01"
 """The only version of the API there is (https://docs.claude.com/en/api/versioning)."""
 
+# A picture of the usual size, by https://platform.claude.com/docs/en/build-with-claude/vision
+_PICTURE_TOKENS = 1_600
 _PATHS = {Op.CHAT: "/v1/messages", Op.COUNT: "/v1/messages/count_tokens"}
 
 
@@ -103,7 +105,7 @@ def make() -> Anthropic:
 
 
 def _guess(view: View) -> Usage:
-    return Usage(input=-(-view.text_chars // 4))
+    return Usage(input=-(-view.text_chars // 4) + view.images * _PICTURE_TOKENS)
 
 
 def _known(op: Op) -> None:

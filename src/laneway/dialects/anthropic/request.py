@@ -80,6 +80,8 @@ def view(op: Op, body: bytes) -> View:
             chars += more[0]
             images += more[1]
             documents += more[2]
+    if op is Op.COUNT:
+        chars += _weigh_tools(said)
     config, thinking = said.output_config, said.thinking
     mask = (
         (_TOOLS if said.tools else 0)
@@ -101,6 +103,17 @@ def view(op: Op, body: bytes) -> View:
         turns=len(turns),
         needs=_ABILITY_SETS[mask],
     )
+
+
+def _weigh_tools(said: Body) -> int:
+    """Characters of the tools and their calls: clients ask for a count to know when a conversation is too long."""
+    chars = sum(
+        len(tool.name or "") + len(tool.description or "") + len(tool.input_schema) for tool in said.tools or ()
+    )
+    for turn in said.messages:
+        if type(turn.content) is list:
+            chars += sum(len(block.name or "") + len(block.input) for block in turn.content if block.type == "tool_use")
+    return chars
 
 
 def _weigh(blocks: list[Block], field: str, turn: int = -1) -> tuple[int, int, int]:
