@@ -30,10 +30,14 @@ PINS_PER_TENANT = 10_000
 
 
 class StoreError(FailureError):
-    """The store could not do what was asked. The message is a sentence for the person who runs the gateway."""
+    """The store could not do what was asked. The message is a sentence for the person who runs the gateway.
 
-    def __init__(self, message: str, detail: str | None = None) -> None:
+    What `passes` may be asked again as it is: a disk that is full, a lock that somebody holds.
+    """
+
+    def __init__(self, message: str, detail: str | None = None, *, passes: bool = False) -> None:
         super().__init__(Failure(kind=Kind.INTERNAL, message=message, detail=detail))
+        self.passes = passes
 
 
 class NotOursError(Exception):

@@ -1,12 +1,14 @@
 """Rows written behind what they are about: a bounded queue between the loop and the writing thread.
 
-Owns: how long a row waits for others to be written with, how many are under way, and counting what was lost.
+Owns: how long a row waits for others to be written with, how many are under way, keeping rows that a full disk or
+somebody's lock does not let in until there is room, and counting what was lost.
 Refuses: to make anybody wait who puts a row in, and to know what a row is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,9 +20,12 @@ from laneway.stores.schema import StoreError
 from laneway.stores.sqlite.database import Database
 
 T = TypeVar("T")
+log = logging.getLogger("laneway")
 
 DELAY_S = 0.05
 """How long a row may wait for others to be written with."""
+RETRY_S = 1.0
+"""How long rows wait that could not be written."""
 MOST_UNWRITTEN = 10_000
 BATCH = 256
 """Rows in one job: a hold queued behind it waits for no more than these."""
@@ -46,7 +51,8 @@ class Behind(Generic[T]):
         self._written = 0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[int | None] | None = None
-        database.add_life(_begun, self.drain)
+        self._stuck = False
+        database.add_life(_begun, self._close)
 
     def put(self, row: T) -> None:
         if self._put - self._written >= self._most:
@@ -59,17 +65,29 @@ class Behind(Generic[T]):
             with suppress(RuntimeError):
                 self._soon()
 
-    def _soon(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(DELAY_S, self._write)
+    def _soon(self, wait_s: float = DELAY_S) -> None:
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._write)
 
     async def drain(self) -> None:
-        """Returns when everything put before is written, or counted as dropped."""
+        """Returns when everything put before is written, or counted as dropped, or cannot be written now."""
         goal = self._put
-        while self._written < goal:
+        self._stuck = False
+        while self._written < goal and not self._stuck:
             if self._writing is None:
                 self._write()
             else:
                 await asyncio.wait([self._writing])
+
+    async def _close(self) -> None:
+        await self.drain()
+        if self._queue:
+            log.warning("the store could not be written at the end: %d rows are lost", len(self._queue))
+            self._drop()
+
+    def _drop(self) -> None:
+        self._queue.clear()
+        self.dropped += self._put - self._written
+        self._written = self._put
 
     def _write(self) -> None:
         if self._timer is not None:
@@ -79,17 +97,24 @@ class Behind(Generic[T]):
         try:
             self._writing = self._database.submit(partial(self._insert, batch))
         except StoreError:
-            self._queue.clear()
-            self.dropped += self._put - self._written
-            self._written = self._put
+            self._drop()
         else:
-            self._writing.add_done_callback(partial(self._ended, len(batch)))
+            self._writing.add_done_callback(partial(self._ended, batch))
 
-    def _ended(self, count: int, written: asyncio.Future[int | None]) -> None:
+    def _ended(self, batch: Sequence[T], written: asyncio.Future[int | None]) -> None:
         self._writing = None
-        self._written += count
-        lost = written.cancelled() or written.exception() is not None
-        self.dropped += count if lost else written.result() or 0
+        error = None if written.cancelled() else written.exception()
+        if isinstance(error, StoreError) and error.passes:
+            if not self._stuck:
+                self._stuck = True
+                log.warning("rows wait, because the store could not be written: %s", error.failure.message)
+            self._queue.extendleft(reversed(batch))
+            self._soon(RETRY_S)
+            return
+        self._stuck = False
+        self._written += len(batch)
+        lost = written.cancelled() or error is not None
+        self.dropped += len(batch) if lost else written.result() or 0
         if len(self._queue) >= BATCH:
             self._write()
         elif self._queue:

@@ -107,17 +107,20 @@ def _log_ahead(db: sqlite3.Connection, until_s: float) -> str:
 def failed(error: Exception) -> Exception:
     """What went wrong later on, fit for a caller's eyes: SQLite's own words stay in `detail`."""
     if isinstance(error, OSError):
-        reason = "its disk is full" if error.errno in _FULL else "a file beside it cannot be made"
-        return StoreError(f"The gateway's store could not be used: {reason}.", str(error))
+        full = error.errno in _FULL
+        reason = "its disk is full" if full else "a file beside it cannot be made"
+        return StoreError(f"The gateway's store could not be used: {reason}.", str(error), passes=full)
     if not isinstance(error, sqlite3.Error):
         return error
+    name = name_of(error)
     reason = {
         "SQLITE_BUSY": "another process keeps it locked",
         "SQLITE_FULL": "its disk is full",
         "SQLITE_READONLY": "it may only be read",
         "SQLITE_CORRUPT": "its file is damaged",
-    }.get(name_of(error), "its database failed")
-    return StoreError(f"The gateway's store could not be used: {reason}.", f"{name_of(error)}: {error}")
+    }.get(name, "its database failed")
+    passes = name in ("SQLITE_BUSY", "SQLITE_FULL")
+    return StoreError(f"The gateway's store could not be used: {reason}.", f"{name}: {error}", passes=passes)
 
 
 def name_of(error: sqlite3.Error) -> str:
