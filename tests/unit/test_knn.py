@@ -324,6 +324,8 @@ def test_rules_that_look_at_no_prompt() -> None:
 
 def test_a_verdict_needs_a_gain_that_is_sure_and_worth_having() -> None:
     assert judge([2.0, 2.2, 1.8], 10, 500).routable
+    # Ten gains of five folds are no ten opinions: with half their spread the mean is not yet sure.
+    assert not judge([1.1, -1.1, 3.1, 0.9, 1.5, -0.7, 3.5, 3.1, -1.3, -0.1], 1, 500).routable
     assert "not routable yet" in judge([0.3, -0.2, 0.1], 10, 500).sentence.lower()
     for gains, examples in (([0.5, 0.5, 0.5], 5000), ([3.0, -3.0, 0.1], 5000)):
         verdict = judge(gains, 10, examples)

@@ -20,7 +20,7 @@ from laneway.evaluate.taught import Prompts, Taught, cross_fit
 from laneway.policy.dial import Outlook
 from laneway.policy.floor import SLACK, keep_floor
 from laneway.policy.knn import Knobs
-from laneway.policy.verdict import Verdict, judge
+from laneway.policy.verdict import FOLDS, Verdict, judge
 
 FLOOR_LABELS = 300
 FLOOR_RUNS_A_SPLIT = 4
@@ -103,7 +103,7 @@ def reach_verdict(
     gains: list[float] = []
     for number in range(VERDICT_ROUNDS):
         chance = np.random.default_rng([seed, 1 << 22, number])
-        expected, fold_of = cross_fit(pool, prompts, rows, MEASURED, chance, rest=rest)
+        expected, fold_of = cross_fit(pool, prompts, rows, MEASURED, chance, FOLDS, rest)
         for fold in range(int(fold_of.max()) + 1):
             inside = fold_of == fold
             if not dearer:

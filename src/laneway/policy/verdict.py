@@ -14,6 +14,8 @@ import msgspec
 WORTH = 0.1
 """Of what an oracle would gain. Where examples tell prompts apart they bring an eighth of it or more; less does not pay
 for a router's mistakes."""
+FOLDS = 5
+"""Each is judged by what the others taught."""
 NOTHING = 1e-6
 """Gains that are all 0 differ from it by less, as sums of rounded numbers do."""
 PLENTY = 1000
@@ -32,8 +34,9 @@ def judge(gains: Sequence[float], ceiling: float, examples: int, over: str = "mi
     """`gains` of each fold, and the `ceiling` that an oracle would reach, in points of quality `over` something."""
     mean = sum(gains) / len(gains)
     spread = math.sqrt(sum((gain - mean) ** 2 for gain in gains) / max(len(gains) - 1, 1))
-    # Folds share their examples with nine others of ten, but are judged on their own: their mean varies less than they.
-    deviation = spread / math.sqrt(len(gains))
+    # Folds learn from the same examples, and a second round judges them again: their mean varies less than they do, but
+    # more than a mean of strangers (Nadeau and Bengio, Inference for the Generalization Error, 2003, section 3).
+    deviation = spread * math.sqrt(1 / len(gains) + 1 / (FOLDS - 1))
     figures = f"{mean:+.2f} points +- {deviation:.2f} over {over}, {examples:,} examples"
     if mean - deviation > NOTHING and mean >= WORTH * ceiling:
         return Verdict(True, f"Routable: {figures}.", mean, deviation, examples)
