@@ -19,9 +19,11 @@ from playwright.sync_api import Browser, Page
 from tests.harness.gateway import served
 from tests.ui.browsing import browsing
 from tests.ui.deployment import ADMIN, KEYS, deployment
+from tests.ui.palette import shrink
 
 SHAPES = {"wide": 1280, "phone": 390}
 HARD = "What is 318 * 742?"
+STEPS = "The decision, step by step"
 README = Path(__file__).parents[2] / "src" / "ui" / "pictures"
 SETTLE_MS = 1500
 PAST_MS = 60_000
@@ -37,6 +39,11 @@ def _nothing(page: Page) -> None:
 
 def _prompt(page: Page) -> None:
     page.get_by_role("textbox", name="Prompt").fill(HARD)
+    page.get_by_role("region", name=STEPS).get_by_text(HARD).wait_for()
+
+
+def _sample(page: Page) -> None:
+    """What is walked through while nothing is typed."""
     page.get_by_test_id("winner").wait_for()
 
 
@@ -46,8 +53,23 @@ def _compare(page: Page) -> None:
     page.get_by_role("article").first.wait_for()
 
 
+def _judge(page: Page) -> None:
+    _compare(page)
+    page.get_by_role("button", name="Let the judge suggest").click()
+    page.get_by_text("Suggested by the judge").wait_for()
+
+
 def _tab(name: str) -> Doing:
     return lambda page: page.get_by_role("tab", name=name).click()
+
+
+def _one_of(name: str) -> Doing:
+    def opened(page: Page) -> None:
+        page.get_by_role("tab", name=name).click()
+        page.get_by_role("table", name=name).wait_for()
+        _first_row(page)
+
+    return opened
 
 
 def _first_row(page: Page) -> None:
@@ -63,12 +85,22 @@ LOOKS: dict[str, tuple[str, Doing]] = {
     "decisions": ("decisions", _nothing),
     "receipt": ("decisions", _first_row),
     "requests": ("decisions", _tab("Requests")),
+    "record": ("decisions", _one_of("Requests")),
     "runs": ("decisions", _tab("Runs")),
+    "run": ("decisions", _one_of("Runs")),
     "shadow": ("decisions", _tab("Shadow")),
     "usage": ("usage", _nothing),
     "settings": ("settings", _nothing),
 }
-FIRST = {"overview": LOOKS["overview"], "route": ("route", _nothing), "teach": LOOKS["teach"], "usage": LOOKS["usage"]}
+FIRST: dict[str, tuple[str, Doing]] = {
+    "overview": LOOKS["overview"],
+    "route": ("route", _sample),
+    "judge": ("teach", _judge),
+    "decisions": LOOKS["decisions"],
+    "shadow": LOOKS["shadow"],
+    "usage": LOOKS["usage"],
+    "settings": LOOKS["settings"],
+}
 OWN = {"overview": LOOKS["overview"], "settings": LOOKS["settings"], "decisions": LOOKS["decisions"]}
 
 
@@ -131,7 +163,7 @@ def _for_readme(browser: Browser, url: str) -> None:
         sign_in(page, url, ADMIN)
         page.goto(f"{url}/ui/")
         page.wait_for_timeout(PAST_MS)
-        page.screenshot(path=README / "overview.png")
+        (README / "overview.png").write_bytes(shrink(page.screenshot()))
     with looking(browser, "dark", SHAPES["wide"]) as page:
         # High enough that nothing has to be scrolled under the header.
         page.set_viewport_size({"width": SHAPES["wide"], "height": 2400})
@@ -139,7 +171,8 @@ def _for_readme(browser: Browser, url: str) -> None:
         page.goto(f"{url}/ui/route")
         _prompt(page)
         page.wait_for_timeout(SETTLE_MS)
-        page.get_by_role("region", name="The decision, step by step").screenshot(path=README / "route.png")
+        picture = page.get_by_role("region", name=STEPS).screenshot()
+        (README / "route.png").write_bytes(shrink(picture))
 
 
 def main(folder: Path, wanted: set[str]) -> None:

@@ -67,6 +67,16 @@ def test_the_picture_of_requests_moves_when_one_is_made(page: Page, gateway: Ser
     expect(page.get_by_role("region", name="What just happened")).to_contain_text("sim-small")
 
 
+def test_what_was_only_explained_is_no_request(page: Page, gateway: Served) -> None:
+    asked = {"model": "reports", "messages": [{"role": "user", "content": "What is 7*8?"}]}
+    assert gateway.post("/v1/router/explain", asked).status_code == 200
+    seen(page, gateway)
+    assert gateway.post("/v1/router/explain", asked).status_code == 200
+    assert gateway.chat("sim-small").status_code == 200
+    expect(page.get_by_test_id("recent")).to_have_text("1 request")
+    expect(page.get_by_role("region", name="What just happened").get_by_role("row")).to_have_count(2)
+
+
 def test_what_happened_before_the_page_was_opened_is_in_the_picture(page: Page, gateway: Served) -> None:
     for _ in range(3):
         assert gateway.chat("sim-small").status_code == 200

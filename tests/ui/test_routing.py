@@ -13,6 +13,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.harness.gateway import Served, served
 from tests.ui.browsing import EASY, HARD, JUDGE, POOL, scored, teach
+from tests.ui.pictures import STEPS
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +37,31 @@ def taught(tmp_path: Path) -> Iterator[Served]:
 def see(page: Page, url: str, prompt: str) -> None:
     page.goto(f"{url}/ui/route")
     page.get_by_role("textbox", name="Prompt").fill(prompt)
+    # Until then it is the sample that is explained.
+    expect(page.get_by_role("region", name=STEPS).get_by_text(prompt, exact=True)).to_be_visible()
+
+
+def test_a_sample_is_walked_through_before_anything_is_typed(page: Page, taught: Served) -> None:
+    page.goto(f"{taught.url}/ui/route")
+    steps = page.get_by_role("region", name=STEPS)
     expect(page.get_by_test_id("winner")).to_be_visible()
+    sample = page.get_by_role("textbox", name="Prompt").input_value()
+    assert sample
+    expect(steps.get_by_text(sample, exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name=sample, exact=True)).to_have_attribute("aria-pressed", "true")
+    other = page.get_by_role("button", pressed=False).filter(has_text=re.compile("Say hello|Prove that")).last
+    said = other.inner_text()
+    other.click()
+    expect(steps.get_by_text(said, exact=True)).to_be_visible()
+    page.get_by_role("textbox", name="Prompt").fill("")
+    expect(page.get_by_test_id("winner")).to_have_count(0)
+
+
+def test_whoever_has_taught_nothing_has_samples_too(page: Page, tmp_path: Path) -> None:
+    with served(tmp_path, POOL.format(warm=20)) as gateway:
+        page.goto(f"{gateway.url}/ui/route")
+        expect(page.get_by_test_id("winner")).to_have_text("sim-large")
+        expect(page.get_by_role("region", name=STEPS)).to_contain_text("there are no examples")
 
 
 def test_three_taught_prompts_route_the_next_one_differently(page: Page, tmp_path: Path) -> None:
@@ -268,6 +293,8 @@ def test_decisions_are_listed_with_their_receipts(page: Page, taught: Served) ->
     page.get_by_role("row").filter(has_text="Say hello to guest number 3.").click()
     receipt = page.get_by_role("dialog")
     expect(receipt).to_contain_text("Nearest examples")
+    expect(receipt.get_by_role("cell", name=re.compile("Say hello to guest")).first).to_be_visible()
+    expect(receipt).to_contain_text("sim-small is expected to reach 9")
     expect(receipt).to_contain_text("The dial stands at 0.50")
 
 

@@ -1,10 +1,10 @@
-import { ActionIcon, Alert, Anchor, AppShell, Badge, Burger, Button, Center, Group, Loader, NavLink, Text, TextInput, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
+import { ActionIcon, Alert, Anchor, AppShell, Badge, Burger, Center, Group, Loader, NavLink, Text, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconAdjustments, IconChartBar, IconGauge, IconListDetails, IconLockOpen, IconLogout, IconMoon, IconRoute, IconSchool, IconSun } from "@tabler/icons-react";
 import { type ComponentType, Suspense, useEffect, useState } from "react";
 import { Link, Redirect, Route, Switch, useLocation } from "wouter";
-import { useAsked } from "./asked";
-import { part } from "./part";
+import Overview from "./pages/Overview";
+import { Nowhere, part } from "./part";
 import { useSession } from "./session";
 
 interface Page {
@@ -16,8 +16,10 @@ interface Page {
   whole?: boolean;
 }
 
+const Choose = part(() => import("./parts/Choose"), Nowhere);
+const Notices = part(() => import("./parts/Notices"), Nowhere);
 const PAGES: Page[] = [
-  { path: "/", name: "Overview", icon: IconGauge, view: part(() => import("./pages/Overview")), whole: true },
+  { path: "/", name: "Overview", icon: IconGauge, view: Overview, whole: true },
   { path: "/route", name: "See it route", icon: IconRoute, view: part(() => import("./pages/SeeRoute")) },
   { path: "/teach", name: "Teach", icon: IconSchool, view: part(() => import("./pages/Teach")) },
   { path: "/decisions", name: "Decisions and runs", icon: IconListDetails, view: part(() => import("./pages/Decisions")) },
@@ -30,6 +32,9 @@ export function App() {
   const [location] = useLocation();
   const { who, signOut } = useSession();
   const page = PAGES.find(({ path }) => path === location);
+  // The overview does nothing of which there would be anything to tell.
+  const [does, setDoes] = useState(false);
+  if (!does && page && page.path !== "/") setDoes(true);
 
   useEffect(() => {
     document.title = page ? `${page.name} · Laneway` : "Laneway";
@@ -73,6 +78,7 @@ export function App() {
             </Switch>
           </Suspense>
         </div>
+        {does && <Suspense><Notices /></Suspense>}
       </AppShell.Main>
     </AppShell>
   );
@@ -83,28 +89,7 @@ function WhoseData({ whole }: { whole: boolean }) {
   const { who, tenant } = useSession();
   if (!who.admin) return <Badge variant="light" size="lg" tt="none">{tenant}</Badge>;
   if (whole) return <Badge variant="light" color="gray" size="lg">all tenants</Badge>;
-  return <Choose key={tenant} />;
-}
-
-function Choose() {
-  const { tenant, choose } = useSession();
-  const [written, setWritten] = useState(tenant);
-  const known = useAsked<{ data: { tenant: string }[] }>("/admin/v1/usage?group_by=tenant");
-  const done = (name: string) => choose(name.trim() || "default");
-  return (
-    <form onSubmit={(event) => { event.preventDefault(); done(written); }}>
-      <Group gap={4} wrap="nowrap">
-        <Text size="sm" c="dimmed" visibleFrom="sm" aria-hidden>Tenant</Text>
-        <TextInput
-          aria-label="Tenant to look at" list="tenants" value={written} size="xs" w={{ base: 104, sm: 150 }} autoComplete="off"
-          onChange={(event) => setWritten(event.currentTarget.value)}
-          onFocus={(event) => event.currentTarget.select()}
-        />
-        <datalist id="tenants">{(known.data?.data ?? []).filter((each) => each.tenant).map((each) => <option key={each.tenant} value={each.tenant} />)}</datalist>
-        {written.trim() !== tenant && <Button type="submit" size="xs" variant="light">Show</Button>}
-      </Group>
-    </form>
-  );
+  return <Suspense><Choose key={tenant} /></Suspense>;
 }
 
 function Scheme() {

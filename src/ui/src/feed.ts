@@ -23,7 +23,7 @@ export interface Happening {
 
 /** What ended in a few seconds. */
 export interface Beat { at_s: number; served: number; moved: number; failed: number; times: number[]; ways: Map<string, number> }
-export interface Feed { happenings: Happening[]; beats: Beat[]; heard: number; live: boolean }
+export interface Feed { happenings: Happening[]; beats: Beat[]; heard: number; live: boolean; lost: boolean }
 
 export const BEAT_S = 5;
 export const SEEN_S = 300;
@@ -35,7 +35,7 @@ const SEP = "\n";
 
 export function useFeed(): Feed {
   const { who, tenant } = useSession();
-  const [feed, setFeed] = useState<Feed>({ happenings: [], beats: [], heard: 0, live: false });
+  const [feed, setFeed] = useState<Feed>({ happenings: [], beats: [], heard: 0, live: false, lost: false });
   const waiting = useRef<Happening[]>([]);
 
   useEffect(() => {
@@ -43,7 +43,8 @@ export function useFeed(): Feed {
     const beats = new Map<number, Beat>();
     const ending = new AbortController();
     const take = (fresh: Happening[]) => {
-      const news = fresh.filter((each) => !known.has(each.id));
+      // Who only asked what would be decided called nobody: that is no request to be shown.
+      const news = fresh.filter((each) => !known.has(each.id) && (each.failed || each.target !== null));
       if (news.length === 0) return;
       for (const each of news) {
         known.add(each.id);
@@ -70,8 +71,8 @@ export function useFeed(): Feed {
       waiting.current.push(read(type, lastEventId, data));
     };
     for (const type of ["run.fallback", "run.completed"]) source.addEventListener(type, hear);
-    source.onopen = () => setFeed((before) => ({ ...before, live: true }));
-    source.onerror = () => setFeed((before) => ({ ...before, live: false }));
+    source.onopen = () => setFeed((before) => ({ ...before, live: true, lost: false }));
+    source.onerror = () => setFeed((before) => ({ ...before, live: false, lost: true }));
     // Many events a second are one picture.
     const timer = window.setInterval(() => {
       const fresh = waiting.current.reverse();
@@ -83,7 +84,7 @@ export function useFeed(): Feed {
       source.close();
       window.clearInterval(timer);
       waiting.current = [];
-      setFeed({ happenings: [], beats: [], heard: 0, live: false });
+      setFeed({ happenings: [], beats: [], heard: 0, live: false, lost: false });
     };
   }, [who.admin, tenant]);
   return feed;

@@ -1,13 +1,20 @@
 // Parts of the page that are fetched when they are needed.
 
-import { Text } from "@mantine/core";
-import { type ComponentType, lazy } from "react";
+import { Alert, Anchor } from "@mantine/core";
+import { type ComponentType, lazy, type ReactNode } from "react";
 
 /** As `lazy`; of another build, or of a gateway that is gone, it says so in its place instead of taking the page down. */
-export function part<P extends object>(fetch: () => Promise<{ default: ComponentType<P> }>) {
-  return lazy<ComponentType<P>>(() => fetch().catch(() => ({ default: Missing })));
+export function part<P extends object>(fetch: () => Promise<{ default: ComponentType<P> }>, missing: () => ReactNode = Missing) {
+  return lazy<ComponentType<P>>(() => fetch().catch(() => ({ default: missing })));
 }
 
+/** In place of what is missed by nobody. */
+export const Nowhere = () => null;
+
 function Missing() {
-  return <Text size="sm" c="dimmed" py="sm">This part could not be fetched. Reload the page: the gateway may have another version now.</Text>;
+  return (
+    <Alert color="orange" title="This part could not be fetched">
+      The gateway is gone, or has another version now. <Anchor component="button" type="button" inherit c="inherit" onClick={() => window.location.reload()}>Load the page again</Anchor>
+    </Alert>
+  );
 }

@@ -1,8 +1,9 @@
 // Who the page speaks for: asked once, and again after signing in or out.
 
-import { Alert, Button, Center, Loader, Paper, PasswordInput, Stack, Text, Title } from "@mantine/core";
-import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useEffect, useState } from "react";
-import { get, lookAt, post, prove, remove, type Who } from "./api";
+import { Alert, Center, Loader } from "@mantine/core";
+import { createContext, type ReactNode, Suspense, useCallback, useContext, useEffect, useState } from "react";
+import { get, lookAt, prove, remove, type Who } from "./api";
+import { part } from "./part";
 
 interface Session {
   who: Who;
@@ -12,6 +13,7 @@ interface Session {
   signOut: () => Promise<void>;
 }
 
+const SignIn = part(() => import("./parts/SignIn"));
 const LOOKS_AT = "laneway-looks-at";
 const Room = createContext<Session | null>(null);
 
@@ -44,7 +46,7 @@ export function SessionRoom({ children }: { children: ReactNode }) {
 
   if (error) return <Centred><Alert color="red" title="The page cannot start">{error}</Alert></Centred>;
   if (!who) return <Centred><Loader aria-label="Loading" /></Centred>;
-  if (!who.signed_in && !who.open) return <SignIn onDone={look} />;
+  if (!who.signed_in && !who.open) return <Centred><Suspense fallback={<Loader aria-label="Loading" />}><SignIn onDone={look} /></Suspense></Centred>;
 
   const choose = (name: string) => {
     lookAt(who.admin ? name : "");
@@ -63,38 +65,4 @@ export function SessionRoom({ children }: { children: ReactNode }) {
 
 function Centred({ children }: { children: ReactNode }) {
   return <Center mih="100vh" p="md">{children}</Center>;
-}
-
-function SignIn({ onDone }: { onDone: () => Promise<void> }) {
-  const [key, setKey] = useState("");
-  const [error, setError] = useState<string>();
-  const [busy, setBusy] = useState(false);
-
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    try {
-      const told = await post<{ csrf: string }>("/ui/session", { key });
-      prove(told.csrf);
-      await onDone();
-    } catch (problem) {
-      setError((problem as Error).message);
-    } finally {
-      setBusy(false);
-    }
-  };
-  return (
-    <Centred>
-      <Paper component="main" withBorder p="xl" w={400} maw="100%" className="card">
-        <form onSubmit={submit}>
-          <Stack>
-            <div className="brand"><img src="/ui/icon.svg" alt="" width={34} height={34} /><Title order={1} size="h2">Laneway</Title></div>
-            <Text c="dimmed" size="sm">Sign in with the admin key or with a key of yours. It is sent once and not kept in this browser.</Text>
-            <PasswordInput label="Key" value={key} onChange={(event) => setKey(event.currentTarget.value)} error={error} autoFocus required autoComplete="current-password" />
-            <Button type="submit" loading={busy}>Sign in</Button>
-          </Stack>
-        </form>
-      </Paper>
-    </Centred>
-  );
 }

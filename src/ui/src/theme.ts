@@ -1,4 +1,4 @@
-import { Alert, Anchor, Badge, createTheme, type CSSVariablesResolver, Drawer, Modal } from "@mantine/core";
+import { Alert, Anchor, Badge, createTheme, type CSSVariablesResolver } from "@mantine/core";
 
 export const theme = createTheme({
   primaryColor: "teal",
@@ -11,8 +11,11 @@ export const theme = createTheme({
   headings: { fontWeight: "650" },
   components: {
     Alert: Alert.extend({ styles: { title: { color: "var(--mantine-color-text)" } } }),
-    Drawer: Drawer.extend({ defaultProps: { closeButtonProps: { "aria-label": "Close" } } }),
-    Modal: Modal.extend({ defaultProps: { closeButtonProps: { "aria-label": "Close" } } }),
+    // By name only: the first page has no dialog, and should not fetch them.
+    Drawer: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
+    Modal: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
+    // What scrolls by itself can be scrolled without a mouse.
+    TableScrollContainer: { defaultProps: { scrollAreaProps: { viewportProps: { tabIndex: 0 } } } },
     Anchor: Anchor.extend({ defaultProps: { underline: "always" } }),
     Badge: Badge.extend({ defaultProps: { tt: "none", fw: 600 }, vars: (_, { size }) => ({ root: { "--badge-fz": size === "sm" ? "11px" : undefined, "--badge-height": size === "sm" ? "20px" : undefined } }) }),
   },
@@ -60,6 +63,8 @@ export const resolver: CSSVariablesResolver = () => ({
         [`--mantine-color-${colour}-outline`, `var(--mantine-color-${colour}-3)`],
       ]),
     ),
+    // The library's grey would be darker than the card it stands on.
+    "--mantine-color-gray-light": "var(--mantine-color-dark-5)",
   },
 });
 

@@ -39,6 +39,9 @@ export const clock = (instant: number | string): string => dated(instant).toLoca
 export const minute = (instant: number | string): string => dated(instant).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 export const moment = (instant: number | string): string => dated(instant).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
+/** To the minute: what is still to come needs no seconds. */
+export const until = (instant: number | string): string => dated(instant).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
 /** `2026-11-08` as it stands under a picture. */
 export const day = (iso: string): string => new Date(`${iso}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
@@ -71,6 +74,37 @@ const REASONS: Record<string, string> = {
   unknown_lane: "unknown lane",
   caller_gone: "caller left",
 };
+
+/** A fact of a journal: its unit stands in its name. */
+export function fact(name: string, value: unknown): string {
+  const amount = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  const of = (unit: string): string => name.slice(0, -unit.length).replaceAll("_", " ");
+  if (typeof amount === "number" && Number.isFinite(amount)) {
+    if (name === "usd") return usd(amount);
+    if (name.endsWith("_usd")) return `${of("_usd")} ${usd(amount)}`;
+    if (name.endsWith("_s")) return amount > 1e9 ? `${of("_s")} ${moment(amount)}` : `${of("_s")} ${seconds(amount)}`;
+  }
+  return `${name.replaceAll("_", " ")} ${String(value)}`;
+}
+
+const RULES: Record<string, string> = {
+  learned: "by the examples",
+  knn: "by the examples",
+  clusters: "by the examples",
+  cheapest: "the cheapest",
+  fastest: "the fastest",
+  "least-busy": "the least busy",
+  weighted: "by weights",
+  fixed: "in fixed order",
+  cascade: "cheap first, then checked",
+  pin: "same conversation",
+};
+
+/** How a pool chose. */
+export const chosen = (rule: string, declined: string | null): string => (declined !== null ? "the default" : (RULES[rule] ?? rule.replaceAll("-", " ")));
+
+/** `lane:night` as a person says it; what is stopped or allowed everywhere has no name. */
+export const scoped = (scope: string): string => (["all", "*", ""].includes(scope) ? "anything" : scope.replaceAll(":", " "));
 
 /** Why a request was not served by its first choice, or at all. */
 export const reason = (word: string | null): string => (word === null ? "" : (REASONS[word] ?? word.replaceAll("_", " ")));

@@ -1,4 +1,5 @@
 import { Stack, Tabs } from "@mantine/core";
+import "../styles/rest";
 import { PageHead } from "../parts/Panel";
 import { Receipts } from "../parts/Receipts";
 import { Requests } from "../parts/Requests";

@@ -21,13 +21,13 @@ const SOON_MS = 1000;
 
 export default function Overview() {
   const { who } = useSession();
-  const { happenings, beats, heard, live } = useFeed();
+  const { happenings, beats, heard, live, lost } = useFeed();
   const [stands, setStands] = useState(!who.admin);
   const pictures = useLater(stands);
   return (
     <Stack>
       <PageHead title="Overview">
-        <Badge color={live ? "teal" : "gray"} variant="light" tt="none" leftSection={<span className={live ? "lamp beating" : "lamp"} />}>{live ? "live" : "not connected"}</Badge>
+        <Badge color={live ? "teal" : lost ? "orange" : "gray"} variant="light" tt="none" role="status" leftSection={<span className={live ? "lamp beating" : "lamp"} />}>{live ? "live" : lost ? "connection lost, trying again" : "connecting"}</Badge>
       </PageHead>
       <Begin asked={heard > 0} />
       <Today admin={who.admin} beats={beats} heard={heard} pictures={pictures} />

@@ -1,19 +1,26 @@
-import { Alert, Badge, Button, Group, Loader, SegmentedControl, Select, SimpleGrid, Slider, Stack, Table, Text, Textarea, Timeline, Title } from "@mantine/core";
+import { Alert, Badge, Box, Button, Group, Loader, SegmentedControl, Select, SimpleGrid, Slider, Stack, Table, Text, Textarea, Timeline, Title } from "@mantine/core";
+import "../styles/rest";
 import { useDebouncedValue } from "@mantine/hooks";
 import { type ReactNode, Suspense, useEffect, useMemo, useState } from "react";
-import { ask, get, post, Refused } from "../api";
+import { ask, post, Refused } from "../api";
 import { useAsked } from "../asked";
 import { Graph } from "../parts/Graph";
 import { Answered, Figure, Nothing, PageHead, Panel } from "../parts/Panel";
 import { Costs, Qualities } from "../parts/Standings";
 import { failed } from "../parts/tell";
-import { Neighbours, Turning } from "../parts/Why";
+import { Because, Neighbours, Turning } from "../parts/Why";
 import { part } from "../part";
-import { type Dial, type Example, type Explanation, type Places, type PoolStatus, type Position, type Receipt, short, type Status } from "../router";
+import { usePlaces } from "../places";
+import { plainly } from "../parts/verdict";
+import { type Dial, type Example, type Explanation, type PoolStatus, type Position, type Receipt, short, type Status } from "../router";
 import { useSession } from "../session";
-import { share, usd } from "../words";
+import { chosen, share, usd } from "../words";
 
 const DialPicture = part(() => import("../parts/DialPicture"));
+const SAMPLES = 6;
+/** Nobody reads longer ones on a button. */
+const LONG = 140;
+const ANYBODYS = ["What is 318 * 742?", "Say hello to the team.", "Translate into French: good evening", "Explain why the sky is blue."];
 const MARKS = [{ value: 0, label: "Lowest cost" }, { value: 0.5, label: "0.5" }, { value: 1, label: "Highest quality" }];
 
 export default function SeeRoute() {
@@ -36,7 +43,10 @@ export default function SeeRoute() {
 }
 
 function Walk({ pool, records }: { pool: PoolStatus; records: number }) {
-  const [prompt, setPrompt] = useState("");
+  const samples = useSamples();
+  const [typed, setTyped] = useState<string>();
+  // Until somebody types, one of the samples is walked through: there is something to see at once.
+  const prompt = typed ?? samples[0] ?? "";
   const [bias, setBias] = useState(pool.bias);
   const [asked] = useDebouncedValue(prompt, 250);
   const [turned] = useDebouncedValue(bias, 60);
@@ -45,13 +55,15 @@ function Walk({ pool, records }: { pool: PoolStatus; records: number }) {
   return (
     <>
       <Panel title="A prompt" hint="Nothing is called: this is what would be decided">
-        <Samples onChoose={setPrompt} />
-        <Textarea aria-label="Prompt" placeholder="Type a prompt, or take one of the examples" value={prompt} onChange={(event) => setPrompt(event.currentTarget.value)} autosize minRows={2} maxRows={8} />
+        <Group gap={6} mb="sm">
+          {samples.map((sample) => <Button key={sample} size="xs" variant={sample === prompt ? "filled" : "light"} aria-pressed={sample === prompt} onClick={() => setTyped(sample)} className="sample" fw={500}><Text span inherit truncate>{sample}</Text></Button>)}
+        </Group>
+        <Textarea aria-label="Prompt" placeholder="Type a prompt, or take one of the examples" value={prompt} onChange={(event) => setTyped(event.currentTarget.value)} autosize minRows={2} maxRows={8} />
       </Panel>
       <Scoreboard pool={pool} bias={turned} />
       {explained.error && <Alert color="red">{explained.error}</Alert>}
       {!asked.trim() ? <Nothing>Each step of the decision appears here.</Nothing> : receipt ? (
-        <Steps receipt={receipt} told={explained.told as Explanation} bias={bias} onTurn={setBias} prompt={asked} records={records} busy={explained.busy} />
+        <Steps receipt={receipt} told={explained.told as Explanation} bias={bias} onTurn={setBias} prompt={explained.prompt ?? asked} records={records} busy={explained.busy} />
       ) : explained.busy && <Group><Loader size="sm" /></Group>}
     </>
   );
@@ -59,7 +71,7 @@ function Walk({ pool, records }: { pool: PoolStatus; records: number }) {
 
 function useExplained(pool: string, prompt: string, bias: number) {
   const { tenant } = useSession();
-  const [state, setState] = useState<{ told?: Explanation; error?: string; busy: boolean }>({ busy: false });
+  const [state, setState] = useState<{ told?: Explanation; prompt?: string; error?: string; busy: boolean }>({ busy: false });
   useEffect(() => {
     if (!prompt.trim()) {
       setState({ busy: false });
@@ -69,22 +81,28 @@ function useExplained(pool: string, prompt: string, bias: number) {
     setState((before) => ({ ...before, busy: true }));
     const body = { model: pool, messages: [{ role: "user", content: prompt }] };
     ask<Explanation>("/v1/router/explain", { method: "POST", body, headers: { "x-laneway-bias": String(bias) }, signal: ending.signal })
-      .then((told) => setState({ told, busy: false }))
+      .then((told) => setState({ told, prompt, busy: false }))
       .catch((problem: unknown) => { if (!ending.signal.aborted) setState({ error: (problem as Refused).message, busy: false }); });
     return () => ending.abort();
   }, [pool, prompt, bias, tenant]);
   return state;
 }
 
-function Samples({ onChoose }: { onChoose: (prompt: string) => void }) {
+/** A few of the tenant's own prompts; of whoever has taught none, some that anybody might ask. */
+function useSamples(): string[] {
   const examples = useAsked<{ data: Example[] }>("/v1/router/memory?limit=400");
-  const few = useMemo(() => spread((examples.data?.data ?? []).filter((each) => each.prompt.length < 140), 6), [examples.data]);
-  if (few.length === 0) return null;
-  return (
-    <Group gap={6} mb="sm">
-      {few.map((example) => <Button key={example.id} size="xs" variant="light" onClick={() => onChoose(example.prompt)} className="sample" fw={500}><Text span inherit truncate>{example.prompt}</Text></Button>)}
-    </Group>
-  );
+  return useMemo(() => {
+    if (examples.data === undefined) return examples.error === undefined ? [] : ANYBODYS;
+    const prompts = [...new Set(examples.data.data.map((each) => each.prompt))].filter((prompt) => prompt.length < LONG);
+    // What begins with another word mostly asks for something else.
+    const kinds = new Map<string, string>();
+    for (const prompt of prompts) {
+      const word = /^\p{L}+/u.exec(prompt)?.[0] ?? "";
+      if (prompt.length < (kinds.get(word)?.length ?? LONG)) kinds.set(word, prompt);
+    }
+    const few = new Set([...spread([...kinds.values()], SAMPLES), ...spread(prompts, SAMPLES)]);
+    return few.size > 0 ? [...few].slice(0, SAMPLES) : ANYBODYS;
+  }, [examples.data, examples.error]);
 }
 
 function spread<T>(things: T[], many: number): T[] {
@@ -99,13 +117,13 @@ function Scoreboard({ pool, bias }: { pool: PoolStatus; bias: number }) {
   // Both ends of the dial, whatever floor is set.
   const free = useAsked<Dial>(`${path}&floor=0`);
   return (
-    <Panel title="Scoreboard" hint="What the examples say each way would come to">
+    <Panel title="Scoreboard" hint="What the examples say each way would come to; quality is of 100">
       <Answered asked={dial}>
         {({ positions }) => {
           const here = positions.length ? positions.reduce((best, each) => (Math.abs(each.bias - bias) < Math.abs(best.bias - bias) ? each : best)) : undefined;
           const all = free.data?.positions ?? positions;
           const [cheap, strong] = [all[0], all.at(-1)];
-          if (!here || !cheap || !strong) return <Nothing>{pool.verdict}</Nothing>;
+          if (!here || !cheap || !strong) return <Nothing>{plainly(pool.verdict)}</Nothing>;
           const cheapest = Object.entries(cheap.mix).sort((a, b) => b[1] - a[1])[0]?.[0] ?? "";
           return (
             <SimpleGrid cols={{ base: 1, md: 2 }}>
@@ -123,7 +141,7 @@ function Scoreboard({ pool, bias }: { pool: PoolStatus; bias: number }) {
                     ))}
                   </Table.Tbody>
                 </Table>
-                <Figure label="Saved against highest quality" value={share(strong.cost_ratio ? 1 - here.cost_ratio / strong.cost_ratio : 0)} hint={here.kept_by_floor ? "held up by the quality floor" : undefined} />
+                <Box mt="sm" px="xs"><Figure label="Saved against highest quality" value={share(strong.cost_ratio ? 1 - here.cost_ratio / strong.cost_ratio : 0)} hint={here.kept_by_floor ? "held up by the quality floor" : undefined} /></Box>
               </div>
               <Suspense fallback={<Loader size="sm" />}><DialPicture positions={all} here={here} /></Suspense>
             </SimpleGrid>
@@ -137,7 +155,7 @@ function Scoreboard({ pool, bias }: { pool: PoolStatus; bias: number }) {
 const cost = (each: Position): string => (each.usd_per_request !== null ? usd(each.usd_per_request * 1000) : `${each.cost_ratio.toFixed(2)} × default`);
 
 function Steps({ receipt, told, bias, onTurn, prompt, records, busy }: { receipt: Receipt; told: Explanation; bias: number; onTurn: (bias: number) => void; prompt: string; records: number; busy: boolean }) {
-  const places = usePlaces(receipt, records);
+  const places = usePlaces(receipt, 250, records);
   const prompts = useMemo(() => new Map(places?.nodes.map((node) => [node.id, node.prompt])), [places]);
   const names = receipt.standings.map((each) => each.candidate).sort();
   const winner = receipt.standings.find((each) => each.target === receipt.served) ?? receipt.standings[0];
@@ -145,11 +163,11 @@ function Steps({ receipt, told, bias, onTurn, prompt, records, busy }: { receipt
   return (
     <Panel title="The decision, step by step" right={busy ? <Loader size="xs" /> : undefined}>
       <Timeline active={6} bulletSize={26} lineWidth={2}>
-        <Step at={1} title="The request"><Text size="sm">{prompt.length} characters for the pool {receipt.pool}{receipt.tag ? `, kind of task ${receipt.tag.slice(0, 40)}` : ""}.</Text></Step>
+        <Step at={1} title="The request"><Text size="sm"><q>{prompt.slice(0, 160)}{prompt.length > 160 ? "…" : ""}</q>, {prompt.length} characters, asks the pool {receipt.pool} for an answer{receipt.tag ? ` (kind of task: ${receipt.tag.slice(0, 40)})` : ""}.</Text></Step>
         <Step at={2} title="Gates: who is able and allowed">
           {told.dropped.length === 0 ? <Text size="sm">Every candidate is able and allowed to serve it.</Text> : told.dropped.map((each) => <Text key={`${each.provider}/${each.model}`} size="sm">{each.model} is left out: {each.reason}</Text>)}
         </Step>
-        <Step at={3} title="Vector: what it is about"><Text size="sm">{receipt.space ? `The prompt becomes a point among the examples (embedder ${receipt.space})` : "No vector was made"}{receipt.likeness !== null ? `; the nearest of them are ${share(receipt.likeness)} like it` : ""}.</Text></Step>
+        <Step at={3} title="Vector: what it is about"><Text size="sm">{receipt.space ? "What the prompt means becomes a point among the examples" : "No vector was made"}{receipt.likeness !== null ? `; the nearest of them are ${share(receipt.likeness)} like it` : ""}.{receipt.space && <Text span size="xs" c="dimmed"> Embedder {receipt.space}</Text>}</Text></Step>
         <Step at={4} title={`Neighbours: the ${receipt.neighbours.length} nearest of ${records} examples`}>
           {receipt.neighbours.length === 0 ? <Text size="sm" c="dimmed">None.</Text> : (
             <>
@@ -161,9 +179,9 @@ function Steps({ receipt, told, bias, onTurn, prompt, records, busy }: { receipt
         <Step at={5} title="Expected quality, as those examples were scored"><Qualities receipt={receipt} names={names} /></Step>
         <Step at={6} title="Expected cost"><Costs receipt={receipt} /></Step>
         <Step at={7} title="Decision">
-          <Group gap="xs" mb="xs"><Badge size="lg" tt="none" data-testid="winner">{short(winner?.candidate ?? receipt.served)}</Badge><Badge variant="light" tt="none">{receipt.declined ? "default" : receipt.rule}</Badge></Group>
-          {receipt.declined && <Alert color="gray" py="xs" mb="xs">{receipt.declined}</Alert>}
-          <Text size="sm" fw={600}>The dial</Text>
+          <Group gap="xs" mb="xs"><Badge size="lg" tt="none" data-testid="winner">{short(winner?.candidate ?? receipt.served)}</Badge><Badge variant="light" tt="none">{chosen(receipt.rule, receipt.declined)}</Badge></Group>
+          <Because receipt={receipt} />
+          <Text size="sm" fw={600} mt="sm">The dial</Text>
           <Slider value={bias} onChange={onTurn} min={0} max={1} step={0.01} marks={MARKS} thumbLabel="Quality against cost" label={(value) => value.toFixed(2)} maw={560} mx={56} mb="xl" mt={4} />
           <Turning receipt={receipt} />
         </Step>
@@ -175,20 +193,6 @@ function Steps({ receipt, told, bias, onTurn, prompt, records, busy }: { receipt
 
 function Step({ at, title, children }: { at: number; title: string; children: ReactNode }) {
   return <Timeline.Item bullet={<Text size="xs" fw={700} inherit={false}>{at}</Text>} title={<Title order={3} size="h5">{title}</Title>}>{children}</Timeline.Item>;
-}
-
-/** Where a sample of the examples lies, with all those that speak about this prompt. */
-function usePlaces(receipt: Receipt, records: number): Places | undefined {
-  const { tenant } = useSession();
-  const [places, setPlaces] = useState<Places>();
-  const near = receipt.neighbours.map((each) => each.example).join(",");
-  useEffect(() => {
-    if (!near) return;
-    const ending = new AbortController();
-    get<Places>(`/v1/router/map?limit=250&near=${near}`, ending.signal).then(setPlaces).catch(() => undefined);
-    return () => ending.abort();
-  }, [near, tenant, records]);
-  return places;
 }
 
 function Answers({ prompt, receipt }: { prompt: string; receipt: Receipt }) {

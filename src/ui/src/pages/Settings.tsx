@@ -1,4 +1,5 @@
 import { Stack } from "@mantine/core";
+import "../styles/rest";
 import { Nothing, PageHead } from "../parts/Panel";
 import { Caps } from "../parts/Caps";
 import { Keys } from "../parts/Keys";

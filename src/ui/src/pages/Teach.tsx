@@ -1,4 +1,5 @@
 import { Stack } from "@mantine/core";
+import "../styles/rest";
 import { useState } from "react";
 import { Batch } from "../parts/Batch";
 import { Compare } from "../parts/Compare";

@@ -1,6 +1,7 @@
 import { AreaChart, BarChart } from "@mantine/charts";
-import "@mantine/charts/styles.css";
+import "@mantine/charts/styles.layer.css";
 import { Button, Grid, Group, MultiSelect, SegmentedControl, SimpleGrid, Stack, Table, Text } from "@mantine/core";
+import "../styles/rest";
 import { IconDownload } from "@tabler/icons-react";
 import { useState } from "react";
 import { useAsked } from "../asked";

@@ -48,7 +48,7 @@ export function Batch({ onTaught }: { onTaught: () => void }) {
     onTaught();
   };
   return (
-    <Panel title="Teach a file" hint={'NDJSON: {"prompt": "...", "scores": {"MODEL": 0..1}} on each line'}>
+    <Panel title="Teach a file" hint={'A text file with one scored prompt on each line, as {"prompt": "What is 2+2?", "scores": {"MODEL": 1}}; 0 is useless, 1 is perfect'}>
       <Stack gap="sm">
         <Group>
           <FileButton onChange={(file) => void take(file).catch(failed)} accept=".ndjson,.jsonl,.json,application/x-ndjson">{(props) => <Button {...props} variant="light">Choose a file</Button>}</FileButton>

@@ -1,4 +1,4 @@
-import { ActionIcon, Anchor, Button, Code, CopyButton, Group, List, Paper, Text, ThemeIcon, Title } from "@mantine/core";
+import { ActionIcon, Anchor, Button, Code, CopyButton, Group, List, Paper, Skeleton, Text, ThemeIcon, Title } from "@mantine/core";
 import { IconCheck, IconCircle, IconCopy } from "@tabler/icons-react";
 import { type ReactNode, useState } from "react";
 import { Link } from "wouter";
@@ -20,18 +20,20 @@ export function Begin({ asked }: { asked: boolean }) {
     window.localStorage.setItem(HIDDEN, "yes");
     setHidden(true);
   };
-  if (hidden || !status.data || (asked && taught && !who.open)) return null;
-  const model = status.data.pools[0]?.pool ?? models.data?.data[0]?.id ?? "MODEL";
+  const known = status.data !== undefined && models.data !== undefined;
+  // Where nobody needs a key it is there from the start: what comes in above pushes away what is being read.
+  if (hidden || (!who.open && (!known || (asked && taught)))) return null;
+  const model = status.data?.pools[0]?.pool ?? models.data?.data[0]?.id ?? "MODEL";
   const command = `curl ${window.location.origin}/v1/chat/completions -H 'content-type: application/json'${who.open ? "" : " -H 'authorization: Bearer YOUR-KEY'"} -d '{"model": "${model}", "messages": [{"role": "user", "content": "What is 12 + 30?"}]}'`;
   return (
     <Paper component="section" withBorder p="md" className="card" aria-label="First steps">
       <Group justify="space-between"><Title order={2} size="h4">First steps</Title><Button size="compact-sm" variant="subtle" color="gray" onClick={hide}>Hide</Button></Group>
       <Text size="sm" c="dimmed" mb="md" maw={680}>Laneway stands between your programs and the models they use. It sends each request to the cheapest model that is good enough for it, moves on to another when one fails, and never spends more than you allow.</Text>
-      <List spacing="md" center={false} listStyleType="none">
+      <List spacing="md" center={false} listStyleType="none" className="steps">
         <Step done={asked} title="Send a request">
           <Text size="sm" mb={6}>Any OpenAI, Anthropic or Ollama client works: only its base address changes. It appears below as it happens.</Text>
           <Group gap={6} wrap="nowrap" align="flex-start">
-            <Code block className="command">{command}</Code>
+            {known ? <Code block className="command">{command}</Code> : <Skeleton height={56} aria-busy />}
             <CopyButton value={command}>{({ copied, copy }) => <ActionIcon variant="light" size="lg" aria-label={copied ? "Copied" : "Copy the command"} onClick={copy}>{copied ? <IconCheck size={16} aria-hidden /> : <IconCopy size={16} aria-hidden />}</ActionIcon>}</CopyButton>
           </Group>
         </Step>

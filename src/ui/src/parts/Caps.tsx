@@ -2,7 +2,7 @@ import { Alert, Badge, Button, Group, Modal, NumberInput, Progress, Select, Stac
 import { useState } from "react";
 import { patch, post, remove } from "../api";
 import { useAsked } from "../asked";
-import { moment, usd } from "../words";
+import { moment, scoped, until, usd } from "../words";
 import { Answered, Nothing, Panel } from "./Panel";
 import type { Budget, Budgets } from "./Spending";
 import { tried } from "./tell";
@@ -14,11 +14,11 @@ export function Caps() {
   const [making, setMaking] = useState(false);
   const [changing, setChanging] = useState<Budget>();
   return (
-    <Panel title="Budgets" hint="Hard caps; what was spent stays spent when a cap changes" right={<Button size="xs" onClick={() => setMaking(true)}>Add a budget</Button>}>
+    <Panel title="Budgets" hint="Hard caps; what was spent stays spent when a cap changes" right={<Group gap="xs">{budgets.data && <Kill kills={budgets.data.kills} again={budgets.again} />}<Button size="xs" onClick={() => setMaking(true)}>Add a budget</Button></Group>}>
       <Answered asked={budgets}>
         {({ data, kills }) => (
           <Stack>
-            <Kill kills={kills} again={budgets.again} />
+            <Killed kills={kills} again={budgets.again} />
             {data.length === 0 && <Nothing>No budgets are set: nothing limits what is spent.</Nothing>}
             {data.map((budget) => <Cap key={budget.name} budget={budget} onChange={() => setChanging(budget)} again={budgets.again} />)}
           </Stack>
@@ -52,19 +52,31 @@ function Cap({ budget, onChange, again }: { budget: Budget; onChange: () => void
             <Button size="compact-xs" variant="light" onClick={onChange}>Change</Button>
             <Button size="compact-xs" variant="light" color="red" onClick={() => void drop()}>Remove</Button>
           </Group>
-        ) : <Text size="xs" c="dimmed">from the file</Text>}
+        ) : <Text size="xs" c="dimmed">in the configuration file</Text>}
       </Group>
       {budget.accounts.map((account) => {
         const part = Number(budget.cap_usd) > 0 ? (100 * Number(account.spent_usd)) / Number(budget.cap_usd) : 0;
         return (
           <div key={account.account}>
-            <Progress value={part} color={part >= 80 ? "orange" : "teal"} aria-label={`${account.account}: ${Math.round(part)} % spent`} />
-            <Text size="xs" c="dimmed">{usd(Number(account.spent_usd))} spent, {usd(Number(account.held_usd))} held, {usd(Number(account.left_usd))} left{account.resets_at_s ? `, begins anew ${moment(account.resets_at_s)}` : ""}</Text>
+            <Progress value={part} my={6} size="lg" color={part >= 100 ? "red" : part >= 80 ? "orange" : "teal"} aria-label={`${account.account}: ${Math.round(part)} % spent`} />
+            <Text size="xs" c="dimmed">{usd(Number(account.spent_usd))} spent, {Number(account.held_usd) > 0 ? `${usd(Number(account.held_usd))} held for calls under way, ` : ""}{usd(Number(account.left_usd))} left{account.resets_at_s ? `, begins anew ${until(account.resets_at_s)}` : ""}</Text>
           </div>
         );
       })}
     </div>
   );
+}
+
+function Killed({ kills, again }: { kills: Budgets["kills"]; again: () => void }) {
+  const unkill = async (scope: string) => {
+    await tried(() => post("/admin/v1/budgets/unkill", { scope, reason: "by hand, from the page" }), "Paid calls are allowed again.");
+    again();
+  };
+  return kills.map((each) => (
+    <Alert key={each.scope} color="red" title={`Hard kill: no paid calls for ${scoped(each.scope)}`}>
+      <Group justify="space-between"><Text size="sm">{each.reason} (since {moment(each.at_s)})</Text><Button size="xs" color="red" variant="outline" onClick={() => void unkill(each.scope)}>Take it back</Button></Group>
+    </Alert>
+  ));
 }
 
 function Kill({ kills, again }: { kills: Budgets["kills"]; again: () => void }) {
@@ -75,18 +87,9 @@ function Kill({ kills, again }: { kills: Budgets["kills"]; again: () => void }) 
     if (await tried(() => post("/admin/v1/budgets/kill", { scope: "all", reason }), "Paid calls are stopped.")) setAsking(false);
     again();
   };
-  const unkill = async (scope: string) => {
-    await tried(() => post("/admin/v1/budgets/unkill", { scope, reason: "by hand, from the page" }), "Paid calls are allowed again.");
-    again();
-  };
   return (
     <>
-      {kills.map((each) => (
-        <Alert key={each.scope} color="red" title={`Hard kill: no paid calls for ${each.scope}`}>
-          <Group justify="space-between"><Text size="sm">{each.reason} (since {moment(each.at_s)})</Text><Button size="xs" color="red" variant="outline" onClick={() => void unkill(each.scope)}>Take it back</Button></Group>
-        </Alert>
-      ))}
-      {!everything && <div><Button color="red" variant="outline" size="xs" onClick={() => setAsking(true)}>Hard kill</Button></div>}
+      {!everything && <Button color="red" variant="outline" size="xs" onClick={() => setAsking(true)}>Hard kill</Button>}
       <Modal opened={asking} onClose={() => setAsking(false)} title="Stop every paid call?">
         <Stack>
           <Text size="sm">From now on no paid model is called, whatever lane, header or fallback asks for it, until somebody takes this back. Free local models go on.</Text>

@@ -1,5 +1,5 @@
 import { ScatterChart } from "@mantine/charts";
-import "@mantine/charts/styles.css";
+import "@mantine/charts/styles.layer.css";
 import type { Position } from "../router";
 import { brief } from "../words";
 

@@ -1,5 +1,5 @@
 import { SankeyChart } from "@mantine/charts";
-import "@mantine/charts/styles.css";
+import "@mantine/charts/styles.layer.css";
 import { useMemo } from "react";
 import type { Way } from "../feed";
 import { count } from "../words";

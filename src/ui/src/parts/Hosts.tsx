@@ -1,5 +1,5 @@
 import { WaffleChart } from "@mantine/charts";
-import "@mantine/charts/styles.css";
+import "@mantine/charts/styles.layer.css";
 import { Badge, Group, Paper, Progress, SimpleGrid, Stack, Text, Title, Tooltip } from "@mantine/core";
 import { IconBolt, IconMoon, IconTool } from "@tabler/icons-react";
 import { colourOf, css } from "../theme";

@@ -9,6 +9,8 @@ export interface Column<T> {
   name: string;
   /** A share of the width. */
   width: number;
+  /** In pixels, however narrow the window is. */
+  least?: number;
   right?: boolean;
   /** Not shown where there is only room for a few: the row's own page tells it. */
   wide?: boolean;
@@ -31,7 +33,7 @@ export function LongTable<T>({ label, rows, columns, keyOf, onChoose, height = 5
   });
   const cells = (render: (column: Column<T>) => ReactNode, header = false) =>
     columns.map((column) => (
-      <Box key={column.name} visibleFrom={column.wide ? "sm" : undefined} role={header ? "columnheader" : "cell"} style={{ flex: `${column.width} 1 0`, minWidth: 0, textAlign: column.right ? "right" : "left" }}>
+      <Box key={column.name} visibleFrom={column.wide ? "sm" : undefined} role={header ? "columnheader" : "cell"} style={{ flex: `${column.width} 1 0`, minWidth: column.least ?? 0, textAlign: column.right ? "right" : "left" }}>
         {render(column)}
       </Box>
     ));
@@ -79,7 +81,7 @@ export function Extent({ rows, more }: { rows: number; more: boolean }) {
 }
 
 export function Cell({ children, dim }: { children: ReactNode; dim?: boolean }) {
-  return <Text size="sm" truncate className="number" c={dim ? "dimmed" : undefined}>{children}</Text>;
+  return <Text size="sm" truncate className="number" title={typeof children === "string" ? children : undefined} c={dim ? "dimmed" : undefined}>{children}</Text>;
 }
 
 /** The time of today, the day of what is older. */

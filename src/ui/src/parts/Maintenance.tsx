@@ -2,7 +2,7 @@ import { Button, Group, Select, Table } from "@mantine/core";
 import { useState } from "react";
 import { type Listed, put } from "../api";
 import { useAsked } from "../asked";
-import { moment } from "../words";
+import { until } from "../words";
 import { Answered, Nothing, Panel } from "./Panel";
 import { tried } from "./tell";
 
@@ -19,7 +19,7 @@ export function Maintenance() {
     open.again();
   };
   return (
-    <Panel title="Maintenance" hint="While it is open, denials and the protection of warm models are lifted on a host">
+    <Panel title="Maintenance" hint="While a host is in maintenance, models that are denied or kept warm there may be loaded and unloaded">
       <Group align="flex-end" mb="sm">
         <Select label="Host" data={Object.keys(ready.data?.providers ?? {})} value={provider} onChange={setProvider} placeholder="Choose" />
         <Select label="For" data={Object.keys(HOURS)} value={length} onChange={setLength} allowDeselect={false} />
@@ -30,7 +30,7 @@ export function Maintenance() {
           <Table>
             <Table.Tbody>
               {data.map((each) => (
-                <Table.Tr key={each.provider}><Table.Td>{each.provider}</Table.Td><Table.Td>until {moment(each.until)}</Table.Td><Table.Td ta="right"><Button size="compact-xs" variant="light" onClick={() => void set(each.provider, false)}>Close</Button></Table.Td></Table.Tr>
+                <Table.Tr key={each.provider}><Table.Td>{each.provider}</Table.Td><Table.Td>until {until(each.until)}</Table.Td><Table.Td ta="right"><Button size="compact-xs" variant="light" onClick={() => void set(each.provider, false)}>Close</Button></Table.Td></Table.Tr>
               ))}
             </Table.Tbody>
           </Table>

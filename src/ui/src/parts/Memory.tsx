@@ -12,6 +12,7 @@ import { failed, tried } from "./tell";
 
 interface Page { data: Example[]; total: number; after: number | null }
 
+/** Where the scores of one fit in a line. */
 const ROW = 64;
 const PAGE = 200;
 
@@ -56,12 +57,12 @@ export function Memory({ turn, onChange }: { turn: number; onChange: () => void 
             {rows.getVirtualItems().map((row) => {
               const example = held.data[row.index] as Example;
               return (
-                <Group key={example.id} role="listitem" pos="absolute" top={0} left={0} w="100%" h={ROW} wrap="nowrap" justify="space-between" style={{ transform: `translateY(${row.start}px)` }}>
+                <Group key={example.id} ref={rows.measureElement} data-index={row.index} role="listitem" pos="absolute" top={0} left={0} w="100%" mih={ROW} py={6} wrap="nowrap" justify="space-between" className="row" style={{ transform: `translateY(${row.start}px)` }}>
                   <div style={{ minWidth: 0 }}>
-                    <Text size="sm" truncate>{example.prompt}</Text>
-                    <Group gap={4} mah={36} style={{ overflow: "hidden" }}>
-                      {example.tag && <Badge size="xs" color="grape" variant="light" tt="none">{example.tag.slice(0, 24)}</Badge>}
-                      {example.labels.map((label) => <Badge key={`${label.candidate}-${label.source}`} size="xs" variant="light" tt="none">{label.candidate.split("/").at(-1)} {label.score.toFixed(2)}</Badge>)}
+                    <Text size="sm" truncate mb={4}>{example.prompt}</Text>
+                    <Group gap={4}>
+                      {example.tag && <Badge size="sm" color="grape" variant="light" tt="none">{example.tag.slice(0, 24)}</Badge>}
+                      {example.labels.map((label) => <Badge key={`${label.candidate}-${label.source}`} size="sm" variant="light" color={label.score >= 0.75 ? "teal" : label.score >= 0.4 ? "yellow" : "red"} tt="none">{label.candidate.split("/").at(-1)} {label.score.toFixed(2)}</Badge>)}
                     </Group>
                   </div>
                   <ActionIcon variant="subtle" color="red" aria-label={`Delete the example ${example.id}`} onClick={() => void drop(example)}><IconTrash size={16} aria-hidden /></ActionIcon>

@@ -1,10 +1,10 @@
 import { AreaChart, BarChart } from "@mantine/charts";
-import "@mantine/charts/styles.css";
+import "@mantine/charts/styles.layer.css";
 import { useMemo } from "react";
 import { minute } from "../words";
 import { type Point, took } from "./Today";
 
-const HEIGHT = 180;
+const HEIGHT = 190;
 const SERIES = [
   { name: "served", label: "first choice", color: "teal.6" },
   { name: "moved", label: "another host", color: "orange.5" },
@@ -33,7 +33,7 @@ export function Requests({ points, heard }: { points: Point[]; heard: number }) 
       legendProps={{ verticalAlign: "bottom", height: 28 }}
       tickLine="none"
       xAxisProps={{ ticks: under, interval: 0, tickFormatter: minute }}
-      yAxisProps={{ width: 34, allowDecimals: false }}
+      yAxisProps={{ width: 34, allowDecimals: false, interval: 0 }}
       barChartProps={{ accessibilityLayer: false }}
       barProps={{ isAnimationActive: false }}
       tooltipProps={{ labelFormatter: (label) => `${minute(Number(label))}, 5 seconds` }}
@@ -63,7 +63,7 @@ export function Latency({ points }: { points: Point[] }) {
       fillOpacity={0.25}
       valueFormatter={took}
       xAxisProps={{ ticks: under, interval: 0, tickFormatter: minute }}
-      yAxisProps={{ width: 62 }}
+      yAxisProps={{ width: 62, interval: 0 }}
       areaChartProps={{ accessibilityLayer: false }}
       areaProps={{ isAnimationActive: false }}
       tooltipProps={{ labelFormatter: (label) => `${minute(Number(label))}, 5 seconds` }}

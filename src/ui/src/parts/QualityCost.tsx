@@ -5,11 +5,12 @@ import { put } from "../api";
 import { type Asked, useAsked } from "../asked";
 import { type Dial, type PoolStatus, short, type Status } from "../router";
 import { useSession } from "../session";
-import { colourAmong } from "../theme";
+import { colourAmong, css } from "../theme";
 import { share, usd } from "../words";
 import { addressOf, Floor, type Kept } from "./Floor";
-import { Answered, Panel } from "./Panel";
+import { Answered, Key, Panel } from "./Panel";
 import { failed, said } from "./tell";
+import { plainly } from "./verdict";
 
 interface Alpha { alpha: number; min: number; max: number }
 
@@ -80,18 +81,21 @@ function Effect({ pool, told, bias, settled }: { pool: PoolStatus; told: Dial; b
   // Whoever has not moved the dial leaves it to the floor, where there is one.
   const unmoved = settled && !told.moved;
   const here = unmoved ? told.unmoved : at;
-  if (!here || !at) return <Text size="sm" c="dimmed"><b>{pool.pool}</b>: {pool.verdict}</Text>;
+  if (!here || !at) return <Text size="sm" c="dimmed"><b>{pool.pool}</b>: {plainly(pool.verdict)}</Text>;
   return (
     <div>
       <Group justify="space-between" gap="xs">
         <Text size="sm" fw={600}>{pool.pool}</Text>
-        <Text size="sm" className="number">quality {(100 * here.quality).toFixed(1)}, {here.usd_per_request !== null ? `${usd(here.usd_per_request * 1000)} for 1,000 requests` : `${here.cost_ratio.toFixed(2)} times the default's cost`}</Text>
+        <Text size="sm" className="number">quality {(100 * here.quality).toFixed(1)} of 100, {here.usd_per_request !== null ? `${usd(here.usd_per_request * 1000)} for 1,000 requests` : `${here.cost_ratio.toFixed(2)} times the default's cost`}</Text>
       </Group>
       <Progress.Root size="xl" mt={4}>
         {Object.entries(here.mix).map(([candidate, part], _, mix) => part > 0 && (
-          <Progress.Section key={candidate} value={100 * part} color={colourAmong(mix.map(([name]) => name), candidate)} aria-label={`${short(candidate)}: ${share(part)}`}><Progress.Label>{part > 0.12 ? `${short(candidate)} ${share(part)}` : ""}</Progress.Label></Progress.Section>
+          <Progress.Section key={candidate} value={100 * part} color={colourAmong(mix.map(([name]) => name), candidate)} aria-label={`${short(candidate)}: ${share(part)}`}><Progress.Label>{part > 0.1 ? share(part) : ""}</Progress.Label></Progress.Section>
         ))}
       </Progress.Root>
+      <Group gap="md" mt={6}>
+        {Object.entries(here.mix).map(([candidate, part], _, mix) => <Key key={candidate} colour={css(colourAmong(mix.map(([name]) => name), candidate))} words={`${short(candidate)} ${share(part)}`} />)}
+      </Group>
       {told.floor !== null && <Text size="xs" c="dimmed" mt={4}>{unmoved ? "The dial was not moved: the floor decides alone." : at.kept_by_floor ? "The floor holds the dial up here: it alone decides." : "The dial is stricter than the floor here."}</Text>}
     </div>
   );

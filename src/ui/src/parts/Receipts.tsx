@@ -1,8 +1,9 @@
-import { Badge, Drawer, Group, Select } from "@mantine/core";
+import { Badge, Drawer, Select } from "@mantine/core";
 import { useState } from "react";
 import { useAsked } from "../asked";
 import { usePaged } from "../paged";
 import { type Receipt, short, type Status } from "../router";
+import { chosen } from "../words";
 import { Cell, Extent, LongTable, When } from "./LongTable";
 import { Answered, Nothing, Panel } from "./Panel";
 import { Why } from "./Why";
@@ -28,10 +29,10 @@ export function Receipts() {
               onEnd={onEnd}
               onTop={onTop}
               columns={[
-                { name: "Time", width: 2.7, cell: (receipt) => <When at={receipt.at_s} /> },
-                { name: "Prompt", width: 5, cell: (receipt) => <Cell dim={receipt.text === null}>{receipt.text ?? "not kept"}</Cell> },
-                { name: "Went to", width: 2.4, cell: (receipt) => <Cell>{short(receipt.served)}</Cell> },
-                { name: "Rule", width: 1.8, wide: true, cell: (receipt) => <Group gap={4} wrap="nowrap"><Badge size="sm" variant="light" color={receipt.declined ? "gray" : "teal"} tt="none">{receipt.declined ? "default" : receipt.rule}</Badge></Group> },
+                { name: "Time", width: 1.5, least: 64, cell: (receipt) => <When at={receipt.at_s} /> },
+                { name: "Prompt", width: 5.2, cell: (receipt) => <Cell dim={receipt.text === null}>{receipt.text ?? "not kept"}</Cell> },
+                { name: "Went to", width: 2.2, least: 82, cell: (receipt) => <Cell>{short(receipt.served)}</Cell> },
+                { name: "How", width: 2.3, wide: true, cell: (receipt) => <Badge size="sm" variant="light" color={receipt.declined ? "gray" : "teal"} tt="none">{chosen(receipt.rule, receipt.declined)}</Badge> },
                 { name: "Sure", width: 1.2, right: true, wide: true, cell: (receipt) => <Cell>{receipt.confidence === null ? "" : `${Math.round(100 * receipt.confidence)}%`}</Cell> },
                 { name: "Dial", width: 1, right: true, wide: true, cell: (receipt) => <Cell>{receipt.bias.toFixed(2)}</Cell> },
               ]}
@@ -40,7 +41,7 @@ export function Receipts() {
           </>
         )}
       </Answered>
-      <Drawer opened={shown !== undefined} onClose={() => setShown(undefined)} title="Receipt" position="right" size="lg">{shown && <Why receipt={shown} />}</Drawer>
+      <Drawer opened={shown !== undefined} onClose={() => setShown(undefined)} title="Why it went there" position="right" size="lg">{shown && <Why receipt={shown} />}</Drawer>
     </Panel>
   );
 }

@@ -1,10 +1,10 @@
-import { Alert, Badge, Button, Code, Drawer, Group, Select, Stack, Text, Timeline } from "@mantine/core";
+import { Alert, Badge, Button, Code, Drawer, Group, Select, Stack, Text, Timeline, Title } from "@mantine/core";
 import { useState } from "react";
 import { remove } from "../api";
 import { useAsked } from "../asked";
 import { usePaged } from "../paged";
 import { useSession } from "../session";
-import { clock, usd } from "../words";
+import { clock, fact, usd } from "../words";
 import { Cell, Extent, LongTable, When } from "./LongTable";
 import { Answered, Figure, Nothing, Panel } from "./Panel";
 import { tried } from "./tell";
@@ -61,6 +61,12 @@ export function Runs() {
   );
 }
 
+/** The words of an answer in the shape that the chat front gives. */
+function answerOf(result: unknown): string | undefined {
+  const content = (result as { choices?: { message?: { content?: unknown } }[] } | null)?.choices?.[0]?.message?.content;
+  return typeof content === "string" && content !== "" ? content : undefined;
+}
+
 function One({ path, onEnd }: { path: string; onEnd: () => void }) {
   const run = useAsked<Whole>(path, 2000);
   const cancel = async () => {
@@ -83,12 +89,13 @@ function One({ path, onEnd }: { path: string; onEnd: () => void }) {
           </Group>
           <Timeline active={told.steps.length} bulletSize={14} lineWidth={2}>
             {told.steps.map((step) => (
-              <Timeline.Item key={step.number} title={step.kind}>
-                <Text size="xs" c="dimmed">{clock(step.at_s)} {Object.entries(step).filter(([name, fact]) => !["number", "at_s", "kind"].includes(name) && fact !== null && typeof fact !== "object").map(([name, fact]) => `${name}: ${String(fact)}`).join(", ")}</Text>
+              <Timeline.Item key={step.number} title={step.kind.replaceAll("_", " ")}>
+                <Text size="xs" c="dimmed">{clock(step.at_s)}: {Object.entries(step).filter(([name, value]) => !["number", "at_s", "kind"].includes(name) && value !== null && typeof value !== "object").map(([name, value]) => fact(name, value)).join(", ")}</Text>
               </Timeline.Item>
             ))}
           </Timeline>
-          {told.result !== null && told.result !== undefined && <Code block mah={320} style={{ overflow: "auto" }}>{JSON.stringify(told.result, null, 2)}</Code>}
+          {answerOf(told.result) !== undefined && <div><Title order={3} size="h5" mb={4}>Answer</Title><Text size="sm" style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>{answerOf(told.result)}</Text></div>}
+          {told.result !== null && told.result !== undefined && <Code block mah={320} style={{ overflow: "auto" }} tabIndex={0}>{JSON.stringify(told.result, null, 2)}</Code>}
         </Stack>
       )}
     </Answered>

@@ -14,6 +14,7 @@ interface Report {
 interface Lane { stage: string; share?: number | null; staged?: { by: string; reason: string; configured: string } }
 
 const STAGES = ["observe", "shadow", "canary", "active"];
+const WORDS: Record<string, string> = { observe: "Recorded only; the older path serves", shadow: "Decides beside the older path, which serves", canary: "Serves a share; the older path the rest", active: "Serves everything" };
 const SINCE = { "1 hour": "1h", "24 hours": "24h", "7 days": "7d", everything: "" } as const;
 
 /** What would have been decided beside what the older path chose, and how far each lane is let in. */
@@ -24,7 +25,7 @@ export function Shadow() {
   const health = useAsked<{ lanes: Record<string, Lane> }>("/admin/v1/health", 10_000);
   return (
     <Stack>
-      <Panel title="Stages" hint="How far each lane's traffic is let in">
+      <Panel title="Stages" hint="How much of each lane's traffic this gateway serves">
         <Answered asked={health}>
           {({ lanes }) => Object.keys(lanes).length === 0 ? <Nothing>No lanes are configured.</Nothing> : (
             <Table.ScrollContainer minWidth={280}>
@@ -36,7 +37,7 @@ export function Shadow() {
                       <Table.Tr key={name}>
                         <Table.Td fw={600}>{name}</Table.Td>
                         <Table.Td><Badge color={lane.stage === "active" ? "teal" : "grape"} variant="light" miw="max-content">{lane.stage}{lane.share ? ` ${share(lane.share)}` : ""}</Badge></Table.Td>
-                        <Table.Td visibleFrom="sm"><Text size="xs" c="dimmed">{lane.staged ? `${lane.staged.by}: ${lane.staged.reason} (the file says ${lane.staged.configured})` : "as the file says"}</Text></Table.Td>
+                        <Table.Td visibleFrom="sm"><Text size="sm">{WORDS[lane.stage]}</Text><Text size="xs" c="dimmed">{lane.staged ? `${lane.staged.by}: ${lane.staged.reason} (the configuration says ${lane.staged.configured})` : "as configured"}</Text></Table.Td>
                         <Table.Td>
                           <Group gap={4} justify="flex-end">
                             <Button size="compact-xs" variant="light" disabled={at >= STAGES.length - 1} onClick={() => setMoving({ lane: name, stage: STAGES[at + 1] as string })}>Promote</Button>
@@ -52,7 +53,7 @@ export function Shadow() {
           )}
         </Answered>
       </Panel>
-      <Panel title="Shadow report" hint="Decisions beside what the older path chose" right={<Select size="xs" aria-label="Since" data={Object.keys(SINCE)} value={since} onChange={(value) => setSince((value ?? "24 hours") as keyof typeof SINCE)} allowDeselect={false} w={130} />}>
+      <Panel title="Shadow report" hint="What was decided here, beside what the older path chose for the same requests" right={<Select size="xs" aria-label="Since" data={Object.keys(SINCE)} value={since} onChange={(value) => setSince((value ?? "24 hours") as keyof typeof SINCE)} allowDeselect={false} w={130} />}>
         <Answered asked={report}>
           {({ data }) => data.length === 0 ? <Nothing>Nothing was compared in this time.</Nothing> : (
             <Stack>
@@ -62,9 +63,9 @@ export function Shadow() {
                   <Progress value={100 * (lane.agreement ?? 0)} color="teal" aria-label={`${lane.lane}: agreement`} my={4} />
                   <SimpleGrid cols={{ base: 2, sm: 4 }}>
                     <Figure label="Decisions" value={count(lane.decisions)} />
-                    <Figure label="Differ in" value={<Text size="sm">{Object.entries(lane.divergence).filter(([, many]) => many > 0).map(([kind, many]) => `${kind} ${many}`).join(", ") || "nothing"}</Text>} />
-                    <Figure label="Latency" value={lane.latency.difference_ms === null ? "-" : `${lane.latency.difference_ms > 0 ? "+" : ""}${Math.round(lane.latency.difference_ms)} ms`} hint="against the older path" />
-                    <Figure label="Cost" value={lane.cost.pairs ? usd(Number(lane.cost.difference_usd)) : "-"} hint="against the older path" />
+                    <Figure label="Differ in" value={<Text size="sm">{Object.entries(lane.divergence).filter(([, many]) => many > 0).map(([kind, many]) => `the ${kind}, ${count(many)} times`).join("; ") || "nothing"}</Text>} />
+                    <Figure label="Latency" value={lane.latency.difference_ms === null ? "-" : `${count(Math.abs(lane.latency.difference_ms))} ms`} hint={lane.latency.difference_ms === null ? "nothing to compare yet" : `${lane.latency.difference_ms > 0 ? "slower" : "faster"} than the older path`} />
+                    <Figure label="Cost" value={lane.cost.pairs ? usd(Math.abs(Number(lane.cost.difference_usd))) : "-"} hint={lane.cost.pairs ? `${Number(lane.cost.difference_usd) > 0 ? "dearer" : "cheaper"} than the older path, in all` : "no prices to compare"} />
                   </SimpleGrid>
                 </div>
               ))}

@@ -1,10 +1,10 @@
 import { BulletChart } from "@mantine/charts";
-import "@mantine/charts/styles.css";
+import "@mantine/charts/styles.layer.css";
 import { Alert, Badge, Group, SimpleGrid, Stack, Text } from "@mantine/core";
 import { IconHandStop } from "@tabler/icons-react";
 import { type Listed } from "../api";
 import { useAsked } from "../asked";
-import { brief, minute, share, usd } from "../words";
+import { brief, minute, scoped, share, usd } from "../words";
 import { Answered, Nothing, Panel } from "./Panel";
 
 interface Account { account: string; spent_usd: string; held_usd: string; left_usd: string; resets_at_s: number | null }
@@ -27,7 +27,7 @@ export function Spending() {
         {({ data, kills }) => (
           <Stack>
             {kills.map((kill) => (
-              <Alert key={kill.scope} color="red" py="xs" icon={<IconHandStop size={18} aria-hidden />} title={`Paid calls are stopped: ${kill.scope === "all" ? "everywhere" : kill.scope.replaceAll(":", " ")}`}>
+              <Alert key={kill.scope} color="red" py="xs" icon={<IconHandStop size={18} aria-hidden />} title={`Paid calls are stopped: ${scoped(kill.scope)}`}>
                 {kill.reason}, since {minute(kill.at_s)}
               </Alert>
             ))}

@@ -40,11 +40,11 @@ export function Today({ admin, beats, heard, pictures }: { admin: boolean; beats
         </Answered>
         <Grid gap="lg" mb="xs">
           <Grid.Col span={{ base: 12, md: 6 }}>
-            <Group justify="space-between" mb={4}><Text size="sm" fw={600}>Requests, last 5 minutes</Text><Text size="sm" c="dimmed" className="number" data-testid="recent">{many(recent, "request")}</Text></Group>
+            <Group justify="space-between" mb="sm"><Text size="sm" fw={600}>Requests, last 5 minutes</Text><Text size="sm" c="dimmed" className="number" data-testid="recent">{many(recent, "request")}</Text></Group>
             <Drawn pictures={pictures}><Requests points={points} heard={heard} /></Drawn>
           </Grid.Col>
           <Grid.Col span={{ base: 12, md: 6 }}>
-            <Group justify="space-between" mb={4}><Text size="sm" fw={600}>Latency, last 5 minutes</Text><Text size="sm" c="dimmed" className="number">{times.length ? `half under ${within(times, 0.5)}, 95% under ${within(times, 0.95)}` : "nothing answered yet"}</Text></Group>
+            <Group justify="space-between" mb="sm"><Text size="sm" fw={600}>Latency, last 5 minutes</Text><Text size="sm" c="dimmed" className="number">{times.length ? `half under ${within(times, 0.5)}, 95% under ${within(times, 0.95)}` : "nothing answered yet"}</Text></Group>
             <Drawn pictures={pictures}><Latency points={points} /></Drawn>
           </Grid.Col>
         </Grid>
@@ -54,7 +54,7 @@ export function Today({ admin, beats, heard, pictures }: { admin: boolean; beats
 }
 
 /** A picture, or the room that it will take. */
-export function Drawn({ pictures, height = 180, children }: { pictures: boolean; height?: number; children: ReactNode }) {
+export function Drawn({ pictures, height = 190, children }: { pictures: boolean; height?: number; children: ReactNode }) {
   const room = <Skeleton height={height} animate={false} />;
   return pictures ? <Suspense fallback={room}>{children}</Suspense> : room;
 }
@@ -80,4 +80,4 @@ function usePoints(beats: Beat[]): Point[] {
 
 const at = (sorted: number[], part: number): number | null => (sorted.length ? (sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] as number) : null);
 const within = (sorted: number[], part: number): string => took(at(sorted, part) ?? 0);
-export const took = (ms: number): string => (ms < 1000 ? `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+export const took = (ms: number): string => (ms < 1000 ? `${ms > 0 && ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);

@@ -3,6 +3,7 @@ import { useEffect, useRef } from "react";
 import { useAsked } from "../asked";
 import { short, type Status } from "../router";
 import { Answered, Nothing, Panel } from "./Panel";
+import { plainly } from "./verdict";
 
 /** How far each pool is from being routed by what was taught. */
 export function WarmUp({ turn }: { turn: number }) {
@@ -24,11 +25,11 @@ export function WarmUp({ turn }: { turn: number }) {
               return (
                 <div key={pool.pool}>
                   <Group justify="space-between" gap="xs">
-                    <Group gap="xs"><Text fw={600}>{pool.pool}</Text><Badge variant="light" color={pool.routable ? "teal" : "gray"}>{pool.routable ? "routing pays" : pool.warm ? "warm" : "warming up"}</Badge></Group>
-                    <Text size="sm" c="dimmed" className="number">{pool.candidates.map((each) => `${short(each.name)} ${each.labels}`).join(", ")}</Text>
+                    <Group gap="xs"><Text fw={600}>{pool.pool}</Text><Badge variant="light" color={pool.routable ? "teal" : "gray"}>{pool.routable ? "choosing pays" : pool.warm ? "warm" : "warming up"}</Badge></Group>
+                    <Text size="sm" c="dimmed" className="number">{pool.candidates.map((each) => `${short(each.name)} ${each.labels}`).join(", ")} scored</Text>
                   </Group>
                   <Progress value={wanted ? (100 * there) / wanted : 0} my={6} color={pool.warm ? "teal" : "orange"} aria-label={`${pool.pool}: labels that are there of those that are needed`} />
-                  <Text size="sm">{pool.verdict.replace("+-", "±")}</Text>
+                  <Text size="sm">{plainly(pool.verdict)}</Text>
                 </div>
               );
             })}
