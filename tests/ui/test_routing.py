@@ -83,6 +83,13 @@ def test_three_taught_prompts_route_the_next_one_differently(page: Page, tmp_pat
         expect(page.get_by_test_id("winner")).to_have_text("sim-small")
 
 
+def test_what_routing_gains_is_said_in_plain_words(page: Page, taught: Served) -> None:
+    page.goto(f"{taught.url}/ui/teach")
+    told = page.get_by_role("region", name="Warm-up")
+    expect(told).to_contain_text("choosing for each prompt gives answers", timeout=30_000)
+    expect(told).to_contain_text("points of 100 better")
+
+
 def test_answers_are_compared_without_saying_which_model_is_which(page: Page, taught: Served) -> None:
     page.goto(f"{taught.url}/ui/teach")
     page.get_by_role("textbox", name="Prompt").first.fill("What is 17*23?")
