@@ -357,7 +357,8 @@ def test_the_status_says_what_is_there_and_what_is_needed(gateway: Served) -> No
     assert (told["records"], told["backend"], told["alpha"]) == (80, "core", 5)
     assert (smart["warm"], smart["labels_needed"], smart["routable"]) == (True, 0, True)
     assert [each["labels"] for each in smart["candidates"]] == [80, 80]
-    assert smart["verdict"].startswith("Routable: +")
+    assert smart["verdict"].startswith(f"Routable: {smart['gain']:+.2f} points +- {smart['deviation']:.2f}")
+    assert f"{smart['judged']:,} examples" in smart["verdict"]
     assert "'cheapest'" in plain["verdict"]
     theirs = status(gateway, OTHER)["pools"][0]
     assert (theirs["warm"], theirs["labels_needed"]) == (False, 40)

@@ -100,6 +100,7 @@ def _told(pool: Pool, lesson: Lesson | None) -> dict[str, Any]:
         "verdict": sentence(pool, made, verdict, learned, FEWEST_JUDGED, complete),
         "gain": verdict.gain if verdict is not None else None,
         "deviation": verdict.deviation if verdict is not None else None,
+        "judged": verdict.examples if verdict is not None else None,
         "strong": lesson.strong or None if lesson is not None else None,
     }
 

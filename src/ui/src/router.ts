@@ -13,7 +13,7 @@ export interface Example {
 export interface PoolStatus {
   pool: string; rule: string; default: string; warm: boolean; labels_needed: number;
   candidates: { candidate: string; name: string; labels: number; needed: number }[];
-  complete: number; routable: boolean | null; verdict: string; strong: string | null; floor: number | null; bias: number;
+  complete: number; routable: boolean | null; verdict: string; gain: number | null; deviation: number | null; judged: number | null; strong: string | null; floor: number | null; bias: number;
 }
 export interface Status { tenant: string; backend: string; embedder: string | null; records: number; alpha: number; judges: { judge: string; model: string }[]; pools: PoolStatus[] }
 

@@ -123,7 +123,7 @@ function Scoreboard({ pool, bias }: { pool: PoolStatus; bias: number }) {
           const here = positions.length ? positions.reduce((best, each) => (Math.abs(each.bias - bias) < Math.abs(best.bias - bias) ? each : best)) : undefined;
           const all = free.data?.positions ?? positions;
           const [cheap, strong] = [all[0], all.at(-1)];
-          if (!here || !cheap || !strong) return <Nothing>{plainly(pool.verdict)}</Nothing>;
+          if (!here || !cheap || !strong) return <Nothing>{plainly(pool)}</Nothing>;
           const cheapest = Object.entries(cheap.mix).sort((a, b) => b[1] - a[1])[0]?.[0] ?? "";
           return (
             <SimpleGrid cols={{ base: 1, md: 2 }}>

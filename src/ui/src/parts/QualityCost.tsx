@@ -81,7 +81,7 @@ function Effect({ pool, told, bias, settled }: { pool: PoolStatus; told: Dial; b
   // Whoever has not moved the dial leaves it to the floor, where there is one.
   const unmoved = settled && !told.moved;
   const here = unmoved ? told.unmoved : at;
-  if (!here || !at) return <Text size="sm" c="dimmed"><b>{pool.pool}</b>: {plainly(pool.verdict)}</Text>;
+  if (!here || !at) return <Text size="sm" c="dimmed"><b>{pool.pool}</b>: {plainly(pool)}</Text>;
   return (
     <div>
       <Group justify="space-between" gap="xs">

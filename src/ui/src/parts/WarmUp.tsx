@@ -29,7 +29,7 @@ export function WarmUp({ turn }: { turn: number }) {
                     <Text size="sm" c="dimmed" className="number">{pool.candidates.map((each) => `${short(each.name)} ${each.labels}`).join(", ")} scored</Text>
                   </Group>
                   <Progress value={wanted ? (100 * there) / wanted : 0} my={6} color={pool.warm ? "teal" : "orange"} aria-label={`${pool.pool}: labels that are there of those that are needed`} />
-                  <Text size="sm">{plainly(pool.verdict)}</Text>
+                  <Text size="sm">{plainly(pool)}</Text>
                 </div>
               );
             })}
