@@ -67,7 +67,7 @@ class FrontProtocol(asyncio.Protocol):
         self._server: tuple[str, int | None] | None = None
         self._client: tuple[str, int] | None = None
         self._scheme = "http"
-        self._watch = self._set_gone
+        self._watch: Callable[[Callable[[], None] | None], None] | None = self._set_gone
         self._gone: Callable[[], None] | None = None
         self._lost = False
         self._reading = True
@@ -112,10 +112,11 @@ class FrontProtocol(asyncio.Protocol):
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
-        # They hold each other.
-        self._parser = None
-        if self._gone is not None:
-            self._gone()
+        # All of these hold this, and would wait for the garbage collector; a turn that still runs has what it needs.
+        self._parser = self._turn = self._serving = self._watch = None
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            gone()
 
     def shutdown(self) -> None:
         """The server stops: what is under way may end, nothing new begins."""
