@@ -297,6 +297,7 @@ class Gateway:
         """As far as a request needs it, with nothing going on behind."""
         await self.store.start()
         await self.staging.load()
+        await self.counsel.dials.look()
         if await self._following.look(self.desk.loaded.layout):
             self._swap(self.desk.loaded, self.desk.roster)
         self._start_refresh()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from laneway.gateway import build
 from laneway.learning.dials import TurnedDials
 from laneway.learning.lesson import FEWEST_JUDGED, Lesson, Subject, learn
 from laneway.policy.standing import progress, sentence
@@ -309,6 +311,24 @@ def test_a_dial_holds_at_once_for_its_tenant_alone_and_another_process_follows(t
         await there.close()
         for store in stores:
             await store.close()
+
+    run(play())
+
+
+def test_a_gateway_knows_its_dials_before_it_serves(tmp_path: Path) -> None:
+    """Else the first requests after a restart would be decided by nobody's dial."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    (tmp_path / "gateway.toml").write_text(f'[server]\nstore = "{url}"\n')
+
+    async def play() -> None:
+        store = open_store(url)
+        await store.start()
+        await TurnedDials(store.dials).turn("acme", 7, actor="admin", now_s=1.0)
+        await store.close()
+        gateway = build(tmp_path / "gateway.toml", variables={})
+        await gateway.open()
+        assert gateway.counsel.dials.position("acme") == 7
+        await gateway.stop()
 
     run(play())
 

@@ -20,7 +20,7 @@ EVERY_S = 1.0
 
 
 class TurnedDials:
-    """Knows of no dial until it has started."""
+    """Knows of no dial until the first look."""
 
     def __init__(self, dials: Dials) -> None:
         self._dials = dials
