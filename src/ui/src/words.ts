@@ -10,7 +10,8 @@ export function usd(amount: number): string {
 /** On an axis or for a cap: no more digits than it takes. */
 export function brief(amount: number): string {
   const places = Number.isInteger(amount) ? 0 : 2;
-  return amount !== 0 && Math.abs(amount) < 0.1 ? usd(amount) : `$${amount.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
+  if (amount !== 0 && Math.abs(amount) < 0.1) return `$${amount.toLocaleString("en", { maximumSignificantDigits: 3, maximumFractionDigits: 7 })}`;
+  return `$${amount.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
 }
 
 /** In a column, where the small ones do not matter. */

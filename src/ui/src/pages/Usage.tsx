@@ -84,14 +84,14 @@ function Pictures({ told }: { told: Report }) {
         <Grid.Col span={{ base: 12, lg: 7 }}>
           <Panel title="Spent by day and model" hint="What was paid for answers">
             {data.length === 0 ? <Nothing>Nothing was asked for in this time.</Nothing> : (
-              <BarChart h={280} data={data} dataKey="day" type="stacked" series={series} withLegend legendProps={{ verticalAlign: "bottom" }} tickLine="none" valueFormatter={brief} maxBarWidth={40} yAxisProps={{ width: 48 }} />
+              <BarChart h={280} data={data} dataKey="day" type="stacked" series={series} withLegend legendProps={{ verticalAlign: "bottom" }} tickLine="none" valueFormatter={brief} maxBarWidth={40} yAxisProps={{ width: 60 }} />
             )}
           </Panel>
         </Grid.Col>
         <Grid.Col span={{ base: 12, lg: 5 }}>
           <Panel title="Saved by day" hint="Against always asking the dearest model">
             {data.length === 0 ? <Nothing>Nothing was asked for in this time.</Nothing> : (
-              <AreaChart h={280} data={data} dataKey="day" series={[{ name: "saved", color: "teal.6" }]} tickLine="none" valueFormatter={brief} curveType="monotone" yAxisProps={{ width: 48 }} />
+              <AreaChart h={280} data={data} dataKey="day" series={[{ name: "saved", color: "teal.6" }]} tickLine="none" valueFormatter={brief} curveType="monotone" yAxisProps={{ width: 60 }} />
             )}
           </Panel>
         </Grid.Col>
