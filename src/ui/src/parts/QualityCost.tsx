@@ -58,11 +58,14 @@ function OnePool({ pool, bias, saved }: { pool: PoolStatus; bias: number; saved:
   const [turned] = useDebouncedValue(shown, 60);
   const dial = useAsked<Dial>(`/v1/router/dial?pool=${encodeURIComponent(pool.pool)}${turned === undefined || turned === (floor.data?.floor ?? 0) ? "" : `&floor=${turned}`}`);
   const { again } = dial;
-  const stood = useRef(saved);
+  // What was saved within the debounce's time leaves the question as it was, and its answer is another one all the same.
+  const kept = floor.data?.floor;
+  const stood = useRef({ saved, kept });
   useEffect(() => {
-    if (stood.current !== saved) again();
-    stood.current = saved;
-  }, [saved, again]);
+    const { saved: turnedTo, kept: held } = stood.current;
+    if (turnedTo !== saved || (held !== undefined && held !== kept)) again();
+    stood.current = { saved, kept };
+  }, [saved, kept, again]);
   const before = useRef(dial.data);
   if (dial.data) before.current = dial.data;
   return (
