@@ -25,8 +25,8 @@ class PressureMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         admitted = scope.get(ADMITTED)
-        front = front_of(scope) if not admitted else None
-        if not admitted and (front is None or admitted is False):
+        front = front_of(scope) if admitted is None else None
+        if admitted is False or (admitted is None and front is None):
             await self.app(scope, receive, send)
             return
         pressure = self.pressure

@@ -83,6 +83,12 @@ class Behind(Generic[T]):
         if self._queue:
             log.warning("the store could not be written at the end: %d rows are lost", len(self._queue))
             self._drop()
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _drop(self) -> None:
         self._queue.clear()
@@ -90,9 +96,7 @@ class Behind(Generic[T]):
         self._written = self._put
 
     def _write(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_waiting()
         batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
         try:
             self._writing = self._database.submit(partial(self._insert, batch))
