@@ -106,8 +106,31 @@ class Neighbours:
     def labels(self) -> npt.NDArray[np.float32]:
         """One row for each neighbour, one column for each column of the table; NaN where there is no label."""
 
+    def shown(
+        self, count: int, names: list[str], columns: Sequence[int]
+    ) -> tuple[tuple[int, float, dict[str, float]], ...]:
+        """Id, similarity and labels of the nearest so many: those of these columns, by name, where there are any."""
+
     def vote(self, candidates: Sequence[int], means: Sequence[float]) -> Ballot:
         """The vote for these columns; `means` has one number for each of them."""
+
+class Ridge:
+    """A straight line per model, read alike on every machine. It never changes, and any thread may use it."""
+
+    def __init__(
+        self,
+        coefficients: npt.NDArray[np.float32],
+        of_tags: npt.NDArray[np.float32],
+        intercepts: npt.NDArray[np.float32],
+        tagged: float,
+    ) -> None:
+        """A row of coefficients for each model; a row for each tag, the first for none, with a number for each model.
+
+        An intercept is NaN where nothing was fitted. `tagged` scales what is read where a tag stands beside the vector.
+        """
+
+    def expect(self, vector: npt.NDArray[np.float32], tag: int = 0) -> list[float]:
+        """Each model's expected score from 0 to 1, or NaN. A tag that nothing was fitted for is none."""
 
 class Rows:
     """One tenant's vectors with their tags and labels, searchable by cosine. Any thread may use it at any time."""

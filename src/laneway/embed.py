@@ -74,6 +74,8 @@ class StaticEmbedder:
     space = f"static-{STATIC_VERSION}-{dims}"
 
     def embed(self, text: str, setting: Setting = PLAIN) -> npt.NDArray[np.float32]:
+        if setting is PLAIN:
+            return _table().embed(text)
         return _table().embed(text, *msgspec.structs.astuple(setting))
 
 

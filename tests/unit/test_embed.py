@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from laneway import _core
 from laneway.embed import PLAIN, Embedder, HashedEmbedder, Setting, StaticEmbedder, with_tag
+from laneway.vectors.faiss_rows import FaissFound
 
 EMBEDDERS: list[Embedder] = [StaticEmbedder(), HashedEmbedder()]
 each = pytest.mark.parametrize("embedder", EMBEDDERS, ids=lambda embedder: embedder.space)
@@ -152,6 +154,34 @@ def test_a_vote_refuses_columns_that_are_not_there() -> None:
         found.vote([2], [0.5])
     with pytest.raises(ValueError, match="expected one for each of 1 candidates, got 2"):
         found.vote([1], [0.5, 0.5])
+
+
+def test_neighbours_are_shown_with_the_labels_that_they_have() -> None:
+    rows, vectors = _core.Rows(8, columns=3), _floats(3, 8)
+    rows.insert(np.arange(3) + 7, vectors, None, np.array([[0, 1, 0.5], [np.nan, 1, 0], [0, 0, 0]], np.float32))
+    near = rows.search(vectors[1], 3)
+    for found in (near, FaissFound(near.ids, near.similarities, near.labels)):
+        (example, likeness, scores), *others = found.shown(2, ["small", "large"], [0, 2])
+        assert (example, scores) == (8, {"large": 0.0})
+        assert likeness == pytest.approx(1, abs=1e-6)
+        assert len(others) == 1
+        assert set(others[0][2]) == {"small", "large"}
+        assert [(number, scores) for number, _, scores in found.shown(9, [], [])] == [(8, {}), (7, {}), (9, {})]
+    with pytest.raises(ValueError, match="only 3 columns"):
+        near.shown(1, ["none"], [3])
+    with pytest.raises(ValueError, match="one for each column"):
+        near.shown(1, ["small", "large"], [0])
+
+
+def test_a_ridge_reads_lines_of_its_own_space_only() -> None:
+    ridge = _core.Ridge(_floats(2, 8), np.zeros((1, 2), np.float32), np.array([0.5, np.nan], np.float32), 1.0)
+    told = ridge.expect(np.zeros(8, np.float32))
+    assert told[0] == 0.5
+    assert math.isnan(told[1])
+    with pytest.raises(ValueError, match="vector: expected 8 values, got 7"):
+        ridge.expect(np.zeros(7, np.float32))
+    with pytest.raises(ValueError, match="of_tags: expected shape"):
+        _core.Ridge(_floats(2, 8), np.zeros((1, 3), np.float32), np.zeros(2, np.float32), 1.0)
 
 
 def test_a_kernel_that_the_machine_lacks_is_refused_by_name() -> None:

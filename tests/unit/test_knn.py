@@ -10,38 +10,31 @@ import msgspec
 import numpy as np
 import pytest
 
-from laneway import _core
 from laneway.policy import knn, ridge, rules
 from laneway.policy.dial import LARGEST_WEIGHT, Dial, Outlook, Step, preview, spread, walk
 from laneway.policy.expected import Habit, expected_nanos
 from laneway.policy.floor import keep_floor, strictness
-from laneway.policy.knn import Candidate, Choice, Declined, Knobs, Question, choose
+from laneway.policy.knn import Candidate, Declined, Knobs, Question, choose
 from laneway.policy.verdict import judge
 from laneway.route import Price
+from laneway.vectors.faiss_rows import FaissFound
 
 CHEAP = Candidate(name="small", column=0, cost_nanos=100.0, mean=0.5, labels=80)
 DEAR = Candidate(name="large", column=1, cost_nanos=1000.0, mean=0.8, labels=80)
 PAIR = Question(candidates=(CHEAP, DEAR), default="large", examples=80)
 
 
-class Near:
+def alike(labels: Sequence[float], similarity: float = 0.8, count: int = 40) -> FaissFound:
     """Neighbours that are all alike: each with the same similarity and the same labels."""
-
-    def __init__(self, labels: Sequence[float], similarity: float = 0.8, count: int = 40) -> None:
-        self.ids = np.arange(count, dtype=np.int64)
-        self.similarities = np.full(count, similarity, np.float32)
-        self.labels = np.tile(np.array(labels, np.float32), (count, 1))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def vote(self, candidates: Sequence[int], means: Sequence[float]) -> _core.Ballot:
-        columns = np.ascontiguousarray(self.labels[:, list(candidates)])
-        return _core.vote(self.similarities, columns, means)
+    return FaissFound(
+        np.arange(count, dtype=np.int64),
+        np.full(count, similarity, np.float32),
+        np.tile(np.array(labels, np.float32), (count, 1)),
+    )
 
 
 def test_the_better_one_serves_where_costs_do_not_count() -> None:
-    choice = choose(PAIR, Near([0, 1]), Knobs())
+    choice = choose(PAIR, alike([0, 1]), Knobs())
     assert (choice.serves, choice.declined) == ("large", None)
     assert [standing.name for standing in choice.ranked] == ["large", "small"]
     assert choice.confidence is not None
@@ -49,7 +42,7 @@ def test_the_better_one_serves_where_costs_do_not_count() -> None:
 
 
 def test_the_cheap_one_serves_where_both_do_as_well() -> None:
-    choice = choose(PAIR, Near([1, 1]), Knobs(weight=0.1))
+    choice = choose(PAIR, alike([1, 1]), Knobs(weight=0.1))
     assert choice.serves == "small"
     assert choice.ranked[0].cost_ratio == pytest.approx(0.1)
     assert choice.ranked[1].cost_ratio == 1
@@ -57,21 +50,21 @@ def test_the_cheap_one_serves_where_both_do_as_well() -> None:
 
 def test_a_score_is_what_the_receipt_says_it_is_made_of() -> None:
     question = msgspec.structs.replace(PAIR, pinned="small")
-    for standing in choose(question, Near([0.5, 1]), Knobs(weight=0.2, switch_penalty=0.1)).ranked:
+    for standing in choose(question, alike([0.5, 1]), Knobs(weight=0.2, switch_penalty=0.1)).ranked:
         parts = standing.quality - 0.2 * standing.cost_ratio - standing.penalty
         assert standing.score == pytest.approx(parts)
         assert standing.penalty == (0 if standing.name == "small" else 0.1)
 
 
 def test_a_small_lead_does_not_take_a_conversation_over() -> None:
-    near = Near([0.90, 0.91])
+    near = alike([0.90, 0.91])
     assert choose(PAIR, near, Knobs(switch_penalty=0)).serves == "large"
     pinned = msgspec.structs.replace(PAIR, pinned="small", candidates=(msgspec.structs.replace(CHEAP, mean=0.8), DEAR))
     assert choose(pinned, near, Knobs(switch_penalty=0.05)).serves == "small"
 
 
 def test_a_choice_names_the_weights_at_which_it_would_turn() -> None:
-    near = Near([0.4, 0.9])
+    near = alike([0.4, 0.9])
     choice = choose(PAIR, near, Knobs())
     turn = choice.cheaper_from
     assert turn is not None
@@ -82,25 +75,19 @@ def test_a_choice_names_the_weights_at_which_it_would_turn() -> None:
     assert turned.dearer_until == pytest.approx(turn)
 
 
-def test_neighbours_are_shown_with_the_scores_that_they_have() -> None:
-    shown = choose(PAIR, Near([math.nan, 1.0]), Knobs()).neighbours(2)
-    assert [(near.id, near.scores) for near in shown] == [(0, {"large": 1.0}), (1, {"large": 1.0})]
-    assert Choice(serves="large").neighbours(3) == ()
-
-
 @pytest.mark.parametrize(
     ("question", "near", "knobs", "reason", "serves"),
     [
-        (Question(candidates=(), default="large"), Near([1, 1]), Knobs(), Declined.NO_CANDIDATE, "large"),
-        (Question(candidates=(CHEAP,), default="large"), Near([1, 1]), Knobs(), Declined.ALONE, "small"),
-        (PAIR, Near([1, 1], count=0), Knobs(), Declined.NO_EXAMPLES, "large"),
-        (PAIR, Near([1, 0]), Knobs(warm=81), Declined.WARMING, "large"),
-        (PAIR, Near([1, 0], similarity=0.2), Knobs(familiar=0.3), Declined.NOVEL, "large"),
-        (PAIR, Near([0.55, 0.6]), Knobs(least_confidence=0.999), Declined.UNSURE, "large"),
+        (Question(candidates=(), default="large"), alike([1, 1]), Knobs(), Declined.NO_CANDIDATE, "large"),
+        (Question(candidates=(CHEAP,), default="large"), alike([1, 1]), Knobs(), Declined.ALONE, "small"),
+        (PAIR, alike([1, 1], count=0), Knobs(), Declined.NO_EXAMPLES, "large"),
+        (PAIR, alike([1, 0]), Knobs(warm=81), Declined.WARMING, "large"),
+        (PAIR, alike([1, 0], similarity=0.2), Knobs(familiar=0.3), Declined.NOVEL, "large"),
+        (PAIR, alike([0.55, 0.6]), Knobs(least_confidence=0.999), Declined.UNSURE, "large"),
     ],
 )
 def test_a_decline_says_why_and_the_default_serves(
-    question: Question, near: Near, knobs: Knobs, reason: Declined, serves: str
+    question: Question, near: FaissFound, knobs: Knobs, reason: Declined, serves: str
 ) -> None:
     choice = choose(question, near, knobs)
     assert (choice.declined, choice.serves) == (reason, serves)
@@ -108,38 +95,38 @@ def test_a_decline_says_why_and_the_default_serves(
 
 def test_a_default_that_is_not_able_serves_nobody() -> None:
     question = msgspec.structs.replace(PAIR, default="blind")
-    assert choose(question, Near([1, 1], count=0), Knobs()).serves == "small"
-    assert choose(question, Near([1, 0], similarity=0.2), Knobs(familiar=0.3)).serves == "small"
+    assert choose(question, alike([1, 1], count=0), Knobs()).serves == "small"
+    assert choose(question, alike([1, 0], similarity=0.2), Knobs(familiar=0.3)).serves == "small"
 
 
 def test_a_declined_choice_still_shows_what_it_would_have_been() -> None:
-    choice = choose(PAIR, Near([1, 0], similarity=0.2), Knobs(familiar=0.3))
+    choice = choose(PAIR, alike([1, 0], similarity=0.2), Knobs(familiar=0.3))
     assert choice.ranked[0].name == "small"
 
 
 def test_a_cold_candidate_is_left_out_and_named() -> None:
     cold = Candidate(name="new", column=1, cost_nanos=1.0, labels=3)
     question = Question(candidates=(CHEAP, DEAR, cold), default="large", examples=80)
-    choice = choose(question, Near([0, 1]), Knobs(weight=0.01))
+    choice = choose(question, alike([0, 1]), Knobs(weight=0.01))
     assert choice.cold == ("new",)
     assert {standing.name for standing in choice.ranked} == {"small", "large"}
 
 
 def test_without_a_price_a_candidate_counts_as_dear_as_the_default() -> None:
     unpriced = msgspec.structs.replace(CHEAP, cost_nanos=None)
-    choice = choose(msgspec.structs.replace(PAIR, candidates=(unpriced, DEAR)), Near([0.5, 1]), Knobs(weight=1))
+    choice = choose(msgspec.structs.replace(PAIR, candidates=(unpriced, DEAR)), alike([0.5, 1]), Knobs(weight=1))
     assert [standing.cost_ratio for standing in choice.ranked] == [1, 1]
 
 
 def test_a_free_default_leaves_costs_comparable() -> None:
     free = msgspec.structs.replace(DEAR, cost_nanos=0.0)
-    choice = choose(msgspec.structs.replace(PAIR, candidates=(CHEAP, free)), Near([1, 1]), Knobs(weight=1))
+    choice = choose(msgspec.structs.replace(PAIR, candidates=(CHEAP, free)), alike([1, 1]), Knobs(weight=1))
     assert all(math.isfinite(standing.score) for standing in choice.ranked)
     assert choice.serves == "large"
 
 
 def test_a_long_prompt_weighs_more_than_a_short_one() -> None:
-    near, knobs = Near([0.8, 0.9]), Knobs(weight=0.05)
+    near, knobs = alike([0.8, 0.9]), Knobs(weight=0.05)
     usual = msgspec.structs.replace(PAIR, usual_nanos=1000.0)
     dear = tuple(msgspec.structs.replace(who, cost_nanos=20 * (who.cost_nanos or 0)) for who in PAIR.candidates)
     assert choose(usual, near, knobs).serves == "large"
@@ -147,7 +134,7 @@ def test_a_long_prompt_weighs_more_than_a_short_one() -> None:
 
 
 def test_the_ridge_has_its_say_from_enough_examples_on() -> None:
-    near = Near([0.5, 0.5])
+    near = alike([0.5, 0.5])
     question = msgspec.structs.replace(PAIR, ridge=(1.0, 0.0))
     few = choose(question, near, Knobs())
     many = choose(msgspec.structs.replace(question, examples=300), near, Knobs())
@@ -198,7 +185,7 @@ def test_a_receipt_can_name_the_positions_at_which_the_winner_would_change() -> 
     dial = Dial((LARGEST_WEIGHT, 3.0, 2.0, 1.0, 0.0))
     assert [dial.first_below(weight) for weight in (LARGEST_WEIGHT, 3.0, 2.5, 0.0)] == [0, 0.25, 0.5, 1]
     assert [dial.last_above(weight) for weight in (LARGEST_WEIGHT, 3.0, 2.5, 0.0)] == [0, 0.25, 0.25, 1]
-    near = Near([0.4, 0.9])
+    near = alike([0.4, 0.9])
     turn = choose(PAIR, near, Knobs()).cheaper_from
     assert turn is not None
     dial = Dial((LARGEST_WEIGHT, turn * 2, turn * 1.1, turn * 0.9, 0.0))

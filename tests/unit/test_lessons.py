@@ -66,7 +66,9 @@ def test_with_more_examples_a_ridge_stands_beside_the_vote() -> None:
         lesson = await office.teach("acme", examples(320))
         assert lesson is not None
         assert lesson.line is not None
-        assert len(lesson.line.intercepts) == 2
+        vector = office.shelves.embed("Prove it.")
+        assert vector is not None
+        assert len(lesson.line.expect(vector)) == 2
 
     in_office(play)
 

@@ -8,19 +8,21 @@ default.
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from laneway.learning.dials import TurnedDials
+from laneway.learning.ground import Ground, Grounds
 from laneway.learning.lesson import Lesson
 from laneway.learning.lessons import Lessons
 from laneway.policy import knn, rules
 from laneway.policy.advice import Near, Ranking, Runner, advice_of, declines, is_pinned, near, runners, setting_of
-from laneway.policy.dial import Dial
-from laneway.policy.knn import Candidate, Declined, Knobs
-from laneway.policy.stance import stand
+from laneway.policy.knn import Candidate, Declined
 from laneway.ports import Advice, Case, Receipt, Receipts, Setting, Shelf, Shelves
 from laneway.ports.examples import PLAIN
 from laneway.route import Attempt, Target
@@ -35,7 +37,7 @@ SLOW = 0.8
 log = logging.getLogger("laneway")
 
 
-class Inquiry(NamedTuple):
+class Inquiry(msgspec.Struct, frozen=True):
     """A case with what is known of its tenant at this moment."""
 
     case: Case
@@ -69,6 +71,7 @@ class PoolAdviser:
         self._receipts = receipts
         self._busy = busy
         self._draw = draw
+        self._grounds = Grounds()
         self._speeds_s: dict[str, float] = {}
         self._under_way: Counter[str] = Counter()
         self.faults = 0
@@ -88,7 +91,7 @@ class PoolAdviser:
             inquiry = _made(case, bias, None, None, None)
             ranking = declines(case, inquiry.field, Declined.FAULT)
         if ranking.declined is not None and inquiry.pinned is not None:
-            ranking = ranking._replace(serves=inquiry.pinned, rule="pin")
+            ranking = msgspec.structs.replace(ranking, serves=inquiry.pinned, rule="pin")
         return advice_of(case, inquiry.field, ranking, bias, inquiry.setting)
 
     def keep(self, receipt: Receipt) -> None:
@@ -165,9 +168,10 @@ class PoolAdviser:
             inquiry = self._inquire(case, inquiry.bias)
         if vector is None or inquiry.shelf is None:
             return declines(case, inquiry.field, Declined.NO_VECTOR)
+        ground = self._grounds.get(case.pool, inquiry.shelf, inquiry.lesson, inquiry.bias, inquiry.floor)
         if case.pool.rule == "learned":
-            return _by_neighbours(inquiry, inquiry.shelf, vector)
-        return _by_relative(inquiry, inquiry.shelf, vector)
+            return _by_neighbours(inquiry, ground, inquiry.shelf, vector)
+        return _by_relative(inquiry, ground, inquiry.shelf, vector)
 
 
 def _made(case: Case, bias: float | None, floor: float | None, shelf: Shelf | None, lesson: Lesson | None) -> Inquiry:
@@ -180,55 +184,40 @@ def _stays(pinned: str) -> Ranking:
     return Ranking(pinned, [pinned], "pin", reason="same conversation")
 
 
-def _by_neighbours(inquiry: Inquiry, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
-    case, field, lesson = inquiry.case, inquiry.field, inquiry.lesson
-    pool = case.pool
-    dial, level = (lesson.dial, lesson.level(inquiry.floor)) if lesson is not None else (Dial(), None)
-    tag = shelf.tag(case.tag)
-    stance = stand(dial, inquiry.bias, pool.bias, level)
+def _by_neighbours(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
+    case, lesson = inquiry.case, inquiry.lesson
+    candidates = _candidates(inquiry.field, ground)
     question = knn.Question(
-        candidates=_candidates(field, shelf),
-        default=pool.default,
+        candidates=candidates,
+        default=case.pool.default,
         usual_nanos=lesson.usual_nanos if lesson is not None else None,
         pinned=inquiry.pinned,
         examples=len(shelf),
-        ridge=_ridge(field, lesson, vector, case.tag),
+        ridge=_ridge(candidates, lesson, vector, case.tag),
     )
-    knobs = Knobs(
-        weight=stance.weight,
-        handicap=stance.handicap,
-        strong=lesson.strong if lesson is not None else pool.default,
-        switch_penalty=pool.switch_penalty,
-        warm=pool.warm,
-        familiar=(lesson.familiar if tag else lesson.familiar_untagged) if lesson is not None else -1.0,
-        least_confidence=pool.least_confidence,
-    )
+    tag = shelf.tag(case.tag)
     found = shelf.search(vector, knn.NEIGHBOURS, tag)
-    choice = knn.choose(question, found, knobs)
-    declined = choice.declined
-    if declined is None and lesson is None:
-        declined = Declined.LEARNING
-    elif declined is None and lesson is not None and lesson.verdict is not None and not lesson.verdict.routable:
-        declined = Declined.NOT_ROUTABLE
+    choice = knn.choose(question, found, ground.known if tag else ground.unknown)
+    declined = ground.declined if choice.declined is None else choice.declined
     return Ranking(
         question.without_opinion if declined else choice.serves,
         [standing.name for standing in choice.ranked],
         "learned",
         declined=declined,
         choice=choice,
-        stance=stance,
-        dial=dial,
-        level=level,
+        stance=ground.stance,
+        dial=ground.dial,
+        level=ground.level,
         floor=inquiry.floor,
-        near=near(found, question.candidates),
+        near=near(found, candidates),
         space=shelf.space,
     )
 
 
-def _by_relative(inquiry: Inquiry, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
+def _by_relative(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
     """The rules of known routers, as they are: no dial, no confidence, no floor."""
     case, field, pool = inquiry.case, inquiry.field, inquiry.case.pool
-    candidates = [who for who in _candidates(field, shelf) if who.labels >= pool.warm]
+    candidates = [who for who in _candidates(field, ground) if who.labels >= pool.warm]
     if len(candidates) < 2:
         return declines(case, field, Declined.WARMING if len(field) > 1 else Declined.ALONE)
     if inquiry.pinned is not None:
@@ -258,23 +247,14 @@ def _by_relative(inquiry: Inquiry, shelf: Shelf, vector: npt.NDArray[np.float32]
     )
 
 
-def _candidates(field: Sequence[Runner], shelf: Shelf) -> tuple[Candidate, ...]:
-    columns = shelf.columns
-    sums, counts = shelf.totals()
-    made: list[Candidate] = []
-    for who in field:
-        label = who.member.label
-        column = columns.get(label, -1)
-        labels = counts[column] if column >= 0 else 0
-        mean = knn.expected_mean(sums[column], labels) if labels else 0.5
-        made.append(Candidate(name=label, column=column, cost_nanos=who.cost_nanos, mean=mean, labels=labels))
-    return tuple(made)
+def _candidates(field: Sequence[Runner], ground: Ground) -> tuple[Candidate, ...]:
+    return tuple([ground.candidate(who.member.label, who.cost_nanos) for who in field])
 
 
 def _ridge(
-    field: Sequence[Runner], lesson: Lesson | None, vector: npt.NDArray[np.float32], tag: str
+    candidates: Sequence[Candidate], lesson: Lesson | None, vector: npt.NDArray[np.float32], tag: str
 ) -> list[float] | None:
     if lesson is None or lesson.line is None:
         return None
     told = dict(zip(lesson.order, lesson.line.expect(vector, lesson.tags.get(tag, 0)), strict=True))
-    return [told.get(who.member.label, float("nan")) for who in field]
+    return [told.get(who.name, math.nan) for who in candidates]

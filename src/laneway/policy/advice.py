@@ -8,7 +8,9 @@ Refuses: ranking (the rules do), and shelves, lessons and clocks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+import msgspec
 
 from laneway.policy import knn
 from laneway.policy.dial import Dial, Stance
@@ -24,12 +26,12 @@ CACHE_S = 300.0
 SHOWN = 10
 """Neighbours in a receipt."""
 
-Near: TypeAlias = tuple[int, float, dict[str, float]]
+Near: TypeAlias = tuple[int, float, Mapping[str, float]]
 Habits: TypeAlias = Mapping[tuple[str, str], Habit]
 """How long answers were, by provider and model."""
 
 
-class Runner(NamedTuple):
+class Runner(msgspec.Struct, frozen=True):
     """A candidate that is able to serve a request."""
 
     member: Member
@@ -37,7 +39,7 @@ class Runner(NamedTuple):
     cost_nanos: float | None
 
 
-class Ranking(NamedTuple):
+class Ranking(msgspec.Struct, frozen=True):
     """What a rule said: labels, best first, who is put first, and everything that explains it."""
 
     serves: str
@@ -63,23 +65,24 @@ def habit_of(target: Target, habits: Habits) -> Habit:
 def runners(case: Case, habits: Habits) -> list[Runner]:
     """The candidates that have a target in the plan, each with what this request is expected to cost there."""
     # Most plans hold the very targets of the pool; a lane's have clocks of their own, and go by their names.
-    same = {id(target) for target in case.plan.ranked}
+    same = set(map(id, case.plan.ranked))
     named: dict[str, Target] | None = None
     view, prompt = case.view, max(case.view.text_chars // CHARS_PER_TOKEN, 1)
-    before = max(case.view.text_chars - len(case.asked.text), 0) // CHARS_PER_TOKEN
     field: list[Runner] = []
     for member in case.pool.members:
         targets = member.targets
-        if any(id(target) not in same for target in targets):
-            if named is None:
-                named = {target.name: target for target in case.plan.ranked}
-            targets = tuple([named[target.name] for target in targets if target.name in named])
+        for target in targets:
+            if id(target) not in same:
+                if named is None:
+                    named = {target.name: target for target in case.plan.ranked}
+                targets = tuple([named[target.name] for target in targets if target.name in named])
+                break
         if not targets:
             continue
-        cached = before if _holds(case, targets) else 0
-        cost = expected_nanos(
-            targets[0].price, prompt, habit_of(targets[0], habits), cached=cached, max_tokens=view.max_tokens
-        )
+        first, cached = targets[0], 0
+        if case.pin is not None and _holds(case, targets):
+            cached = max(view.text_chars - len(case.asked.text), 0) // CHARS_PER_TOKEN
+        cost = expected_nanos(first.price, prompt, habit_of(first, habits), cached=cached, max_tokens=view.max_tokens)
         field.append(Runner(member, targets, cost))
     return field
 
@@ -108,15 +111,13 @@ def setting_of(case: Case) -> Setting:
 
 def near(found: knn.Found, candidates: Sequence[Candidate]) -> tuple[Near, ...]:
     """The nearest examples, for a receipt."""
-    named = [(who.name, who.column) for who in candidates if who.column >= 0]
-    rows = found.labels[:SHOWN].tolist()
-    ids, likes = found.ids[:SHOWN].tolist(), found.similarities[:SHOWN].tolist()
-    return tuple(
-        [
-            (example, like, {name: row[column] for name, column in named if row[column] == row[column]})
-            for example, like, row in zip(ids, likes, rows, strict=True)
-        ]
-    )
+    names: list[str] = []
+    columns: list[int] = []
+    for who in candidates:
+        if who.column >= 0:
+            names.append(who.name)
+            columns.append(who.column)
+    return found.shown(SHOWN, names, columns)
 
 
 def declines(case: Case, field: Sequence[Runner], declined: Declined) -> Ranking:
@@ -130,13 +131,20 @@ def declines(case: Case, field: Sequence[Runner], declined: Declined) -> Ranking
 
 def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float | None, setting: Setting) -> Advice:
     """Who serves first, then those the rule ranked, then the others as they are written, then what is no candidate."""
-    order = [ranking.serves, *(ranking.order if ranking.declined is None else ())]
-    places = {label: at for at, label in reversed(list(enumerate(order)))}
-    ranked = sorted(field, key=lambda who: places.get(who.member.label, len(order)))
-    placed = {id(target): target for who in ranked for target in who.targets}
-    for target in case.plan.ranked:
-        placed.setdefault(id(target), target)
+    waiting = {who.member.label: who for who in field}
+    placed: dict[int, Target] = {}
+    for label in (ranking.serves, *(ranking.order if ranking.declined is None else ())):
+        if (runner := waiting.pop(label, None)) is not None:
+            for target in runner.targets:
+                placed[id(target)] = target
+    for runner in waiting.values():
+        for target in runner.targets:
+            placed[id(target)] = target
+    if len(placed) < len(case.plan.ranked):
+        for target in case.plan.ranked:
+            placed.setdefault(id(target), target)
     plan = tuple(placed.values())
+    names = tuple([target.name for target in plan])
     declined = ranking.declined.value if ranking.declined is not None else None
     rule = ranking.rule if declined is None or ranking.rule == "pin" else "default"
     reason = ranking.reason or _reason(ranking, declined)
@@ -154,7 +162,7 @@ def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float
         pool=case.pool.name,
         lane=case.lane,
         rule=ranking.rule,
-        served=plan[0].name if plan else "",
+        served=names[0] if names else "",
         declined=declined,
         reason=reason,
         bias=case.pool.bias if bias is None else bias,
@@ -169,43 +177,43 @@ def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float
         setting=setting,
         standings=_standings(field, ranking),
         neighbours=ranking.near,
-        dropped=tuple([(dropped.target.name, dropped.reason) for dropped in case.plan.dropped]),
-        plan=tuple([target.name for target in plan]),
+        dropped=tuple([(dropped.target.name, dropped.reason) for dropped in case.plan.dropped])
+        if case.plan.dropped
+        else (),
+        plan=names,
         text=case.asked.text if case.pool.keep_prompts else None,
     )
     return Advice(decision, receipt)
 
 
 def _standings(field: Sequence[Runner], ranking: Ranking) -> tuple[Stood, ...]:
-    stood = {who.name: who for who in ranking.choice.ranked} if ranking.choice is not None else {}
+    choice = ranking.choice
     made: list[Stood] = []
     for who in field:
         label, target = who.member.label, who.targets[0].name
-        known = stood.get(label)
-        if known is None:
-            made.append(
-                Stood(
-                    candidate=label,
-                    target=target,
-                    quality=ranking.qualities.get(label),
-                    cost_nanos=who.cost_nanos,
-                    score=ranking.scores.get(label),
+        for known in choice.ranked if choice is not None else ():
+            if known.name == label:
+                stood = Stood(
+                    label,
+                    target,
+                    known.quality,
+                    known.error,
+                    known.labels,
+                    known.cost_nanos,
+                    known.cost_ratio,
+                    known.penalty,
+                    known.score,
                 )
+                break
+        else:
+            stood = Stood(
+                label,
+                target,
+                quality=ranking.qualities.get(label),
+                cost_nanos=who.cost_nanos,
+                score=ranking.scores.get(label),
             )
-            continue
-        made.append(
-            Stood(
-                candidate=label,
-                target=target,
-                quality=known.quality,
-                error=known.error,
-                labels=known.labels,
-                cost_nanos=known.cost_nanos,
-                cost_ratio=known.cost_ratio,
-                penalty=known.penalty,
-                score=known.score,
-            )
-        )
+        made.append(stood)
     return tuple(made)
 
 

@@ -10,7 +10,7 @@ Levels order every stance on one line: a weight where they are positive, a handi
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -81,11 +81,25 @@ class Dial(msgspec.Struct, frozen=True):
 
     def first_below(self, weight: float) -> float:
         """The lowest bias whose weight is no larger: where the choice turns dearer that holds from `weight` up."""
-        return self._bias(min(bisect_left(self.weights, -weight, key=lambda held: -held), len(self.weights) - 1))
+        low, high = 0, len(self.weights) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.weights[middle] > weight:
+                low = middle + 1
+            else:
+                high = middle
+        return self._bias(low)
 
     def last_above(self, weight: float) -> float:
         """The highest bias whose weight is no smaller: where the choice turns cheaper that holds down to `weight`."""
-        return self._bias(max(bisect_right(self.weights, -weight, key=lambda held: -held) - 1, 0))
+        low, high = 0, len(self.weights) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.weights[middle] >= weight:
+                low = middle
+            else:
+                high = middle - 1
+        return self._bias(low)
 
     def _bias(self, place: int) -> float:
         return place / max(len(self.weights) - 1, 1)

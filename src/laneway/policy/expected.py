@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from laneway.chat import Usage
-from laneway.policy.price import cost_nanos
+from laneway.policy.price import cost_nanos, plain_nanos
 from laneway.route import Price
 
 USUAL_OUTPUT = 400.0
@@ -42,5 +42,7 @@ def expected_nanos(
     output = habit.expected_output
     if max_tokens is not None:
         output = min(output, float(max_tokens))
+    if not cached and price.above is None:
+        return float(plain_nanos(input_tokens, round(output), price))
     usage = Usage(input=input_tokens, output=round(output), cache_read=min(cached, input_tokens))
     return float(cost_nanos(usage, price))

@@ -11,15 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from laneway.ports.examples import Ballot as Ballot
 from laneway.ports.examples import Found as Found
-
-if TYPE_CHECKING:
-    pass
 
 NEIGHBOURS = 150
 """So many of the nearest examples are asked; from 100 to 200 it makes no difference."""
@@ -66,7 +62,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     least_confidence: float = 0.0
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+class Candidate(msgspec.Struct, frozen=True):
     """One model as the examples and the price list know it. `column` is where its labels stand."""
 
     name: str
@@ -111,12 +107,6 @@ class Standing(msgspec.Struct, frozen=True):
     score: float
 
 
-class Neighbour(msgspec.Struct, frozen=True):
-    id: int
-    similarity: float
-    scores: dict[str, float]
-
-
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided and why. Where `declined` is set, the default serves, and the ranking is an opinion."""
 
@@ -132,107 +122,106 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """From this weight on another candidate, a cheaper one, would win."""
     dearer_until: float | None = None
     """Up to this weight another candidate, a dearer one, would win."""
-    candidates: tuple[Candidate, ...] = ()
-    found: Found | None = None
-
-    def neighbours(self, count: int) -> tuple[Neighbour, ...]:
-        """The nearest examples with their scores, for a receipt: made when one is read, not on every request."""
-        if self.found is None:
-            return ()
-        ids, similarities, labels = self.found.ids, self.found.similarities, self.found.labels
-        return tuple(
-            Neighbour(
-                int(ids[at]),
-                float(similarities[at]),
-                {
-                    candidate.name: float(labels[at, candidate.column])
-                    for candidate in self.candidates
-                    if not math.isnan(labels[at, candidate.column])
-                },
-            )
-            for at in range(min(count, len(self.found)))
-        )
 
 
 def choose(question: Question, found: Found, knobs: Knobs) -> Choice:
     """Ranks the candidates by what the neighbours and the ridge expect of them, less what they cost."""
-    warm = tuple(candidate for candidate in question.candidates if candidate.labels >= knobs.warm)
-    cold = tuple(candidate.name for candidate in question.candidates if candidate.labels < knobs.warm)
-    if (declined := _unanswerable(question, warm, len(found))) is not None:
-        return Choice(serves=question.without_opinion, cold=cold, declined=declined, weight=knobs.weight)
-    ballot = found.vote([candidate.column for candidate in warm], [candidate.mean for candidate in warm])
-    standings = _stand(question, warm, ballot, knobs)
-    ranking = sorted(range(len(warm)), key=lambda at: _order(standings[at]))
-    winner = ranking[0]
-    confidence = _confidence(standings, ballot.covariance, winner)
+    # This runs on every request. Loops are written out: a comprehension is a call, a sort with a key one for each item.
+    warm: list[Candidate] = []
+    cold: list[str] = []
+    for candidate in question.candidates:
+        if candidate.labels >= knobs.warm:
+            warm.append(candidate)
+        else:
+            cold.append(candidate.name)
+    if (declined := _unanswerable(question, len(warm), len(found))) is not None:
+        return Choice(serves=question.without_opinion, cold=tuple(cold), declined=declined, weight=knobs.weight)
+    columns: list[int] = []
+    means: list[float] = []
+    for candidate in warm:
+        columns.append(candidate.column)
+        means.append(candidate.mean)
+    ballot = found.vote(columns, means)
+    covariance = ballot.covariance
+    standings = _stand(question, warm, ballot, covariance, knobs)
+    places: list[tuple[float, float, str, int]] = []
+    for at, standing in enumerate(standings):
+        places.append((-standing.score, standing.cost_ratio, standing.name, at))
+    places.sort()
+    winner = places[0][3]
+    confidence = _confidence(standings, covariance, winner)
     # Of ten numbers Python knows the mean sooner than numpy does.
     nearest: list[float] = found.similarities[:LIKE].tolist()
     likeness = sum(nearest) / len(nearest)
-    declined = None
     if likeness < knobs.familiar:
         declined = Declined.NOVEL
     elif confidence < knobs.least_confidence:
         declined = Declined.UNSURE
     cheaper_from, dearer_until = _turns(standings, winner)
     return Choice(
-        serves=question.without_opinion if declined else warm[winner].name,
-        ranked=tuple([standings[at] for at in ranking]),
-        cold=cold,
+        serves=question.without_opinion if declined else standings[winner].name,
+        ranked=tuple([standings[place[3]] for place in places]),
+        cold=tuple(cold),
         declined=declined,
         confidence=confidence,
         likeness=likeness,
         weight=knobs.weight,
         cheaper_from=cheaper_from,
         dearer_until=dearer_until,
-        candidates=question.candidates,
-        found=found,
     )
 
 
-def _unanswerable(question: Question, warm: tuple[Candidate, ...], neighbours: int) -> Declined | None:
+def _unanswerable(question: Question, warm: int, neighbours: int) -> Declined | None:
     if len(question.candidates) < 2:
         return Declined.ALONE if question.candidates else Declined.NO_CANDIDATE
     if not neighbours:
         return Declined.NO_EXAMPLES
-    return Declined.WARMING if len(warm) < 2 else None
+    return Declined.WARMING if warm < 2 else None
 
 
-def _stand(question: Question, warm: tuple[Candidate, ...], ballot: Ballot, knobs: Knobs) -> list[Standing]:
-    expected = ballot.quality
+def _stand(
+    question: Question,
+    warm: Sequence[Candidate],
+    ballot: Ballot,
+    covariance: Sequence[Sequence[float]],
+    knobs: Knobs,
+) -> list[Standing]:
+    lines: dict[str, float] | None = None
     if question.ridge is not None and question.examples >= knobs.blend_from:
-        ridge = dict(zip((candidate.name for candidate in question.candidates), question.ridge, strict=True))
-        expected = [_mix(voted, ridge[who.name], knobs.blend) for voted, who in zip(expected, warm, strict=True)]
-    default_nanos = next((who.cost_nanos for who in question.candidates if who.name == question.default), None)
-    unknown = 1.0 if default_nanos is None or not question.usual_nanos else default_nanos / question.usual_nanos
-    base = question.usual_nanos or default_nanos or REFERENCE_NANOS
-    standings = []
-    for at, (who, quality, effective) in enumerate(zip(warm, expected, ballot.effective, strict=True)):
+        lines = {}
+        for who, told in zip(question.candidates, question.ridge, strict=True):
+            lines[who.name] = told
+    usual_nanos, pinned, default_nanos = question.usual_nanos, question.pinned, None
+    for who in question.candidates:
+        if who.name == question.default:
+            default_nanos = who.cost_nanos
+    unknown = 1.0 if default_nanos is None or not usual_nanos else default_nanos / usual_nanos
+    base = usual_nanos or default_nanos or REFERENCE_NANOS
+    standings: list[Standing] = []
+    for at, (who, voted, effective) in enumerate(zip(warm, ballot.quality, ballot.effective, strict=True)):
+        quality = voted
+        if lines is not None and not math.isnan(told := lines[who.name]):
+            quality += knobs.blend * (told - voted)
         ratio = unknown if who.cost_nanos is None else who.cost_nanos / base
-        penalty = knobs.switch_penalty if question.pinned and who.name != question.pinned else 0.0
-        penalty += knobs.handicap if who.name != knobs.strong else 0.0
+        penalty = knobs.switch_penalty if pinned and who.name != pinned else 0.0
+        if who.name != knobs.strong:
+            penalty += knobs.handicap
         score = quality - knobs.weight * ratio - penalty
-        error = math.sqrt(max(ballot.covariance[at][at], 0.0))
+        error = math.sqrt(max(covariance[at][at], 0.0))
         standings.append(Standing(who.name, quality, error, effective, who.cost_nanos, ratio, penalty, score))
     return standings
-
-
-def _mix(voted: float, ridge: float, share: float) -> float:
-    return voted if math.isnan(ridge) else voted + share * (ridge - voted)
-
-
-def _order(standing: Standing) -> tuple[float, float, str]:
-    return (-standing.score, standing.cost_ratio, standing.name)
 
 
 def _confidence(standings: Sequence[Standing], covariance: Sequence[Sequence[float]], winner: int) -> float:
     """How likely the winner is no worse than whichever other candidate comes closest to it."""
     least = math.inf
+    won, own = standings[winner].score, covariance[winner]
     for at, standing in enumerate(standings):
         if at != winner:
-            lead = standings[winner].score - standing.score
-            variance = covariance[winner][winner] + covariance[at][at] - 2 * covariance[winner][at]
-            error = math.sqrt(max(variance, 0.0))
-            least = min(least, lead / error if error > 0 else (math.inf if lead > 0 else 0.0))
+            lead = won - standing.score
+            variance = own[winner] + covariance[at][at] - 2 * own[at]
+            sure = math.inf if lead > 0 else 0.0
+            least = min(least, lead / math.sqrt(variance) if variance > 0 else sure)
     return 0.5 * math.erfc(-least / math.sqrt(2))
 
 
@@ -242,10 +231,11 @@ def _turns(standings: Sequence[Standing], winner: int) -> tuple[float | None, fl
     won = standings[winner]
     for other in standings:
         lead = (won.quality - won.penalty) - (other.quality - other.penalty)
-        if other.cost_ratio < won.cost_ratio:
-            cheaper = min(cheaper, lead / (won.cost_ratio - other.cost_ratio))
-        elif other.cost_ratio > won.cost_ratio:
-            dearer = max(dearer, -lead / (other.cost_ratio - won.cost_ratio))
+        saved = won.cost_ratio - other.cost_ratio
+        if saved > 0:
+            cheaper = min(cheaper, lead / saved)
+        elif saved < 0:
+            dearer = max(dearer, lead / saved)
     return (cheaper if cheaper < math.inf else None), (dearer if dearer > 0 else None)
 
 

@@ -62,6 +62,11 @@ def cost_nanos(usage: Usage, price: Price) -> int:
     return -(-_picos(usage, price) // PICOS_PER_NANO)
 
 
+def plain_nanos(input_tokens: int, output_tokens: int, price: Price) -> int:
+    """The same for a usage of nothing but these, at a price without a second step: expected before every choice."""
+    return -(-(input_tokens * price.input + output_tokens * price.output) // PICOS_PER_NANO)
+
+
 def _picos(usage: Usage, price: Price) -> int:
     total_input = usage.input or 0
     if price.above is not None and price.above_window is not None and total_input > price.above_window:

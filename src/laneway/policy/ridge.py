@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from laneway import _core
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -27,21 +29,14 @@ PENALTIES = tuple(0.1 * 10 ** (at / 4) for at in range(17))
 
 
 class Ridge(msgspec.Struct, frozen=True):
-    """What was fitted: a row of coefficients per model, and what each tag adds."""
+    """What was fitted: a line per model, with what each tag adds, read by the core."""
 
-    coefficients: npt.NDArray[np.float32]
-    of_tags: npt.NDArray[np.float32]
-    """One row for each tag, the first for none."""
-    intercepts: npt.NDArray[np.float32]
+    lines: _core.Ridge
     penalty: float
 
     def expect(self, vector: npt.NDArray[np.float32], tag: int = 0) -> list[float]:
         """Each model's expected score from 0 to 1, NaN for a model that had too few labels to be fitted."""
-        line = self.coefficients @ vector
-        if 0 < tag < len(self.of_tags):
-            line = (line + self.of_tags[tag]) * _TAGGED
-        expected: list[float] = (line + self.intercepts).tolist()
-        return [value if math.isnan(value) else min(max(value, 0.0), 1.0) for value in expected]
+        return self.lines.expect(vector, tag)
 
 
 _TAGGED = 1 / math.sqrt(1 + TAG_LENGTH**2)
@@ -74,7 +69,8 @@ def fit(
     dims = vectors.shape[1]
     of_tags = np.zeros((rows.shape[1] - dims + 1, labels.shape[1]), np.float32)
     of_tags[1:] = TAG_LENGTH * weights[:, dims:].T
-    return Ridge(weights[:, :dims].astype(np.float32), of_tags, intercepts.astype(np.float32), penalty)
+    lines = np.ascontiguousarray(weights[:, :dims], np.float32)
+    return Ridge(_core.Ridge(lines, of_tags, intercepts.astype(np.float32), _TAGGED), penalty)
 
 
 def _beside_tags(vectors: npt.NDArray[np.float32], tags: npt.NDArray[np.uint16] | None) -> Floats:

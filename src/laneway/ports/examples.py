@@ -162,6 +162,10 @@ class Found(Protocol):
     @property
     def labels(self) -> npt.NDArray[np.float32]: ...
     def vote(self, candidates: Sequence[int], means: Sequence[float]) -> Ballot: ...
+    def shown(
+        self, count: int, names: list[str], columns: Sequence[int]
+    ) -> tuple[tuple[int, float, Mapping[str, float]], ...]:
+        """Id, similarity and labels of the nearest so many: those of these columns, by name, where there are any."""
 
 
 class Rows(NamedTuple):
@@ -187,7 +191,7 @@ class Shelf(Protocol):
 
     @property
     def columns(self) -> Mapping[str, int]:
-        """Where each candidate's labels stand."""
+        """Where each candidate's labels stand. Another mapping whenever a row has changed."""
 
     @property
     def tags(self) -> Mapping[str, int]:

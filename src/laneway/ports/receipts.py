@@ -14,7 +14,7 @@ import msgspec
 from laneway.ports.examples import PLAIN, Setting
 
 
-class Stood(msgspec.Struct, frozen=True, kw_only=True):
+class Stood(msgspec.Struct, frozen=True):
     """One candidate's part of a decision: score = quality - weight x cost_ratio - penalty."""
 
     candidate: str

@@ -47,6 +47,18 @@ class FaissFound(NamedTuple):
         chosen = np.ascontiguousarray(self.labels[:, list(candidates)])
         return _core.vote(self.similarities, chosen, means)
 
+    def shown(
+        self, count: int, names: list[str], columns: Sequence[int]
+    ) -> tuple[tuple[int, float, dict[str, float]], ...]:
+        rows = self.labels[:count].tolist()
+        named = list(zip(names, columns, strict=True))
+        return tuple(
+            (example, like, {name: row[column] for name, column in named if row[column] == row[column]})
+            for example, like, row in zip(
+                self.ids[:count].tolist(), self.similarities[:count].tolist(), rows, strict=True
+            )
+        )
+
 
 class FaissRows:
     """As the core's Rows. A row has a place in the arrays for as long as it lives; the index knows its id."""
