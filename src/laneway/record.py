@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import cast
+
+import msgspec
 
 from laneway.chat import Usage
 from laneway.policy.price import nanos_to_usd
@@ -19,75 +21,126 @@ PREFIX = "awooop"
 _NOTHING = Usage()
 
 
-class _Own(NamedTuple):
-    """The attributes that are the gateway's own, by their names under a prefix."""
+class _Row(msgspec.Struct, gc=False):
+    """A record by the plain names of its attributes, in their order."""
 
-    project_id: str
-    lane: str
-    provider_tier: str
-    endpoint: str
-    fallback_reason: str
+    request_id: str
+    at_s: float
+    elapsed_ms: float
+    front: str
+    op: str
+    tenant: str
+    key_id: str | None
+    trace: str | None
+    intent: str | None
+    stream: bool
+    status: int
+    failure: str | None
+    caller_gone: bool
+    decided_by: str | None
+    attempts: int
+    finish: str | None
+    out_of_budget: bool
+    first_content_ms: float | None
+    rescue: str | None
+    config: str
+    project_id: str | None
+    lane: str | None
+    provider_tier: str | None
+    endpoint: str | None
+    request_model: str
+    response_model: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    fallback_reason: str | None
     cost_usd: str
-    dearest_usd: str
+    dearest_usd: str | None
+
+
+_OWN = ("project_id", "lane", "provider_tier", "endpoint", "fallback_reason", "cost_usd", "dearest_usd")
+"""The attributes that are the gateway's own: their names stand under a prefix."""
+_COMMON = {
+    "request_model": "gen_ai.request.model",
+    "response_model": "gen_ai.response.model",
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+    "cached_tokens": "gen_ai.usage.cache_read.input_tokens",
+}
 
 
 @lru_cache(maxsize=16)
-def _named(prefix: str) -> _Own:
-    return _Own(*(f"{prefix}.{name}" for name in _Own._fields))
+def _row(prefix: str) -> type[_Row]:
+    """The same row under its real names: written into JSON, it costs half of what a dict of them does."""
+    names = _COMMON | {name: f"{prefix}.{name}" for name in _OWN}
+    return cast(type[_Row], msgspec.defstruct("_Row", _Row.__struct_fields__, rename=names, gc=False))
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def attributes(outcome: Outcome, prefix: str = PREFIX) -> Mapping[str, object]:
     """Every attribute is present on every record; what is not known is None."""
-    return row_of(outcome, prefix, dearest_nanos(outcome))
+    row = _row(prefix)
+    values = msgspec.structs.astuple(_filled(row, outcome, dearest_nanos(outcome)))
+    return dict(zip(row.__struct_encode_fields__, values, strict=True))
 
 
-def row_of(outcome: Outcome, prefix: str, dearest: int | None) -> Mapping[str, object]:
-    """The attributes, for whoever knows already what the dearest candidate would have cost.
+def text_of(outcome: Outcome, prefix: str, dearest: int | None) -> str:
+    """The attributes as JSON, for whoever knows already what the dearest candidate would have cost.
 
-    Words of an enumeration stand for themselves: they are texts, and asking each for its value costs as much as all
-    the rest of the row.
+    Raises ValueError for a text that has no bytes.
     """
+    return _encode(_filled(_row(prefix), outcome, dearest)).decode()
+
+
+def _filled(row: type[_Row], outcome: Outcome, dearest: int | None) -> _Row:
+    """Words of an enumeration stand for themselves: they are texts, and asking each for its value takes its time."""
     attempts = outcome.attempts
     last = attempts[-1] if attempts else None
     served = last if last is not None and last.failure is None else None
     usage = last.usage if last is not None else _NOTHING
     for attempt in attempts[:-1]:
         usage = added(attempt.usage, usage)
-    own = _named(prefix)
-    return {
-        "request_id": outcome.request_id,
-        "at_s": outcome.at_s,
-        "elapsed_ms": round(outcome.elapsed_s * 1000, 3),
-        "front": outcome.front,
-        "op": outcome.op,
-        "tenant": outcome.tenant,
-        "key_id": outcome.key_id,
-        "trace": outcome.trace,
-        "intent": outcome.intent,
-        "stream": outcome.stream,
-        "status": outcome.status,
-        "failure": outcome.failure.kind if outcome.failure is not None else None,
-        "caller_gone": outcome.caller_gone,
-        "decided_by": outcome.decision.by if outcome.decision is not None else None,
-        "attempts": len(attempts),
-        "finish": served.finish if served is not None else None,
-        "out_of_budget": served.out_of_budget if served is not None else False,
-        "first_content_ms": _ms(served.first_content_s) if served is not None else None,
-        "rescue": served.resumed or None if served is not None else None,
-        "config": outcome.version,
-        own.project_id: outcome.project,
-        own.lane: outcome.lane,
-        own.provider_tier: last.target.provider.tier if last is not None else None,
-        own.endpoint: last.target.provider.name if last is not None else None,
-        "gen_ai.request.model": outcome.model,
-        "gen_ai.response.model": served.target.upstream if served is not None else None,
-        "gen_ai.usage.input_tokens": usage.input,
-        "gen_ai.usage.output_tokens": usage.output,
-        "gen_ai.usage.cache_read.input_tokens": usage.cache_read,
-        own.fallback_reason: fallback_reason(outcome) if outcome.skipped or len(attempts) > 1 or not served else None,
-        own.cost_usd: nanos_to_usd(outcome.cost_nanos),
-        own.dearest_usd: nanos_to_usd(dearest) if dearest is not None else None,
-    }
+    target = last.target if last is not None else None
+    nanos = outcome.cost_nanos
+    cost = nanos_to_usd(nanos)
+    # In the order of the fields, for names would cost as much again.
+    return row(
+        outcome.request_id,
+        outcome.at_s,
+        round(outcome.elapsed_s * 1000, 3),
+        outcome.front,
+        outcome.op,
+        outcome.tenant,
+        outcome.key_id,
+        outcome.trace,
+        outcome.intent,
+        outcome.stream,
+        outcome.status,
+        outcome.failure.kind if outcome.failure is not None else None,
+        outcome.caller_gone,
+        outcome.decision.by if outcome.decision is not None else None,
+        len(attempts),
+        served.finish if served is not None else None,
+        served.out_of_budget if served is not None else False,
+        _ms(served.first_content_s) if served is not None else None,
+        served.resumed or None if served is not None else None,
+        outcome.version,
+        outcome.project,
+        outcome.lane,
+        target.provider.tier if target is not None else None,
+        target.provider.name if target is not None else None,
+        outcome.model,
+        served.target.upstream if served is not None else None,
+        usage.input,
+        usage.output,
+        usage.cache_read,
+        fallback_reason(outcome) if outcome.skipped or len(attempts) > 1 or not served else None,
+        cost,
+        # Where there was no choice it is the cost itself.
+        cost if dearest == nanos else nanos_to_usd(dearest) if dearest is not None else None,
+    )
 
 
 def fallback_reason(outcome: Outcome) -> str | None:

@@ -14,7 +14,7 @@ import msgspec
 
 from laneway.policy.usage import Sums, dearest_nanos
 from laneway.ports import Found, Question, Search, Tally
-from laneway.record import PREFIX, row_of
+from laneway.record import PREFIX, text_of
 from laneway.route import Outcome
 from laneway.stores.sqlite.behind import MOST_UNWRITTEN, Behind
 from laneway.stores.sqlite.database import Database
@@ -24,8 +24,6 @@ from laneway.stores.sqlite.usage import KEEP_USAGE_DAYS, add_usage, prune_usage,
 AT_ONCE = 64
 """Outcomes in one statement. While it runs the interpreter is free, so the loop never waits for more than these."""
 STEP_ROWS = 500
-
-_encode = msgspec.json.Encoder().encode
 
 _INSERT = "INSERT INTO outcomes (at_s, tenant, lane, status, model, record) VALUES "
 _ROW = "(?, ?, ?, ?, ?, ?)"
@@ -105,8 +103,7 @@ class SqliteJournal:
             for outcome in batch[start : start + AT_ONCE]:
                 try:
                     dearest = dearest_nanos(outcome)
-                    record = row_of(outcome, self._prefix, dearest)
-                    text = _encode(record).decode()
+                    text = text_of(outcome, self._prefix, dearest)
                 except (TypeError, ValueError):  # it must not take its neighbours along
                     lost += 1
                     continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +42,10 @@ _RECALL = """
 INSERT INTO accounts (name, spent_nanos, recall, recalled_s) VALUES (?, 0, 1, ?)
 ON CONFLICT DO UPDATE SET recall = recall + 1, recalled_s = excluded.recalled_s
 """
+_LAST = "SELECT coalesce(max(rowid), 0) FROM settlements"
 _SETTLE = "INSERT INTO settlements (account, request_id, nanos, at_s) VALUES "
+_ROW = "(?, ?, ?, ?)"
+_NEW = "SELECT account, sum(nanos) FROM settlements NOT INDEXED WHERE rowid > ? GROUP BY account"
 _SPEND = """
 INSERT INTO accounts (name, spent_nanos, recall, recalled_s) VALUES (?, ?, 0, 0)
 ON CONFLICT DO UPDATE SET spent_nanos = spent_nanos + excluded.spent_nanos RETURNING spent_nanos
@@ -177,19 +181,15 @@ def report(db: sqlite3.Connection, settled: Sequence[Settled], used: Mapping[tup
 
 def _settle(db: sqlite3.Connection, settled: Sequence[Settled]) -> list[Moved]:
     rows = [(account, each.request_id, nanos, each.at_s) for each in settled for account, nanos in each.spent.items()]
-    sums: dict[str, int] = {}
+    (last,) = db.execute(_LAST).fetchone()
     for start in range(0, len(rows), AT_ONCE):
         some = rows[start : start + AT_ONCE]
-        marks = ", ".join(["(?, ?, ?, ?)"] * len(some))
         # Those that are there already were told before, or come from a hint file that is read twice.
-        inserted = db.execute(
-            f"{_SETTLE}{marks} ON CONFLICT DO NOTHING RETURNING account, nanos",
-            [value for row in some for value in row],
-        )
-        for account, nanos in inserted.fetchall():
-            sums[account] = sums.get(account, 0) + nanos
+        db.execute(f"{_SETTLE}{', '.join([_ROW] * len(some))} ON CONFLICT DO NOTHING", [*chain.from_iterable(some)])
+    # Asking each statement for what it put in would give the interpreter away and back once for every row.
+    sums = db.execute(_NEW, (last,)).fetchall()
     moved: list[Moved] = []
-    for account, nanos in sums.items():
+    for account, nanos in sums:
         (after,) = db.execute(_SPEND, (account, nanos)).fetchone()
         moved.append(Moved(account, after - nanos, after))
     return moved

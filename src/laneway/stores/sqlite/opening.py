@@ -89,6 +89,9 @@ def _prepare(db: sqlite3.Connection, busy_s: float) -> None:
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     migrate(db)
+    # A statement of many rows notes how to undo itself. In a file that costs as many writes as the log does, and leaves
+    # copies of what the tables promise to forget on the disk.
+    db.execute("PRAGMA temp_store = MEMORY")
 
 
 def _log_ahead(db: sqlite3.Connection, until_s: float) -> str:
