@@ -97,7 +97,7 @@ def test_record_in_the_caller(benchmark: BenchmarkFixture, opened: Open) -> None
 
 @pytest.mark.benchmark(group="record, with the writing", timer=time.process_time)
 def test_record_to_the_end(benchmark: BenchmarkFixture, opened: Open) -> None:
-    """The whole way of an outcome: words, JSON, row and five indexes."""
+    """The whole way of an outcome: words, JSON, its row, and what is said of its block."""
 
     async def thousand() -> None:
         for _ in range(THOUSAND):

@@ -20,14 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.race_requests import Rooms
 from laneway.policy.price import usd_to_nanos
-from laneway.ports import Hold, Share
+from laneway.ports import Hold, Left, Share
 from laneway.stores.schema import StoreError
 from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.journal import SqliteJournal
@@ -39,11 +39,6 @@ HOLD_S = 3.0
 AT_ONCE = """
 SELECT (SELECT coalesce(sum(spent_nanos), 0) FROM accounts WHERE name = 'day:total'),
     (SELECT coalesce(sum(nanos), 0) FROM leases WHERE account = 'day:total' AND expires_s > ?)
-"""
-_RECORDED = """
-SELECT record ->> '$.request_id', record ->> '$."awooop.cost_usd"', record ->> '$.caller_gone', record ->> '$.failure',
-    record ->> '$.attempts'
-FROM outcomes
 """
 LEASED = "(SELECT coalesce(sum(nanos), 0) FROM leases WHERE account = 'day:total')"
 
@@ -257,7 +252,7 @@ def told_done(path: Path, name: str) -> bytes:
 
 
 def audit(race: Race, path: Path, seen: Seen, refused: int, elapsed_s: float) -> Books:
-    left = asyncio.run(look_later(path, race.cap))
+    left, recorded = asyncio.run(look_later(path, race.cap))
     told = {
         request: int(nanos)
         for file in path.parent.glob("told-*")
@@ -265,13 +260,12 @@ def audit(race: Race, path: Path, seen: Seen, refused: int, elapsed_s: float) ->
     }
     with closing(sqlite3.connect(path)) as db:
         settled = dict(db.execute("SELECT request_id, nanos FROM settlements WHERE account = ?", (DAY,)).fetchall())
-        recorded = db.execute(_RECORDED).fetchall()
         (leased,) = db.execute(f"SELECT {LEASED}").fetchone()
     hints = list(path.parent.glob(f"{path.name}-hint-*"))
     return Books(
         cap=race.cap,
-        spent=left[0],
-        held=left[1] + leased + len(hints),
+        spent=left.spent_nanos,
+        held=left.held_nanos + leased + len(hints),
         most_seen=seen.most,
         most_spent=seen.most_spent,
         looks=seen.looks,
@@ -280,24 +274,29 @@ def audit(race: Race, path: Path, seen: Seen, refused: int, elapsed_s: float) ->
         told=len(told),
         lost=sum(settled.get(request) != nanos for request, nanos in told.items()),
         recorded=len(recorded),
-        disagreeing=sum(usd_to_nanos(cost) != settled.get(request, 0) for request, cost, *_ in recorded),
-        left_early=sum(gone for *_, gone, _, _ in recorded),
-        cut=sum(failed == "cut" for *_, failed, _ in recorded),
-        fell_back=sum(attempts > 1 for *_, attempts in recorded),
+        disagreeing=sum(
+            usd_to_nanos(str(record["awooop.cost_usd"])) != settled.get(str(record["request_id"]), 0)
+            for record in recorded
+        ),
+        left_early=sum(record["caller_gone"] is True for record in recorded),
+        cut=sum(record["failure"] == "cut" for record in recorded),
+        fell_back=sum(int(str(record["attempts"])) > 1 for record in recorded),
         kills=race.kills,
         refused=refused,
         elapsed_s=round(elapsed_s, 1),
     )
 
 
-async def look_later(path: Path, cap: int) -> tuple[int, int]:
-    """The books as somebody finds them who opens the store when every hold has expired."""
+async def look_later(path: Path, cap: int) -> tuple[Left, Sequence[Mapping[str, object]]]:
+    """The books and the records as somebody finds them who opens the store when every hold has expired."""
     database = Database(path)
     ledger = SqliteLedger(database, hold_s=HOLD_S)
+    journal = SqliteJournal(database, keep_days=1.0, keep_rows=1_000_000)
     await database.start()
     left = await ledger.left(DAY, cap, time.time() + 3 * HOLD_S)
+    recorded = await journal.recent(1_000_000, {})
     await database.close()
-    return left.spent_nanos, left.held_nanos
+    return left, recorded
 
 
 def main() -> None:

@@ -380,6 +380,26 @@ def test_the_ledger_forgets_requests_but_no_money(path: Path) -> None:
     run(scene())
 
 
+def test_a_report_reads_no_settlement_but_its_own(path: Path) -> None:
+    """However many there are from before: what it told is summed by the numbers of its rows."""
+
+    async def scene() -> list[str]:
+        async with opened(path) as (database, _):
+            asked: list[str] = []
+
+            def report(db: sqlite3.Connection) -> list[str]:
+                db.set_trace_callback(asked.append)
+                leases.report(db, [Settled("a", NOW, {"day": 1, "month": 1})], {})
+                db.set_trace_callback(None)
+                return [row[3] for sql in asked for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+
+            return await database.write(report)
+
+    plans = run(scene())
+    assert any("settlements USING INTEGER PRIMARY KEY" in plan for plan in plans)
+    assert not [plan for plan in plans if plan.startswith("SCAN settlements")]
+
+
 def test_what_an_older_laneway_had_spent_is_kept(path: Path) -> None:
     """Its holds end; a request it settled is not charged again."""
     with plain(path) as db:

@@ -40,8 +40,11 @@ def dearest_nanos(outcome: Outcome) -> int | None:
     if served is None or decision is None:
         return None
     own = served.target.price
+    ranked = decision.ranked
+    if len(ranked) == 1 and ranked[0].price is own and not decision.dropped:
+        return served.cost_nanos if own is not None else None
     dearest: int | None = None
-    for target in (*decision.ranked, *(dropped.target for dropped in decision.dropped)):
+    for target in (*ranked, *(dropped.target for dropped in decision.dropped)):
         price = target.price
         if price is not None:
             cost = served.cost_nanos if price is own else cost_nanos(served.usage, price)

@@ -180,3 +180,38 @@ def create_floors(db: Connection) -> None:
         "CREATE INDEX floors_by_edition ON floors (edition)",
     ):
         db.execute(statement)
+
+
+@step
+def narrow_outcomes(db: Connection) -> None:
+    """A row holds values alone, whose names its shape has; those without one hold both, as JSON, until they are
+    forgotten. Blocks of 256 rows say what is in them: an index of every row cost more than the row."""
+    for statement in (
+        "CREATE TABLE outcome_shapes (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE) STRICT",
+        "ALTER TABLE outcomes ADD COLUMN shape INTEGER",
+        """
+        CREATE TABLE outcome_blocks (
+            block INTEGER PRIMARY KEY,
+            first_s REAL NOT NULL,
+            last_s REAL NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE outcome_values (
+            block INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (block, name, value)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Each is read from the index that goes.
+        "INSERT INTO outcome_blocks SELECT id / 256, min(at_s), max(at_s) FROM outcomes GROUP BY id / 256",
+    ):
+        db.execute(statement)
+    for column in ("tenant", "lane", "status", "model"):
+        db.execute(
+            f"INSERT INTO outcome_values SELECT DISTINCT id / 256, '{column}', {column} FROM outcomes "  # noqa: S608
+            f"WHERE {column} IS NOT NULL"
+        )
+    for column in ("at_s", "tenant", "lane", "status", "model"):
+        db.execute(f"DROP INDEX outcomes_by_{column}")

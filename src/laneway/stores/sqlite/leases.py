@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -180,12 +180,15 @@ def report(db: sqlite3.Connection, settled: Sequence[Settled], used: Mapping[tup
 
 
 def _settle(db: sqlite3.Connection, settled: Sequence[Settled]) -> list[Moved]:
-    rows = [(account, each.request_id, nanos, each.at_s) for each in settled for account, nanos in each.spent.items()]
+    values: list[object] = []
+    for request_id, at_s, spent in settled:
+        for account, nanos in spent.items():
+            values += (account, request_id, nanos, at_s)
     (last,) = db.execute(_LAST).fetchone()
-    for start in range(0, len(rows), AT_ONCE):
-        some = rows[start : start + AT_ONCE]
+    for start in range(0, len(values), AT_ONCE * 4):
+        some = values[start : start + AT_ONCE * 4]
         # Those that are there already were told before, or come from a hint file that is read twice.
-        db.execute(f"{_SETTLE}{', '.join([_ROW] * len(some))} ON CONFLICT DO NOTHING", [*chain.from_iterable(some)])
+        db.execute(_settling(len(some) // 4), some)
     # Asking each statement for what it put in would give the interpreter away and back once for every row.
     sums = db.execute(_NEW, (last,)).fetchall()
     moved: list[Moved] = []
@@ -193,6 +196,11 @@ def _settle(db: sqlite3.Connection, settled: Sequence[Settled]) -> list[Moved]:
         (after,) = db.execute(_SPEND, (account, nanos)).fetchone()
         moved.append(Moved(account, after - nanos, after))
     return moved
+
+
+@lru_cache(maxsize=AT_ONCE)
+def _settling(rows: int) -> str:
+    return f"{_SETTLE}{', '.join([_ROW] * rows)} ON CONFLICT DO NOTHING"
 
 
 def give_back(db: sqlite3.Connection, idle: Iterable[tuple[int, str, str]]) -> None:
