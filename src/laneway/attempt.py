@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from laneway.chat import Finish, Op, Part, Text, Thinking, ToolCall, Usage
 from laneway.dialects import Dialect, View
 from laneway.failure import Failure, FailureError
@@ -17,53 +19,33 @@ from laneway.ports import Reply
 from laneway.rescue import Rescue
 from laneway.route import Attempt, Target
 
+_NOTHING = Usage()
 
-class Running:
+
+class Running(msgspec.Struct, eq=False):
     """Made when an attempt starts; `ended` is asked once."""
 
-    __slots__ = (
-        "begun_chars",
-        "chars",
-        "chunks",
-        "finish",
-        "first_content_at_s",
-        "keep_s",
-        "omitted",
-        "out_of_budget",
-        "recorded",
-        "reply",
-        "rescue",
-        "resumed",
-        "sent",
-        "skipped",
-        "started_s",
-        "status",
-        "target",
-        "usage",
-    )
-
-    def __init__(self, target: Target, now_s: float) -> None:
-        self.target = target
-        self.started_s = now_s
-        self.keep_s: float | None = None
-        """Where the target's host protects its memory: how long it keeps the model, whatever the caller wishes."""
-        self.rescue: Rescue | None = None
-        """The stream it is about, where other attempts may have begun it or may go on with it."""
-        self.resumed = ""
-        self.begun_chars = 0
-        """Of the answer's beginning that it was given as a part of its prompt."""
-        self.reply: Reply | None = None
-        self.usage = Usage()
-        self.chars = 0
-        self.chunks = 0
-        self.skipped = 0
-        self.finish: Finish | None = None
-        self.first_content_at_s: float | None = None
-        self.omitted: tuple[str, ...] = ()
-        self.status = 0
-        self.sent = False
-        self.out_of_budget = False
-        self.recorded = False
+    target: Target
+    started_s: float
+    keep_s: float | None = None
+    """Where the target's host protects its memory: how long it keeps the model, whatever the caller wishes."""
+    rescue: Rescue | None = None
+    """The stream it is about, where other attempts may have begun it or may go on with it."""
+    resumed: str = ""
+    begun_chars: int = 0
+    """Of the answer's beginning that it was given as a part of its prompt."""
+    reply: Reply | None = None
+    usage: Usage = _NOTHING
+    chars: int = 0
+    chunks: int = 0
+    skipped: int = 0
+    finish: Finish | None = None
+    first_content_at_s: float | None = None
+    omitted: tuple[str, ...] = ()
+    status: int = 0
+    sent: bool = False
+    out_of_budget: bool = False
+    recorded: bool = False
 
     def ended(self, view: View | None, now_s: float, failure: Failure | None) -> Attempt:
         usage, counted = self._used(view, failure)
@@ -92,7 +74,7 @@ class Running:
         """What the provider reported; where it did not and something was served, what was counted as it passed."""
         if not self.sent or (view is not None and view.op is Op.COUNT):
             # Nothing was asked of a model: a count of tokens costs none.
-            return Usage(), False
+            return _NOTHING, False
         if failure is not None and not self.chars:
             return self.usage, False
         prompt_chars = (view.text_chars if view is not None else 0) + self.begun_chars

@@ -1,7 +1,7 @@
 """The host board: what this process knows about the state of each provider, and who may call it now.
 
 Owns: breakers, slots and queues, resident models, maintenance, per provider; one question before an attempt (`enter`)
-and one closing after it (`Seat.leave`), which gives back what was taken on every way out. Decisions are policy's.
+and one closing after it (`Seat.leave`). Decisions are policy's.
 Refuses: calling anybody, and sharing: this one acts on its own evidence, and where several workers have one board
 (crew), each change is made between hearing the others and telling them. Maintenance alone is told from outside.
 """
@@ -21,36 +21,10 @@ from laneway.policy.admission import Ticket
 from laneway.policy.breaker import CLOSED, BreakerRules
 from laneway.policy.residency import Denial, Loaded, denied, evicted, guessed_bytes, plain_name, real_parameters
 from laneway.route import PLAIN, Attempt, HostRules, Lane, Skipped, Target
+from laneway.seat import Seat
 
 OLLAMA_KEEPS_S = 300.0
 """How long an Ollama host keeps a model that nobody gave a time (docs/faq.mdx, OLLAMA_KEEP_ALIVE)."""
-
-
-class Seat:
-    """The right to make one attempt. Leave it exactly when the response is over; leaving again does nothing."""
-
-    __slots__ = ("_board", "_host", "_lane", "_left", "_target", "counted", "keep_s", "probe")
-
-    def __init__(self, board: Board, host: Host, target: Target, lane: str) -> None:
-        self._board = board
-        self._host = host
-        self._target = target
-        self._lane = lane
-        self._left = False
-        self.counted = False
-        self.probe = False
-        self.keep_s: float | None = None
-        """Where the host's memory is protected: how long the model is kept after the call, whoever wishes what."""
-
-    def leave(self, attempt: Attempt | None, *, trimmed: bool = False) -> None:
-        """Gives the slot back and notes what the attempt says of the host (`trimmed`: its clocks were cut short)."""
-        if self._left:
-            return
-        self._left = True
-        if attempt is not None or self.probe:
-            self._board.note(self._host, self._target, attempt, probe=self.probe, trimmed=trimmed)
-        if self.counted:
-            self._board.free(self._host, self._target, self._lane)
 
 
 class Board:
@@ -124,6 +98,11 @@ class Board:
         if any(self._free(other, target, lane) for other in others):
             return refusals.full(target, lane, self._soon_s(lane))
         return await self._queued(host, target, lane, tenant, by_s)
+
+    def seat(self, target: Target, lane: Lane = PLAIN) -> Seat | None:
+        """A seat at a host where there is nothing to ask: none of its calls is counted, and none has failed lately."""
+        host = self.hosts.get(target.provider.name) or self.host(target.provider.name)
+        return Seat(self, host, target, lane.name) if host.plain and not host.breakers else None
 
     def refresh(self) -> None:
         """Before somebody reads what is known of the hosts: hears what others know, where there are others."""

@@ -19,12 +19,13 @@ from typing import Any
 
 import msgspec
 
-from laneway.board import Board, Seat
+from laneway.board import Board
 from laneway.host import Host
 from laneway.policy.admission import Ticket
 from laneway.policy.breaker import Breaker, spent
 from laneway.policy.share import Elsewhere, Share, added, summed, without
 from laneway.route import PLAIN, Attempt, HostRules, Lane, Skipped, Target
+from laneway.seat import Seat
 from laneway.slate import AREA, ROOM, Slate
 
 LOOK_S = 0.003
@@ -163,6 +164,10 @@ class CrewBoard(Board):
     ) -> Coroutine[Any, Any, Seat | Skipped]:
         self._hear()
         return super().enter(target, lane, tenant, others=others, by_s=by_s)
+
+    def seat(self, target: Target, lane: Lane = PLAIN) -> Seat | None:
+        self._hear()
+        return super().seat(target, lane)
 
     def rests_s(self, target: Target) -> float:
         self._hear()

@@ -51,7 +51,7 @@ class Brought(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(app: App, errand: Errand, *, clock: Callable[[], float] = time.monotonic) -> Brought:
     """Asks, and always answers: whatever went wrong is a failure in what was brought."""
-    exchange = Exchange(FRONTS[PATH], {b"content-type": b"application/json"})
+    exchange = Exchange.begin(FRONTS[PATH], {b"content-type": b"application/json"})
     exchange.tenant, exchange.key_id = errand.tenant, errand.key_id
     exchange.project, exchange.intent = errand.project or errand.tenant.project, errand.intent
     exchange.candidates = (errand.target,)

@@ -10,8 +10,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import MutableMapping
+from copy import copy
 from itertools import count
 from typing import Any, TypeAlias
+
+import msgspec
 
 from laneway.chat import ChatRequest, EmbedRequest, Op
 from laneway.dialects import FRONTS, Asked, Dialect, Front, View, dialect
@@ -68,89 +71,54 @@ def front_of(scope: Scope) -> Front | None:
     return FRONTS.get(path)
 
 
-class Exchange:
-    """One request. Rooms read what earlier rooms wrote; absent facts are None and mean "no opinion"."""
+class Exchange(msgspec.Struct, eq=False):
+    """One request. Rooms read what earlier rooms wrote; absent facts are None and mean "no opinion".
 
-    __slots__ = (
-        "allowance",
-        "asked",
-        "attempts",
-        "bias",
-        "body",
-        "candidates",
-        "decision",
-        "dialect",
-        "dropped",
-        "dry",
-        "failure",
-        "front",
-        "gone",
-        "headers",
-        "holding",
-        "intent",
-        "key_id",
-        "lane",
-        "legacy",
-        "pin",
-        "pinned",
-        "pool",
-        "project",
-        "receipt",
-        "request",
-        "request_id",
-        "rescue",
-        "run",
-        "skipped",
-        "stage",
-        "started_at_s",
-        "started_s",
-        "status",
-        "tenant",
-        "trace",
-        "version",
-        "view",
-        "witness",
-    )
+    A Struct, because forty fields that are mostly None take longer to write one by one than most rooms need.
+    """
 
-    def __init__(self, front: Front, headers: dict[bytes, bytes]) -> None:
-        self.front = front
-        self.dialect: Dialect = dialect(front.dialect)
-        self.headers = headers
-        self.request_id = _ids.next()
-        self.started_s = time.monotonic()
-        self.started_at_s = time.time()
-        self.version = ""  # observe
-        self.run: str | None = None  # runs: the run that it is executed for
-        self.witness: Witness | None = None  # observe, where somebody follows the request
-        self.tenant: Tenant = NOBODY  # auth
-        self.key_id: str | None = None  # auth
-        self.body: bytes | None = None  # edge
-        self.view: View | None = None  # edge
-        self.request: ChatRequest | EmbedRequest | None = None  # forward, on the first translation
-        self.lane: Lane | None = None  # lane
-        self.project: str | None = None  # lane
-        self.trace: str | None = None  # lane
-        self.intent: str | None = None  # lane
-        self.rescue: str | None = None  # lane, where a header says so
-        self.candidates: tuple[Target, ...] | None = None  # lane
-        self.pool: Pool | None = None  # lane
-        self.bias: float | None = None  # lane: where the request wants the dial of its pool
-        self.dry = False  # stage, or who asks for a decision: it is made, told and not executed
-        self.legacy: Choice | None = None  # the same: where the legacy path has sent it
-        self.stage: Stage | None = None  # stage
-        self.holding = False  # budget
-        self.allowance: Allowance | None = None  # budget
-        self.pinned: str | None = None  # sticky: the trace it answers for
-        self.pin: Pin | None = None  # sticky, where a rule is to price the switch
-        self.asked: Asked | None = None  # sticky, router: whoever first asks for the prompt
-        self.receipt: Receipt | None = None  # router: why it went where it went
-        self.dropped: list[Dropped] = []  # budget, router
-        self.decision: Decision | None = None  # sticky, router: the first decider wins
-        self.skipped: list[Skipped] = []  # fallback
-        self.attempts: list[Attempt] = []  # forward
-        self.status = 0  # whoever answers
-        self.failure: Failure | None = None  # whoever refuses
-        self.gone = False  # forward: the caller left
+    front: Front
+    dialect: Dialect
+    headers: dict[bytes, bytes]
+    request_id: str
+    started_s: float
+    started_at_s: float
+    version: str = ""  # observe
+    run: str | None = None  # runs: the run that it is executed for
+    witness: Witness | None = None  # observe, where somebody follows the request
+    tenant: Tenant = NOBODY  # auth
+    key_id: str | None = None  # auth
+    body: bytes | None = None  # edge
+    view: View | None = None  # edge
+    request: ChatRequest | EmbedRequest | None = None  # forward, on the first translation
+    lane: Lane | None = None  # lane
+    project: str | None = None  # lane
+    trace: str | None = None  # lane
+    intent: str | None = None  # lane
+    rescue: str | None = None  # lane, where a header says so
+    candidates: tuple[Target, ...] | None = None  # lane
+    pool: Pool | None = None  # lane
+    bias: float | None = None  # lane: where the request wants the dial of its pool
+    dry: bool = False  # stage, or who asks for a decision: it is made, told and not executed
+    legacy: Choice | None = None  # the same: where the legacy path has sent it
+    stage: Stage | None = None  # stage
+    holding: bool = False  # budget
+    allowance: Allowance | None = None  # budget
+    pinned: str | None = None  # sticky: the trace it answers for
+    pin: Pin | None = None  # sticky, where a rule is to price the switch
+    asked: Asked | None = None  # sticky, router: whoever first asks for the prompt
+    receipt: Receipt | None = None  # router: why it went where it went
+    dropped: list[Dropped] = []  # budget, router
+    decision: Decision | None = None  # sticky, router: the first decider wins
+    skipped: list[Skipped] = []  # fallback
+    attempts: list[Attempt] = []  # forward
+    status: int = 0  # whoever answers
+    failure: Failure | None = None  # whoever refuses
+    gone: bool = False  # forward: the caller left
+
+    @classmethod
+    def begin(cls, front: Front, headers: dict[bytes, bytes]) -> Exchange:
+        return cls(front, dialect(front.dialect), headers, _ids.next(), time.monotonic(), time.time())
 
     @classmethod
     def of(cls, scope: Scope) -> Exchange | None:
@@ -161,15 +129,13 @@ class Exchange:
         front = front_of(scope)
         if front is None:
             return None
-        made = cls(front, dict(scope["headers"]))
+        made = cls.begin(front, dict(scope["headers"]))
         scope[SLOT] = made
         return made
 
     def twin(self) -> Exchange:
         """The same request as far as it is known, for somebody who follows it another way from here."""
-        made = object.__new__(Exchange)
-        for name in Exchange.__slots__:
-            setattr(made, name, getattr(self, name))
+        made = copy(self)
         made.dropped, made.skipped, made.attempts = list(self.dropped), list(self.skipped), list(self.attempts)
         made.witness = None
         return made

@@ -80,17 +80,8 @@ class Forward:
                 return
             except CallerGoneError:
                 return
-        running = Running(target, self.clock())
-        if SEAT in scope:
-            running.keep_s = scope[SEAT].keep_s
-        rescue: Rescue | None = scope.get(RESCUE)
-        running.rescue = rescue
-        try:
-            failure = await self._attempt(exchange, running, Watch(scope, receive), send)
-        finally:
-            if running.reply is not None:
-                await running.reply.close()
-        if failure is None or (rescue is not None and rescue.open):
+        failure = await self.attempt(exchange, target, scope, receive, send)
+        if failure is None or (RESCUE in scope and scope[RESCUE].open):
             return
         if TARGET in scope:
             # An outer room holds this answer back, and it alone knows what the caller is told in the end.
@@ -98,8 +89,16 @@ class Forward:
         else:
             await refuse(exchange, send, failure)
 
-    async def _attempt(self, exchange: Exchange, running: Running, watch: Watch, send: Send) -> Failure | None:
-        """Makes the attempt and records it. What is returned has still to be told to the caller."""
+    async def attempt(
+        self, exchange: Exchange, target: Target, scope: Scope, receive: Receive, send: Send
+    ) -> Failure | None:
+        """Makes one attempt and records it. What is returned has still to be told to the caller."""
+        running = Running(target, self.clock())
+        if SEAT in scope:
+            running.keep_s = scope[SEAT].keep_s
+        if RESCUE in scope:
+            running.rescue = scope[RESCUE]
+        watch = Watch(scope, receive)
         fault: Failure | None = LEFT
         try:
             with watch:
@@ -117,10 +116,14 @@ class Forward:
             if not (isinstance(error, OSError) and exchange.status):
                 self._record(exchange, running, _BROKEN)
                 raise
-        if fault is LEFT:
-            left(exchange)
-        elif fault is not None and not (running.rescue is not None and running.rescue.open):
-            exchange.failure = fault
+        finally:
+            if running.reply is not None:
+                await running.reply.close()
+        if fault is not None:
+            if fault is LEFT:
+                left(exchange)
+            elif not (running.rescue is not None and running.rescue.open):
+                exchange.failure = fault
         self._record(exchange, running, fault)
         return None
 

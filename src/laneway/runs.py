@@ -358,6 +358,6 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
 def exchange_of(path: str, texts: Texts, run_id: str) -> Exchange:
     """The Exchange of a run: it says that it is one, and has its body already."""
     headers = {name.encode("latin-1"): value.encode("latin-1") for name, value in texts.headers}
-    exchange = Exchange(FRONTS[path], {b"content-type": b"application/json", **headers})
+    exchange = Exchange.begin(FRONTS[path], {b"content-type": b"application/json", **headers})
     exchange.body, exchange.run = texts.body, run_id
     return exchange

@@ -46,13 +46,14 @@ def rewritten(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Facts that somebody wrote over: a fact that is known stays as it is."""
     found: list[str] = []
     unknown = (None, "", 0, False)
+    write = Exchange.__setattr__
 
     def strictly(self: Exchange, name: str, value: object) -> None:
         before = getattr(self, name, None)
         known = before is not NOBODY and not any(before is absent or before == absent for absent in unknown)
         if known and value is not before and value != before:
             found.append(f"{name}: {before!r} became {value!r}")
-        object.__setattr__(self, name, value)
+        write(self, name, value)
 
     monkeypatch.setattr(Exchange, "__setattr__", strictly, raising=False)
     yield found

@@ -127,16 +127,17 @@ def test_what_is_not_billed_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_connection_that_is_kept_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inner, kept = Forward._attempt, []
+    inner, kept = Forward._serve, []
 
     async def keep(self: Forward, exchange: object, running: Running, *rest: object) -> object:
-        failure = await inner(self, exchange, running, *rest)  # type: ignore[arg-type]
-        kept.append(running.reply)
-        running.reply = None
-        return failure
+        try:
+            return await inner(self, exchange, running, *rest)  # type: ignore[arg-type]
+        finally:
+            kept.append(running.reply)
+            running.reply = None
 
     monkeypatch.setattr("tests.faults.play.CLOSED_S", 0.2)
-    monkeypatch.setattr(Forward, "_attempt", keep)
+    monkeypatch.setattr(Forward, "_serve", keep)
     for cell, said in complained(tmp_path, "200 with an error inside"):
         assert ("connections left open: 1, not 0" in said) == cell.stream, (cell.name, said)
 

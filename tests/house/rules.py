@@ -32,7 +32,7 @@ FLOORS: tuple[Floor, ...] = (
     Floor(
         "alerts allowance attempt board courier crew edge embed errand evaluate "
         "following foresight host keeper learning loaded messenger meter "
-        "metrics origins pressure refusals roster shadowing sizes slate staging store stores "
+        "metrics origins pressure refusals roster seat shadowing sizes slate staging store stores "
         "treasury upstream vectors watching",
         "what touches the world, one room for each part of it",
     ),

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laneway.board import OLLAMA_KEEPS_S, Board, Seat
+from laneway.board import OLLAMA_KEEPS_S, Board
 from laneway.crew import CrewBoard
 from laneway.policy.admission import Admission, Ticket
 from laneway.policy.breaker import BreakerRules
 from laneway.policy.residency import Denial, Loaded
 from laneway.route import HostRules, Lane, Provider, Skipped, Target
+from laneway.seat import Seat
 from laneway.slate import Slate
 from tests.harness.loop import run
 

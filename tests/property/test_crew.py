@@ -15,10 +15,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laneway.board import Seat
 from laneway.crew import CrewBoard
 from laneway.policy.share import Share
 from laneway.route import HostRules, Lane, Provider, Skipped, Target
+from laneway.seat import Seat
 from laneway.slate import Slate
 from tests.harness.crews import Crew, crew, totals
 from tests.harness.gateway import surroundings, until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from laneway.board import Board, Seat
+from laneway.board import Board
 from laneway.chat import Usage
 from laneway.crew import CrewBoard, board_of
 from laneway.failure import Failure, Kind
@@ -16,6 +16,7 @@ from laneway.policy.breaker import BreakerRules
 from laneway.policy.residency import Loaded
 from laneway.policy.share import Other, Share, summed
 from laneway.route import Attempt, HostRules, Lane, Provider, Skipped, Target
+from laneway.seat import Seat
 from laneway.slate import HOSTS, ROOM, Slate
 from tests.harness.clock import Clock
 from tests.harness.crews import Crew, crew, totals

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from laneway.board import Board, Seat
+from laneway.board import Board
 from laneway.edge import App
 from laneway.exchange import Exchange
 from laneway.failure import Kind
@@ -15,6 +15,7 @@ from laneway.forward import Forward
 from laneway.middleware.fallback import FallbackMiddleware
 from laneway.policy.residency import Loaded
 from laneway.route import FREE, Clocks, HostRules, Lane, Target
+from laneway.seat import Seat
 from tests.fakes.replies import Scripted, failure, target, whole
 from tests.harness.asgi import Answer, Caller, ask, turns
 from tests.harness.loop import run

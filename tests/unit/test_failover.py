@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from laneway.board import Board, Seat
+from laneway.board import Board
 from laneway.edge import App
 from laneway.exchange import Exchange
 from laneway.failure import Kind
@@ -21,6 +21,7 @@ from laneway.policy.budgets import Budget
 from laneway.policy.failover import OVERLOAD_S
 from laneway.policy.residency import Denial, real_parameters
 from laneway.route import FREE, HostRules, Lane, Skipped, Target, Tenant
+from laneway.seat import Seat
 from tests.fakes.replies import Script, Scripted, failure, refused, target, whole
 from tests.harness.asgi import Answer, ask, turns
 from tests.harness.loop import run

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from laneway import relay
-from laneway.board import Board, Seat
+from laneway.board import Board
 from laneway.chat import Faulted, Finish, Finished, Started
 from laneway.edge import App, Receive, Send
 from laneway.exchange import SLOT, Exchange, Scope
@@ -27,6 +27,7 @@ from laneway.policy.price import usd_to_nanos
 from laneway.ports import Call, Clocks
 from laneway.rescue import RESCUE
 from laneway.route import FREE, HostRules, Lane, Price, Target, Tenant
+from laneway.seat import Seat
 from laneway.store import open_store
 from laneway.stores.memory import MemoryLedger
 from tests.fakes.replies import HANG, Given, Script, Scripted, ScriptedReply, events, failure, frames, target, whole

@@ -80,7 +80,7 @@ class House:
 def exchange(tenant: str = "acme", prompt: str = "What is 2+2?", pool: Pool | None = POOL, **more: Any) -> Exchange:
     """A request that was served by the fast one."""
     body = {"model": "smart", "messages": [{"role": "user", "content": prompt}], **more}
-    made = Exchange(FRONTS["/v1/chat/completions"], {})
+    made = Exchange.begin(FRONTS["/v1/chat/completions"], {})
     made.tenant, made.pool, made.body = Tenant(name=tenant), pool, json.dumps(body).encode()
     made.view = made.dialect.view(made.op, made.body)
     made.attempts.append(Attempt(target=FAST, started_s=0.0, ended_s=1.0, status=200, finish=Finish.STOP))

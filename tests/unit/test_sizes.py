@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from laneway.board import Board, Seat
+from laneway.board import Board
 from laneway.dialects.ollama.models import read_shown
 from laneway.failure import FailureError, Kind
 from laneway.policy.breaker import BreakerRules
 from laneway.policy.residency import Denial
 from laneway.ports import Call, Clocks, Reply
 from laneway.route import HostRules, Skipped, Target
+from laneway.seat import Seat
 from laneway.sizes import FORGET_S, MOST_AT_ONCE, Sizes
 from tests.fakes.replies import failure, target
 from tests.harness.loop import run

@@ -160,7 +160,7 @@ async def explain(request: Request) -> Response:
     if front is None or front.op in (Op.EMBED, Op.COUNT):
         known = ", ".join(name for name, each in FRONTS.items() if each.op not in (Op.EMBED, Op.COUNT))
         raise fail(Kind.BAD_REQUEST, f"front: expected one of {known}.", field="front")
-    exchange = Exchange(front, dict(request.scope["headers"]))
+    exchange = Exchange.begin(front, dict(request.scope["headers"]))
     exchange.body = await body_of(request, MOST_EXPLAINED)
     # Decided and told: neither a stage nor a provider has a part in it.
     exchange.dry, exchange.stage = True, Stage.ACTIVE

@@ -79,7 +79,7 @@ async def decide(request: Request) -> Response:
     headers = dict(request.scope["headers"])
     if wrapped and asked.lane:
         headers[b"x-laneway-lane"] = asked.lane.encode("utf-8", "replace")
-    exchange = Exchange(FRONTS[path], headers)
+    exchange = Exchange.begin(FRONTS[path], headers)
     exchange.tenant, exchange.key_id = tenant, key.id if key is not None else None
     exchange.body, exchange.dry = inner, True
     legacy = bytes(asked.legacy)

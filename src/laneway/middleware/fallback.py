@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import asyncio
 
-from laneway.board import Board, Seat
+from laneway.board import Board
 from laneway.edge import WATCH, App, CallerGoneError, Receive, Send, Watch, ingest, is_ours, left, refuse, replay
 from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
+from laneway.forward import Forward
 from laneway.guard import Comments, Guard, Sleep
 from laneway.policy.failover import Course, barred, trimmed
 from laneway.policy.plan import MOST_CALLS
 from laneway.policy.rescue import ERROR, way
 from laneway.rescue import RESCUE, Rescue
 from laneway.route import PLAIN, Skipped, Target
+from laneway.seat import Seat
 
 COMMENT_S = 10.0
 """So often a caller who waits for a stream that is being saved hears that it is coming."""
@@ -49,6 +51,7 @@ class FallbackMiddleware:
         self.comment_s = comment_s
         self.sleep = sleep
         self._ours = is_ours(app)
+        self._inner = app if isinstance(app, Forward) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -73,7 +76,9 @@ class FallbackMiddleware:
         course = Course(exchange.lane or PLAIN, targets)
         rescue = self._rescue(exchange)
         if rescue is None:
-            await self._try(Guard(exchange, send), exchange, course, scope, receive)
+            guard = await self._first(self._inner, exchange, course, scope, receive, send)
+            if guard is not None:
+                await self._try(guard, exchange, course, scope, receive)
             return
         guard = Guard(exchange, send, rescue)
         if exchange.dialect.stream_type.startswith(b"text/event-stream"):
@@ -81,6 +86,31 @@ class FallbackMiddleware:
                 await self._try(guard, exchange, course, scope, receive)
         else:
             await self._try(guard, exchange, course, scope, receive)
+
+    async def _first(
+        self, inner: Forward | None, exchange: Exchange, course: Course, scope: Scope, receive: Receive, send: Send
+    ) -> Guard | None:
+        """The first attempt, where neither lane nor host has anything to say and nothing need be held back, as the app
+        inside tells what became of it. None: the request is over; else who guards what is still to be tried."""
+        lane, target = course.lane, course.left[0]
+        asked = lane.deadline_s is not None or lane.only_if or lane.emergency or exchange.attempts
+        seat = None if inner is None or asked else self.board.seat(target, lane)
+        if inner is None or seat is None:
+            return Guard(exchange, send)
+        failure = raised = None
+        try:
+            failure = await inner.attempt(exchange, target, scope, receive, send)
+        except Exception as error:
+            if exchange.status:
+                raise
+            raised = error
+        finally:
+            seat.leave(exchange.attempts[-1] if exchange.attempts else None)
+        if failure is None and raised is None:
+            return None
+        guard = Guard(exchange, send)
+        guard.raised = raised
+        return guard if await self._goes_on(guard, exchange, course, scope, receive, left_s=None) else None
 
     def _rescue(self, exchange: Exchange) -> Rescue | None:
         """The stream that is to be saved, where the app inside is ours and can do that."""
@@ -119,16 +149,18 @@ class FallbackMiddleware:
             if (guard.passed and not guard.unfinished) or exchange.gone:
                 return
             left_s = None if by_s is None else by_s - self.board.clock()
-            wait_s = course.fail(
-                guard.failure(),
-                called=guard.called(),
-                most_calls=self.most_calls,
-                left_s=left_s,
-                attempt=guard.attempt(),
-            )
-            if wait_s and not await _slept(exchange, wait_s, Watch(scope, receive)):
+            if not await self._goes_on(guard, exchange, course, scope, receive, left_s=left_s):
                 return
         await guard.give_up(guard.failure() if course.failed else course.verdict())
+
+    async def _goes_on(
+        self, guard: Guard, exchange: Exchange, course: Course, scope: Scope, receive: Receive, *, left_s: float | None
+    ) -> bool:
+        """Notes the attempt that failed, and waits where its provider asked for that; False if the caller left."""
+        wait_s = course.fail(
+            guard.failure(), called=guard.called(), most_calls=self.most_calls, left_s=left_s, attempt=guard.attempt()
+        )
+        return not wait_s or await _slept(exchange, wait_s, Watch(scope, receive))
 
     async def _unpayable(self, exchange: Exchange, course: Course) -> Skipped | None:
         """Attempts before this one may have used up what was held for all of them."""
