@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +22,7 @@ from laneway.policy.budgets import Account, Who
 from laneway.policy.price import MOST_CHARS, PICOS_PER_NANO, chars_within, cost_nanos, filled, nanos_to_usd
 from laneway.policy.terms import Terms, spent_in
 from laneway.ports import Allowance, Hold, Ledger, Left, Share, Short
-from laneway.route import Dropped, Target
+from laneway.route import Attempt, Dropped, Target
 
 MARGIN_TOKENS = 16
 """What may come beside the counted part of a stream before it is ended."""
@@ -34,40 +33,36 @@ RENEW_S = 300.0
 log = logging.getLogger("laneway")
 
 
-class Asked(NamedTuple):
-    """What a request's ceilings are made from: its view, and the bound of its prompt in tokens."""
-
-    view: View
-    prompt: int
-
-
 def who_of(exchange: Exchange) -> Who:
     lane = exchange.lane
     return Who(exchange.tenant.name, exchange.key_id, exchange.project, lane.name if lane is not None else None)
 
 
-class Purchase:
-    """A request and its hold. Without accounts that bind it, everything is allowed."""
+class Purchase(msgspec.Struct, eq=False):
+    """A request and its hold. Without accounts that bind it, everything is allowed.
 
-    __slots__ = ("_asked", "_attempts", "_ceilings", "_clock", "_held", "_hold", "_ledger", "_request_id", "terms")
+    It has no Exchange, which holds it: a circle would wait for the garbage collector.
+    """
 
-    def __init__(
-        self, exchange: Exchange, ledger: Ledger, terms: Terms, asked: Asked | None, clock: Callable[[], float]
-    ) -> None:
-        # Not the Exchange itself, which holds this: a circle would wait for the garbage collector.
-        self._request_id = exchange.request_id
-        self._attempts = exchange.attempts
-        self._ledger = ledger
-        self.terms = terms
-        self._asked = asked
-        self._clock = clock
-        self._hold: Hold | None = None
-        # What most requests never ask for is made when it is asked for.
-        self._held: dict[str, int] | None = None
-        self._ceilings: dict[str, tuple[int, ...]] | None = None
+    terms: Terms
+    _ledger: Ledger
+    _clock: Callable[[], float]
+    _request_id: str
+    _attempts: list[Attempt]
+    _view: View | None = None
+    _prompt: int = 0
+    """Bounds the tokens of the view's prompt."""
+    _hold: Hold | None = None
+    # What most requests never ask for is made when it is asked for.
+    _held: dict[str, int] | None = None
+    _ceilings: dict[str, tuple[int, ...]] | None = None
 
     async def hold(self, shares: Sequence[Share], now_s: float) -> Short | None:
         """Sets money aside; what is left where there is too little."""
+        made = self._ledger.hold_now(self._request_id, shares, now_s)
+        if made is not None:
+            self._keep(made)
+            return None
         answer = await self._ledger.hold(self._request_id, shares, now_s)
         if isinstance(answer, Short):
             return answer
@@ -86,7 +81,7 @@ class Purchase:
 
     def _amounts(self, target: Target) -> tuple[int, ...] | None:
         if self._ceilings is None:
-            made = self.terms.ceilings(*self._asked) if self._asked is not None else ()
+            made = self.terms.ceilings(self._view, self._prompt) if self._view is not None else ()
             self._ceilings = {each.target.name: each.amounts for each in made if each.target is not None}
         return self._ceilings.get(target.name)
 
@@ -153,6 +148,14 @@ class Purchase:
                 await self._ledger.release(self._request_id, now_s)
             elif isinstance(answer, Hold):
                 self._keep(answer)
+
+    def settle_now(self, now_s: float) -> bool:
+        """Charges what all attempts cost, where nobody need wait for it; False, and nothing has happened."""
+        spent = self.terms.spent(self._attempts)
+        if not spent or not self._ledger.settle_now(self._request_id, spent, now_s):
+            return False
+        self._hold = None
+        return True
 
     async def settle(self, now_s: float, metered_nanos: int | None = None) -> None:
         """Charges what all attempts cost; `metered_nanos` stands for them where another app answered."""

@@ -67,6 +67,9 @@ class PlainLedger:
         hold = self.holds[request_id] = Hold(request_id, tuple(shares), now_s + HOLD_S)
         return hold
 
+    def hold_now(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | None:
+        return None
+
     async def extend(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
         first = self.holds.get(request_id)
         if first is None or first.expires_s <= now_s:
@@ -86,6 +89,9 @@ class PlainLedger:
     async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
         self.holds.pop(request_id, None)
         self.settled.setdefault(request_id, spent)
+
+    def settle_now(self, request_id: str, spent: Mapping[str, int], now_s: float) -> bool:
+        return False
 
     async def release(self, request_id: str, now_s: float) -> None:
         self.holds.pop(request_id, None)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from laneway.allowance import RENEW_S, Asked, Purchase, Renewals, over, who_of
+from laneway.allowance import RENEW_S, Purchase, Renewals, over, who_of
 from laneway.chat import Op
 from laneway.edge import App, CallerGoneError, Receive, Send, ingest, is_ours, refuse
 from laneway.exchange import Exchange, Scope
@@ -71,8 +71,8 @@ class BudgetMiddleware:
             await self.app(scope, receive, send)
             return
         daily = exchange.tenant.daily_nanos
-        who, kills = who_of(exchange), self.ledger.killed()
-        accounts = self.budgets.accounts(who, self.clock(), self.cap_nanos if daily is None else daily)
+        who, kills, now_s = who_of(exchange), self.ledger.killed(), self.clock()
+        accounts = self.budgets.accounts(who, now_s, self.cap_nanos if daily is None else daily)
         if not accounts and not kills:
             await self.app(scope, receive, send)
             return
@@ -82,7 +82,7 @@ class BudgetMiddleware:
                 receive = await ingest(exchange, receive)
             if kills:
                 self._stop(exchange, kills, who)
-            purchase = await self._begin(exchange, accounts)
+            purchase = await self._begin(exchange, accounts, now_s)
         except FailureError as error:
             await refuse(exchange, send, error.failure)
             return
@@ -101,7 +101,8 @@ class BudgetMiddleware:
                 spent = self._metered(exchange, meter)
             if renewals is not None:
                 renewals.end(purchase)
-            await _shielded(purchase.settle(self.clock(), spent))
+            if spent is not None or not purchase.settle_now(self.clock()):
+                await _shielded(purchase.settle(self.clock(), spent))
 
     # --- what may be called --------------------------------------------------------------------------------
 
@@ -121,22 +122,23 @@ class BudgetMiddleware:
         if last is not None and all(kill is not None for _, kill in found):
             raise FailureError(_killed(last))
 
-    async def _begin(self, exchange: Exchange, accounts: Sequence[Account]) -> Purchase:
+    async def _begin(self, exchange: Exchange, accounts: Sequence[Account], now_s: float) -> Purchase:
         """Sets the dearest affordable ceiling aside in every account; nothing when all that is left is free."""
-        now_s, view = self.clock(), exchange.view
+        view, request_id, attempts = exchange.view, exchange.request_id, exchange.attempts
         if view is None or not exchange.candidates:
-            purchase = Purchase(exchange, self.ledger, Terms(accounts), None, self.clock)
+            purchase = Purchase(Terms(accounts), self.ledger, self.clock, request_id, attempts)
             await self._narrow(exchange, purchase, self._foreign(exchange, accounts), None, now_s)
             return purchase
         terms = self._terms_of(accounts, exchange.remaining())
-        asked = Asked(view, bound_prompt(view, len(exchange.body or b"")))
+        prompt = bound_prompt(view, len(exchange.body or b""))
         if terms.refused:
             exchange.dropped.extend(Dropped(target, UNPRICED) for target in terms.refused)
-        purchase = exchange.allowance = Purchase(exchange, self.ledger, terms, asked, self.clock)
-        shares, short = terms.dearest(*asked), None
+        purchase = Purchase(terms, self.ledger, self.clock, request_id, attempts, view, prompt)
+        exchange.allowance = purchase
+        shares, short = terms.dearest(view, prompt), None
         if shares is not None and (not shares or (short := await purchase.hold(shares, now_s)) is None):
             return purchase
-        await self._narrow(exchange, purchase, terms.ceilings(*asked), short, now_s)
+        await self._narrow(exchange, purchase, terms.ceilings(view, prompt), short, now_s)
         return purchase
 
     def _terms_of(self, accounts: Sequence[Account], targets: tuple[Target, ...]) -> Terms:

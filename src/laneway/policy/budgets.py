@@ -128,14 +128,13 @@ class Budgets:
     def __init__(self, budgets: Iterable[Budget] = ()) -> None:
         self.all = tuple(budgets)
         self._names = frozenset(budget.name for budget in self.all)
-        self._kept: dict[tuple[Who, int | None], tuple[float, tuple[Account, ...]]] = {}
+        self._kept: dict[Who, tuple[float, int | None, tuple[Account, ...]]] = {}
 
     def accounts(self, who: Who, now_s: float, daily_nanos: int | None = None) -> tuple[Account, ...]:
         """The accounts a request is charged to, in the order of the budgets; `daily_nanos` is the tenant's own cap."""
-        asked = (who, daily_nanos)
-        kept = self._kept.get(asked)
-        if kept is not None and now_s < kept[0]:
-            return kept[1]
+        kept = self._kept.get(who)
+        if kept is not None and now_s < kept[0] and kept[1] == daily_nanos:
+            return kept[2]
         made = tuple(
             account for budget in self._of(who.tenant, daily_nanos) for account in accounts_of(budget, who, now_s)
         )
@@ -143,7 +142,7 @@ class Budgets:
             # Callers choose their projects.
             self._kept.clear()
         ends_s = min((account.ends_s for account in made if account.ends_s is not None), default=float("inf"))
-        self._kept[asked] = (ends_s, made)
+        self._kept[who] = (ends_s, daily_nanos, made)
         return made
 
     def _of(self, tenant: str, daily_nanos: int | None) -> tuple[Budget, ...]:

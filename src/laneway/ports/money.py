@@ -81,6 +81,9 @@ class Ledger(Protocol):
     async def hold(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
         """Reserves all of the shares, or none. The same id again: the first hold, as long as it lives."""
 
+    def hold_now(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | None:
+        """As `hold`, where that is a matter of memory alone; None, and nothing has happened: ask `hold`."""
+
     async def extend(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
         """Raises a hold to these amounts, all of them or none, and lets it live anew; one that expired is made again.
         Accounts that are not named stay as they are."""
@@ -88,6 +91,9 @@ class Ledger(Protocol):
     async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
         """What was really spent in each account, held or not; ends the hold in all of them. A second settlement of
         the same id changes nothing. When it returns, a killed process no longer loses it."""
+
+    def settle_now(self, request_id: str, spent: Mapping[str, int], now_s: float) -> bool:
+        """As `settle`, where nobody need wait for it; False, and nothing has happened: ask `settle`."""
 
     async def release(self, request_id: str, now_s: float) -> None:
         """Ends a hold of which nothing was spent."""

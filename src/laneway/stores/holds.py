@@ -6,7 +6,6 @@ Refuses: to know what an account may hold; whoever adds a hold has asked for its
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from laneway.ports import Hold, Share
@@ -25,7 +24,7 @@ class Holds:
         """Held by account."""
         self.next_s = _NEVER
         """No hold ends by itself before."""
-        self._by_request: OrderedDict[str, Hold] = OrderedDict()
+        self._by_request: dict[str, Hold] = {}
         self._settled: set[str] = set()
         self._settled_before: set[str] = set()
 
@@ -33,9 +32,9 @@ class Holds:
         return self._by_request.get(request_id)
 
     def add(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold:
-        made = Hold(request_id, tuple(shares), now_s + self.hold_s)
-        self._by_request[request_id] = made
-        self.next_s = min(self.next_s, made.expires_s)
+        expires_s = now_s + self.hold_s
+        made = self._by_request[request_id] = Hold(request_id, tuple(shares), expires_s)
+        self.next_s = min(self.next_s, expires_s)
         nanos = self.nanos
         for share in made.shares:
             if share.nanos:

@@ -81,6 +81,10 @@ class MemoryLedger:
         held = self._holds.get(request_id)
         return held if held is not None else self._held(request_id, shares, shares, now_s)
 
+    def hold_now(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | None:
+        """No verb waits here, so that there is nothing to gain."""
+        return None
+
     async def extend(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
         self._expire(now_s)
         after, more = raised(self._holds.get(request_id), shares)
@@ -96,6 +100,9 @@ class MemoryLedger:
                 moved.append(Moved(account, before, before + nanos))
             if self.on_moved is not None:
                 self.on_moved(moved)
+
+    def settle_now(self, request_id: str, spent: Mapping[str, int], now_s: float) -> bool:
+        return False
 
     async def release(self, request_id: str, now_s: float) -> None:
         self._holds.end(request_id)

@@ -31,7 +31,7 @@ _GENERATION = re.compile(rb"[0-9a-f]{8}")
 _encode = msgspec.json.Encoder().encode
 
 
-class Settled(NamedTuple):
+class Settled(msgspec.Struct, frozen=True, array_like=True):
     """One request's settlement: what it spent in each account."""
 
     request_id: str

@@ -81,8 +81,10 @@ class SqliteLedger:
         return await self._left(account, cap_nanos, now_s)
 
     async def hold(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
-        if self._holds.next_s <= now_s:
-            self._expire(now_s)
+        made = self.hold_now(request_id, shares, now_s)
+        if made is not None:
+            return made
+        self._expire(now_s)
         held = self._holds.get(request_id)
         if held is not None:
             return held
@@ -96,6 +98,12 @@ class SqliteLedger:
                 self._purse.put_back(shares)
                 return held
         return self._holds.add(request_id, shares, now_s)
+
+    def hold_now(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | None:
+        holds = self._holds
+        if holds.next_s <= now_s or holds.get(request_id) is not None or not self._purse.set_aside(shares, now_s):
+            return None
+        return holds.add(request_id, shares, now_s)
 
     async def extend(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
         self._expire(now_s)
@@ -115,6 +123,18 @@ class SqliteLedger:
     async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
         if not self._database.is_open:
             raise StoreError("The gateway's store is not open.")
+        self._settle(request_id, spent, now_s)
+        if len(self._pending) >= MOST_UNREPORTED:
+            # Another process has kept the file locked for long: those who come now wait for it.
+            await self._reported()
+
+    def settle_now(self, request_id: str, spent: Mapping[str, int], now_s: float) -> bool:
+        if len(self._pending) >= MOST_UNREPORTED or not self._database.is_open:
+            return False
+        self._settle(request_id, spent, now_s)
+        return True
+
+    def _settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
         hold = self._holds.end(request_id)
         if hold is not None:
             self._purse.put_back(hold.shares)
@@ -124,10 +144,8 @@ class SqliteLedger:
         settled = Settled(request_id, now_s, spent)
         self._pending.append(settled)
         self._hint(settled)
-        self._wake()
-        if len(self._pending) >= MOST_UNREPORTED:
-            # Another process has kept the file locked for long: those who come now wait for it.
-            await self._reported()
+        if self._timer is None:
+            self._wake()
 
     async def release(self, request_id: str, now_s: float) -> None:
         hold = self._holds.end(request_id)
