@@ -193,26 +193,29 @@ async def answer(
 ) -> None:
     """Answers the caller with a whole response."""
     exchange.status = written.status
-    await deliver(exchange, send, written, headers)
+    await send(_head(exchange, written, headers))
+    await send({"type": "http.response.body", "body": written.body})
 
 
 async def deliver(
     exchange: Exchange, send: Send, written: Written, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
     """Sends a whole response that an outer room may still hold back, so that nothing is noted of it."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": written.status,
-            "headers": [
-                (b"content-type", written.content_type),
-                (b"content-length", str(len(written.body)).encode()),
-                *written.headers,
-                *(headers if headers is not None else marks(exchange, None)),
-            ],
-        }
-    )
+    await send(_head(exchange, written, headers))
     await send({"type": "http.response.body", "body": written.body})
+
+
+def _head(exchange: Exchange, written: Written, headers: list[tuple[bytes, bytes]] | None) -> Message:
+    return {
+        "type": "http.response.start",
+        "status": written.status,
+        "headers": [
+            (b"content-type", written.content_type),
+            (b"content-length", b"%d" % len(written.body)),
+            *written.headers,
+            *(headers if headers is not None else marks(exchange, None)),
+        ],
+    }
 
 
 async def refuse(
@@ -271,7 +274,7 @@ _marks: dict[tuple[int, int, str], tuple[tuple[object, object], list[tuple[bytes
 def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None) -> list[tuple[bytes, bytes]]:
     """The headers that say where an answer came from; `calls` where the last attempt is not on record yet."""
     headers = _named(exchange, target)
-    headers.append((b"x-laneway-attempts", str(made(exchange) if calls is None else calls).encode()))
+    headers.append((b"x-laneway-attempts", b"%d" % (made(exchange) if calls is None else calls)))
     attempts = exchange.attempts
     if target is not None and (exchange.skipped or (attempts and attempts[0].failure is not None)):
         reason = reason_of(exchange.decision, exchange.skipped, attempts)

@@ -33,7 +33,7 @@ from laneway.edge import (
 )
 from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind, fail
-from laneway.lines import Line, Lines, compose, keeping, passes, read_request, translate
+from laneway.lines import Line, Lines, compose, keeping, read_request, translate
 from laneway.policy.budgets import stopped, told_of
 from laneway.policy.check import flaw
 from laneway.policy.rescue import begun
@@ -124,13 +124,16 @@ class Forward:
                 left(exchange)
             elif not (running.rescue is not None and running.rescue.open):
                 exchange.failure = fault
-        self._record(exchange, running, fault)
+        if not running.recorded:
+            self._record(exchange, running, fault)
         return None
 
     async def _serve(self, exchange: Exchange, running: Running, send: Send) -> Failure | None:
         """Answers, and returns the fault that ended a stream; raises whatever happens before the first byte."""
         view = exchange.view
-        written = self._local(exchange, running)
+        # Whoever says anything asks something of a model, but for a count.
+        asks = view is not None and view.turns and exchange.front.op is not Op.COUNT
+        written = None if asks else self._local(exchange, running)
         if written is None:
             if view is not None and view.stream:
                 return await self._stream(exchange, running, view, send)
@@ -147,9 +150,7 @@ class Forward:
     def _local(self, exchange: Exchange, running: Running) -> Written | None:
         """The answer that needs no provider, where the target's cannot be asked in the caller's own format."""
         view = exchange.view
-        if view is None or (view.turns and exchange.op is not Op.COUNT):
-            return None
-        if passes(exchange, self.lines.find(exchange, running.target)):
+        if view is None or self.lines.find(exchange, running.target).passes:
             return None
         return exchange.dialect.local(exchange.op, exchange.body or b"", view, _stamp(exchange, running, self.clock()))
 
@@ -162,7 +163,7 @@ class Forward:
         body = await _read(reply, running.target.clocks.between_chunks_s)
         if not 200 <= reply.status < 300:
             raise FailureError(line.speaks.read_failure(reply.status, reply.headers, body))
-        if passes(exchange, line):
+        if line.passes:
             seen = line.speaks.glance(exchange.op, body)
             if seen.failure is not None:
                 raise FailureError(seen.failure)
@@ -193,7 +194,7 @@ class Forward:
             return await self._go_on(exchange, running, rescue, send)
         line = self.lines.find(exchange, running.target)
         clocks = running.target.clocks
-        passing = passes(exchange, line)
+        passing = line.passes
         reply = await self._open_stream(exchange, running, line, compose(exchange, running, line))
         reader = line.speaks.reader(exchange.op if passing else Op.CHAT)
         relay = Relay(
@@ -229,7 +230,7 @@ class Forward:
         call = self._begun(exchange, running, line, rescue)
         again = call is None
         reply = await self._open_stream(exchange, running, line, call or compose(exchange, running, line))
-        reader = line.speaks.reader(exchange.op if again and passes(exchange, line) else Op.CHAT)
+        reader = line.speaks.reader(exchange.op if again and line.passes else Op.CHAT)
         writer = rescue.writer
         assert writer is not None
         relay = Relay(
@@ -278,22 +279,19 @@ class Forward:
     async def _open(self, exchange: Exchange, running: Running, call: Call, clocks: Clocks) -> Reply:
         if running.keep_s is not None:
             call = keeping(call, running.keep_s)
-        sign = self.signers.get(running.target.provider.name)
+        target = running.target
+        sign = self.signers.get(target.provider.name)
         if sign is not None:
             call = await sign(call)
-        if self.killed is not None:
-            self._ask_the_kills(self.killed(), exchange, running.target)
+        # The last door: whatever was configured, decided or asked for, nothing paid is called behind a kill.
+        kills = self.killed() if self.killed is not None else None
+        if kills and (kill := stopped(kills, who_of(exchange), target)) is not None:
+            raise fail(Kind.OVER_BUDGET, f"{target.name} was not called: {told_of(kill)}.")
         if exchange.witness is not None:
-            call = exchange.witness.calling(call, running.target)
+            call = exchange.witness.calling(call, target)
         running.sent = True
         reply = running.reply = await self.upstream.open(call, clocks)
         return reply
-
-    @staticmethod
-    def _ask_the_kills(kills: Mapping[str, Kill], exchange: Exchange, target: Target) -> None:
-        """The last door: whatever was configured, decided or asked for, nothing paid is called behind a kill."""
-        if kills and (kill := stopped(kills, who_of(exchange), target)) is not None:
-            raise fail(Kind.OVER_BUDGET, f"{target.name} was not called: {told_of(kill)}.")
 
 
 def _is_checked(exchange: Exchange, running: Running) -> bool:
@@ -352,7 +350,8 @@ def _stamp(exchange: Exchange, running: Running, now_s: float) -> Stamp:
 
 
 def _served(exchange: Exchange, running: Running) -> list[tuple[bytes, bytes]]:
-    headers = marks(exchange, running.target, calls=made(exchange) + (running.sent and not running.recorded))
+    calls = made(exchange) if running.recorded else made(exchange) + running.sent
+    headers = marks(exchange, running.target, calls=calls)
     if running.omitted:
         headers.append((b"x-laneway-omitted", ", ".join(running.omitted).encode("latin-1", "replace")))
     return headers

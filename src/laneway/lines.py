@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from laneway.attempt import Running
 from laneway.chat import ChatRequest, EmbedRequest, Op
-from laneway.dialects import Dialect, dialect
+from laneway.dialects import Dialect, Front, dialect
 from laneway.exchange import Exchange
 from laneway.ports import Call
 from laneway.route import Target
@@ -19,16 +19,20 @@ from laneway.route import Target
 PASSED_HEADERS = (b"anthropic-version", b"anthropic-beta", b"openai-beta", b"http-referer", b"x-title")
 """Request headers that belong to a dialect and go to a provider of the same dialect as they came."""
 MOST_LINES = 4096
+_PASSED = frozenset(PASSED_HEADERS)
 
 
 class Line(NamedTuple):
-    """What is the same for every call of one target: made once, kept."""
+    """What is the same for every call of one target that comes in by one front: made once, kept."""
 
     target: Target
+    front: Front
     speaks: Dialect
     origin: str
     path: str
     headers: tuple[tuple[bytes, bytes], ...]
+    passes: bool
+    """Same dialect on both sides: bytes pass as they came."""
 
 
 class Lines:
@@ -36,42 +40,41 @@ class Lines:
 
     def __init__(self, agent: str) -> None:
         self._agent = agent.encode()
-        self._lines: dict[tuple[int, Op, bool], Line] = {}
+        self._lines: dict[tuple[int, int, bool], Line] = {}
 
     def find(self, exchange: Exchange, target: Target) -> Line:
-        stream = exchange.view is not None and exchange.view.stream
-        key = (id(target), exchange.op, stream)
+        front, view = exchange.front, exchange.view
+        stream = view is not None and view.stream
+        key = (id(target), id(front), stream)
         found = self._lines.get(key)
-        # The line holds its target, so that an id can never come to mean another one.
-        if found is not None and found.target is target:
+        # The line holds both, so that an id can never come to mean another one.
+        if found is not None and found.target is target and found.front is front:
             return found
         if len(self._lines) > MOST_LINES:
             self._lines.clear()
         provider = target.provider
         speaks = dialect(provider.dialect)
-        path = speaks.path(exchange.op, target.upstream, stream=stream)
+        path = provider.path + speaks.path(front.op, target.upstream, stream=stream)
         headers = ((b"content-type", b"application/json"), (b"user-agent", self._agent), *provider.headers)
-        line = self._lines[key] = Line(target, speaks, provider.origin, provider.path + path, headers)
+        passes = exchange.dialect is speaks and front.passes and bool(path)
+        line = self._lines[key] = Line(target, front, speaks, provider.origin, path, headers, passes)
         return line
-
-
-def passes(exchange: Exchange, line: Line) -> bool:
-    """Same dialect on both sides: bytes pass as they came."""
-    return exchange.dialect is line.speaks and exchange.front.passes and bool(line.path)
 
 
 def compose(exchange: Exchange, running: Running, line: Line) -> Call:
     """The caller's request, for this target."""
     view, target = exchange.view, running.target
-    if view is None or not passes(exchange, line):
+    if view is None or not line.passes:
         return translate(read_request(exchange), running, line)
     body = exchange.body or b""
     model = None if view.model == target.upstream else target.upstream
     ask = view.stream and not view.wants_usage and target.provider.asks_usage
     if model is not None or ask:
         body = line.speaks.patch(exchange.op, body, model, ask_usage=ask)
-    own = [(name, exchange.headers[name]) for name in PASSED_HEADERS if name in exchange.headers]
-    headers = (*_without(line.headers, own), *own) if own else line.headers
+    headers = line.headers
+    if not _PASSED.isdisjoint(exchange.headers):
+        own = [(name, exchange.headers[name]) for name in PASSED_HEADERS if name in exchange.headers]
+        headers = (*_without(headers, own), *own)
     return Call("POST", line.origin, line.path, headers, body)
 
 

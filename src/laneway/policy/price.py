@@ -74,6 +74,8 @@ def _picos(usage: Usage, price: Price) -> int:
     read = usage.cache_read or 0
     short = usage.cache_write_5m or 0
     long = usage.cache_write_1h or 0
+    if not (read or short or long):
+        return total_input * price.input + (usage.output or 0) * price.output
     plain = max(total_input - read - short - long, 0)
     return (
         plain * price.input
@@ -155,6 +157,6 @@ def filled(reported: Usage, *, prompt_chars: int, answer_chars: int, whole: bool
         total_input = counted_tokens(prompt_chars)
     if answer_chars and (output is None or not whole):
         output = max(output or 0, counted_tokens(answer_chars))
-    if (total_input, output) == (reported.input, reported.output):
+    if total_input == reported.input and output == reported.output:
         return reported, False
     return msgspec.structs.replace(reported, input=total_input, output=output), True

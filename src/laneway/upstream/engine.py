@@ -117,16 +117,20 @@ def encode_head(call: Call, host_line: bytes) -> bytes:
 
     Raises FailureError MALFORMED_REQUEST for anything that would not arrive as the one request it is meant to be.
     """
-    lines = [_request_line(call.method, call.target), host_line]
-    lines += [_header_line(name, value) for name, value in call.headers]
+    head = _lines(call.method, call.target, host_line, call.headers)
     if call.body or call.method in _WITH_CONTENT:
-        lines.append(b"content-length: %d\r\n" % len(call.body))
-    head = b"".join(lines)
+        return head + b"content-length: %d\r\n\r\n" % len(call.body)
+    return head + b"\r\n"
+
+
+# The same from call to call, but for a length and at times an id: checking it again would cost more than sending.
+@lru_cache(maxsize=256)
+def _lines(method: str, target: str, host_line: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    head = b"".join([_request_line(method, target), host_line, *[_header_line(*header) for header in headers]])
     # Silence would mean that any coding is welcome (RFC 9110 section 12.5.3).
-    return head + (b"\r\n" if b"\r\naccept-encoding: " in head else b"accept-encoding: identity\r\n\r\n")
+    return head if b"\r\naccept-encoding: " in head else head + b"accept-encoding: identity\r\n"
 
 
-# Both are the same from call to call but for a request id or two: checking them again would cost more than sending.
 @lru_cache(maxsize=256)
 def _request_line(method: str, target: str) -> bytes:
     if not _TOKEN.fullmatch(method.encode("utf-8", "replace")):

@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
 from laneway.ports import Hold, Kill, Left, Moved, Share, Short
 from laneway.stores.holds import Holds, raised
@@ -26,6 +25,7 @@ from laneway.stores.sqlite.kills import Kills
 from laneway.stores.sqlite.leases import Collected, Given, Granted, Tenure, Want
 from laneway.stores.sqlite.opening import failed
 from laneway.stores.sqlite.purse import QUIET_TICKS, Purse
+from laneway.stores.sqlite.waiter import Waiter
 
 TICK_S = 0.05
 """Between two reports; also how long somebody who ran short waits for what others have idle."""
@@ -39,14 +39,6 @@ _LEFT = """
 SELECT coalesce((SELECT spent_nanos FROM accounts WHERE name = ?), 0),
     coalesce((SELECT sum(nanos) FROM leases WHERE account = ? AND lease <> ? AND expires_s > ?), 0)
 """
-
-
-class Waiter(NamedTuple):
-    """Somebody who found too little leased. `done` brings None once the shares are set aside for them."""
-
-    shares: Sequence[Share]
-    now_s: float
-    done: asyncio.Future[tuple[Short, bool] | None]
 
 
 class SqliteLedger:
@@ -144,8 +136,7 @@ class SqliteLedger:
         settled = Settled(request_id, now_s, spent)
         self._pending.append(settled)
         self._hint(settled)
-        if self._timer is None:
-            self._wake()
+        self._wake()
 
     async def release(self, request_id: str, now_s: float) -> None:
         hold = self._holds.end(request_id)
@@ -397,8 +388,7 @@ class SqliteLedger:
     async def _end(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        hints, self._hints = self._hints, None
-        board, self._board = self._board, None
+        hints, board, self._hints, self._board = self._hints, self._board, None, None
         keep = True
         if hints is not None:
             with suppress(StoreError):
