@@ -20,7 +20,7 @@ from laneway.exchange import Exchange
 from laneway.failure import FailureError
 from laneway.policy.budgets import Account, Who
 from laneway.policy.price import MOST_CHARS, PICOS_PER_NANO, chars_within, cost_nanos, filled, nanos_to_usd
-from laneway.policy.terms import Terms, spent_in
+from laneway.policy.terms import Ceiling, Terms, spent_in
 from laneway.ports import Allowance, Hold, Ledger, Left, Share, Short
 from laneway.route import Attempt, Dropped, Target
 
@@ -57,11 +57,18 @@ class Purchase(msgspec.Struct, eq=False):
     _held: dict[str, int] | None = None
     _ceilings: dict[str, tuple[int, ...]] | None = None
 
-    async def hold(self, shares: Sequence[Share], now_s: float) -> Short | None:
-        """Sets money aside; what is left where there is too little."""
+    def hold_now(self, shares: Sequence[Share], now_s: float) -> bool:
+        """Sets money aside, if there is any to set aside, where nobody need wait for it."""
+        if not shares:
+            return True
         made = self._ledger.hold_now(self._request_id, shares, now_s)
         if made is not None:
             self._keep(made)
+        return made is not None
+
+    async def hold(self, shares: Sequence[Share], now_s: float) -> Short | None:
+        """Sets money aside; what is left where there is too little."""
+        if self.hold_now(shares, now_s):
             return None
         answer = await self._ledger.hold(self._request_id, shares, now_s)
         if isinstance(answer, Short):
@@ -79,10 +86,13 @@ class Purchase(msgspec.Struct, eq=False):
             self._held = {share.account: share.nanos for share in shares}
         return self._held.get(account.name, 0)
 
+    def ceilings(self) -> list[Ceiling]:
+        """The most that each of the priced candidates may cost."""
+        return self.terms.ceilings(self._view, self._prompt) if self._view is not None else []
+
     def _amounts(self, target: Target) -> tuple[int, ...] | None:
         if self._ceilings is None:
-            made = self.terms.ceilings(self._view, self._prompt) if self._view is not None else ()
-            self._ceilings = {each.target.name: each.amounts for each in made if each.target is not None}
+            self._ceilings = {each.target.name: each.amounts for each in self.ceilings() if each.target is not None}
         return self._ceilings.get(target.name)
 
     def left_nanos(self, target: Target) -> int | None:

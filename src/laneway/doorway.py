@@ -17,11 +17,11 @@ from typing import Any
 import httptools
 
 from laneway.dialects import FRONTS, Front
-from laneway.edge import ENDING, WATCH, App
+from laneway.edge import ENDING, WATCH, WHOLE, App
 from laneway.exchange import Scope
 from laneway.pressure import ADMITTED, PRESSURE, Pressure
 from laneway.threshold import AWAY, INVALID, TOO_LONG, TOO_SLOW, kept_plain, parts, plain, words
-from laneway.turn import Turn
+from laneway.turn import Turn, encoded
 
 HEAD_S = 20.0
 """How long a request's head may take to arrive, from the first byte or the connection on."""
@@ -68,6 +68,7 @@ class FrontProtocol(asyncio.Protocol):
         self._client: tuple[str, int] | None = None
         self._scheme = "http"
         self._watch: Callable[[Callable[[], None] | None], None] | None = self._set_gone
+        self._whole: Callable[[], bytes | None] | None = self._take_whole
         self._gone: Callable[[], None] | None = None
         self._lost = False
         self._reading = True
@@ -113,7 +114,7 @@ class FrontProtocol(asyncio.Protocol):
             self._rest.cancel()
             self._rest = None
         # All of these hold this, and would wait for the garbage collector; a turn that still runs has what it needs.
-        self._parser = self._turn = self._serving = self._watch = None
+        self._parser = self._turn = self._serving = self._watch = self._whole = None
         gone, self._gone = self._gone, None
         if gone is not None:
             gone()
@@ -134,8 +135,11 @@ class FrontProtocol(asyncio.Protocol):
         if callback is not None and self._lost:
             callback()
 
+    def _take_whole(self) -> bytes | None:
+        return self._serving.whole() if self._serving is not None else None
+
     def spoken(self) -> tuple[bytes, int]:
-        return _encoded(self._server_state.default_headers)
+        return encoded(self._server_state.default_headers)
 
     def pause_reading(self) -> None:
         if self._reading:
@@ -246,6 +250,7 @@ class FrontProtocol(asyncio.Protocol):
             "client": self._client,
             "state": self._state.copy(),
             WATCH: self._watch,
+            WHOLE: self._whole,
         }
         if admitted:
             scope[ADMITTED] = True
@@ -389,12 +394,3 @@ class _Nowhere(list[tuple[bytes, bytes]]):
 
 
 _NOWHERE = _Nowhere()
-_spoken: tuple[list[tuple[bytes, bytes]], bytes, int] = ([], b"", 0)
-
-
-def _encoded(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, int]:
-    """Once for each list of headers, which the server makes anew with each second's date."""
-    global _spoken  # noqa: PLW0603 - one list is in force at a time
-    if headers is not _spoken[0]:
-        _spoken = (headers, b"".join(b"%b: %b\r\n" % header for header in headers), len(headers))
-    return _spoken[1], _spoken[2]

@@ -28,6 +28,9 @@ BODY_LIMIT_S = 60.0
 
 WATCH = "laneway.watch"
 """Scope key of a cheaper way to learn that the caller left: a function that takes a callback (None: stop)."""
+WHOLE = "laneway.whole"
+"""Scope key of a cheaper way to a body that has arrived already: a function that gives all of it, or None. What it
+gave is not received again."""
 ENDING = "laneway.ending"
 """Scope key under which an answer without an end of its own leaves the function that ends it, for a server that
 stops."""
@@ -37,6 +40,24 @@ _MOST_DIGITS = 18
 
 class CallerGoneError(Exception):
     """The caller left before the whole body had arrived; there is nobody to answer, and the Exchange says so."""
+
+
+def ingest_now(exchange: Exchange, scope: Scope, *, limit_bytes: int) -> bool:
+    """Reads and checks a body that is here already; False where it is not, or is not as it should be."""
+    if exchange.body is None:
+        whole: Callable[[], bytes | None] | None = scope.get(WHOLE)
+        declared = exchange.headers.get(b"content-length")
+        if whole is None or declared is None or not declared.isdigit() or _number(declared) > limit_bytes:
+            return False
+        exchange.body = whole()
+        if exchange.body is None:
+            return False
+    if exchange.view is None:
+        try:
+            exchange.view = exchange.dialect.view(exchange.front.op, exchange.body)
+        except FailureError:
+            return False
+    return True
 
 
 async def ingest(
@@ -193,8 +214,12 @@ async def answer(
 ) -> None:
     """Answers the caller with a whole response."""
     exchange.status = written.status
-    await send(_head(exchange, written, headers))
-    await send({"type": "http.response.body", "body": written.body})
+    head = _head(exchange, written, headers)
+    # Our own server takes all of it at once, if nobody stands between.
+    say: Callable[[int, list[tuple[bytes, bytes]], bytes], bool] | None = getattr(send, "say", None)
+    if say is None or not say(written.status, head["headers"], written.body):
+        await send(head)
+        await send({"type": "http.response.body", "body": written.body})
 
 
 async def deliver(

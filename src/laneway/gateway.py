@@ -22,9 +22,10 @@ from laneway.api import routes
 from laneway.api.desk import Desk, Reloaded
 from laneway.chat import Card
 from laneway.config import ConfigError
+from laneway.corridor import Corridor
 from laneway.crew import board_of, working
 from laneway.edge import App, Receive, Send
-from laneway.exchange import Scope, front_of
+from laneway.exchange import Exchange, Scope
 from laneway.following import Following
 from laneway.forward import Forward, Sign
 from laneway.keeper import Keeper
@@ -206,7 +207,7 @@ class Gateway:
             body_limit=int(server.body_limit_mb * 1024 * 1024),
             body_limit_s=server.body_timeout * scale,
         )
-        app = AuthMiddleware(app, gate=gate)
+        app = Corridor(AuthMiddleware(app, gate=gate))
         journal = Overheard(self.store.journal, self.alerts)
         return ObserveMiddleware(
             app, journal=journal, metrics=self.metrics, hub=self.hub, spans=self.spans, version=layout.version
@@ -266,7 +267,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            if front_of(scope) is not None:
+            if Exchange.of(scope) is not None:
                 await self.door(scope, receive, send)
                 return
             scope["laneway.desk"] = self.desk

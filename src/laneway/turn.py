@@ -40,6 +40,17 @@ def _phrase(status: int) -> str:
         return ""
 
 
+_spoken: tuple[list[tuple[bytes, bytes]], bytes, int] = ([], b"", 0)
+
+
+def encoded(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, int]:
+    """Once for each list of headers, which the server makes anew with each second's date."""
+    global _spoken  # noqa: PLW0603 - one list is in force at a time
+    if headers is not _spoken[0]:
+        _spoken = (headers, b"".join(b"%b: %b\r\n" % header for header in headers), len(headers))
+    return _spoken[1], _spoken[2]
+
+
 STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, _phrase(status).encode()) for status in range(100, 600)}
 _names: dict[bytes, tuple[bytes, int]] = {}
 
@@ -75,6 +86,7 @@ class Turn:
         "_lines",
         "_left",
         "_news",
+        "_read",
         "_state",
         "complete",
         "gone",
@@ -93,6 +105,7 @@ class Turn:
         self._body: bytes | bytearray = b""
         self.more_body = True
         self._news = False
+        self._read = False
         self._event: asyncio.Event | None = None
         self._state = _NOTHING
         self._lines: list[bytes] = []
@@ -110,7 +123,7 @@ class Turn:
 
     async def run(self, app: App, tasks: set[asyncio.Task[None]]) -> None:
         try:
-            await app(self.scope, self.receive, self.send)
+            await app(self.scope, self.receive, self)
             if not self.complete and not self.gone:
                 log.error("the app returned without %s", "an answer" if self._state == _NOTHING else "the rest of one")
                 await self._give_up()
@@ -131,10 +144,8 @@ class Turn:
             self._state, self._left, self._chunked = _NOTHING, None, False
             text = b"Internal Server Error"
             headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
-            await self.send(
-                {"type": "http.response.start", "status": 500, "headers": [*headers, (b"connection", b"close")]}
-            )
-            await self.send({"type": "http.response.body", "body": text})
+            await self({"type": "http.response.start", "status": 500, "headers": [*headers, (b"connection", b"close")]})
+            await self({"type": "http.response.body", "body": text})
         else:
             # Only an end that comes too soon tells the caller that the answer is not whole.
             self._connection.transport.close()
@@ -166,7 +177,20 @@ class Turn:
         if self._event is not None:
             self._event.set()
 
+    def whole(self) -> bytes | None:
+        """The body, if all of it is here and nobody has asked for any of it; it is not received again."""
+        if self.more_body or self._read or self._asks_leave or self.gone or self.complete:
+            return None
+        self._read = True
+        body, self._body = bytes(self._body), b""
+        self._news = False
+        if self._event is not None:
+            self._event.clear()
+        self._connection.resume_reading()
+        return body
+
     async def receive(self) -> Message:
+        self._read = True
         if self._asks_leave:
             self._asks_leave = False
             if self._state == _NOTHING and not self._connection.transport.is_closing():
@@ -187,7 +211,16 @@ class Turn:
 
     # --- the answer ----------------------------------------------------------------------------------------
 
-    async def send(self, message: Message) -> None:
+    def say(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        """A whole answer, at once; False, and nothing was said, where it has to be sent piece by piece."""
+        if self._state != _NOTHING or self.gone or self._connection.write_paused:
+            return False
+        self._begin(status, headers)
+        self._write(body, more=False)
+        return True
+
+    async def __call__(self, message: Message) -> None:
+        """ASGI's `send`."""
         connection = self._connection
         if connection.write_paused and not self.gone:
             await connection.writable()
@@ -201,17 +234,20 @@ class Turn:
             return
         if state == _OVER or kind != "http.response.body":
             raise RuntimeError(f"{kind!r} after {'the end' if state == _OVER else 'the beginning'} of an answer")
-        more = message.get("more_body", False)
-        out = self._framed(message.get("body", b""), more)
-        if state == _HEAD:
+        self._write(message.get("body", b""), more=message.get("more_body", False))
+
+    def _write(self, body: bytes, *, more: bool) -> None:
+        transport = self._connection.transport
+        out = self._framed(body, more)
+        if self._state == _HEAD:
             self._state = _BODY
             if len(out) <= MOST_JOINED:
                 self._lines.append(out)
                 out = b""
-            connection.transport.write(b"".join(self._lines))
+            transport.write(b"".join(self._lines))
             self._lines = []
         if out:
-            connection.transport.write(out)
+            transport.write(out)
         if not more:
             self._end()
 

@@ -37,7 +37,7 @@ FLOORS: tuple[Floor, ...] = (
         "what touches the world, one room for each part of it",
     ),
     Floor(
-        "forward guard lines middleware passage relay",
+        "corridor forward guard lines middleware passage relay",
         "the stairs: one fact and at most one question each",
     ),
     Floor(

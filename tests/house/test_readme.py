@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import laneway
+from laneway.corridor import Corridor
 from laneway.gateway import build
 from laneway.upstream.engine import Engine
 from tests.fakes.replies import whole
@@ -112,6 +113,8 @@ def test_the_order_it_names_is_the_gateways_and_the_suites(tmp_path: Path, monke
     app: Any = build(variables={"LANEWAY_STORE": "memory:"}).stack
     built: list[str] = []
     while app is not None:
+        if isinstance(app, Corridor):  # it passes rooms and is none
+            app = app.app
         built.append(type(app).__name__.removesuffix("Middleware").lower())
         app = getattr(app, "app", None)
     assert tuple(built) == (*ORDER, "forward")

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from laneway.allowance import RENEW_S, Purchase, Renewals, over, who_of
 from laneway.chat import Op
+from laneway.dialects import View
 from laneway.edge import App, CallerGoneError, Receive, Send, ingest, is_ours, refuse
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
@@ -22,7 +23,7 @@ from laneway.meter import Meter
 from laneway.policy.budgets import Account, Budget, Budgets, Who, stopped, told_left, told_of
 from laneway.policy.price import bound_prompt, ceiling_nanos, cost_nanos, nanos_to_usd, usd_to_nanos
 from laneway.policy.terms import Ceiling, Terms, first_short
-from laneway.ports import Kill, Ledger, Left, Short
+from laneway.ports import Kill, Ledger, Left, Share, Short
 from laneway.route import Dropped, Price, Target
 from laneway.steps import Begun
 from laneway.stores.memory import MemoryLedger
@@ -64,6 +65,42 @@ class BudgetMiddleware:
         self._terms: dict[tuple[int, ...], Terms] = {}
         self._latest = Terms(())
         self._renewals = Renewals(clock, renew_s)
+
+    def ahead(self, exchange: Exchange, _scope: Scope) -> bool:
+        """Whether nothing stands against the request, and the money for it is at hand."""
+        if exchange.holding or exchange.front.op is Op.COUNT:
+            return True
+        if self.prices is not None or not exchange.candidates or exchange.view is None or self.ledger.killed():
+            return False
+        daily, now_s = exchange.tenant.daily_nanos, self.clock()
+        accounts = self.budgets.accounts(who_of(exchange), now_s, self.cap_nanos if daily is None else daily)
+        if not accounts:
+            return True
+        purchase, shares = self._offer(exchange, exchange.view, accounts)
+        if purchase.terms.refused or shares is None or not purchase.hold_now(shares, now_s):
+            return False
+        exchange.holding = True
+        exchange.allowance = purchase
+        if purchase.holds:
+            self._renewals.begin(purchase)
+        return True
+
+    def behind(self, exchange: Exchange) -> Awaitable[None] | None:
+        purchase = exchange.allowance
+        if not isinstance(purchase, Purchase):
+            return None
+        if purchase.holds:
+            self._renewals.end(purchase)
+        now_s = self.clock()
+        return None if purchase.settle_now(now_s) else _shielded(purchase.settle(now_s))
+
+    def _offer(
+        self, exchange: Exchange, view: View, accounts: Sequence[Account]
+    ) -> tuple[Purchase, tuple[Share, ...] | None]:
+        """What the request may cost, and what has to be set aside for it where all accounts count alike."""
+        terms, prompt = self._terms_of(accounts, exchange.remaining()), bound_prompt(view, len(exchange.body or b""))
+        purchase = Purchase(terms, self.ledger, self.clock, exchange.request_id, exchange.attempts, view, prompt)
+        return purchase, terms.dearest(view, prompt)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -124,21 +161,19 @@ class BudgetMiddleware:
 
     async def _begin(self, exchange: Exchange, accounts: Sequence[Account], now_s: float) -> Purchase:
         """Sets the dearest affordable ceiling aside in every account; nothing when all that is left is free."""
-        view, request_id, attempts = exchange.view, exchange.request_id, exchange.attempts
+        view = exchange.view
         if view is None or not exchange.candidates:
-            purchase = Purchase(Terms(accounts), self.ledger, self.clock, request_id, attempts)
+            purchase = Purchase(Terms(accounts), self.ledger, self.clock, exchange.request_id, exchange.attempts)
             await self._narrow(exchange, purchase, self._foreign(exchange, accounts), None, now_s)
             return purchase
-        terms = self._terms_of(accounts, exchange.remaining())
-        prompt = bound_prompt(view, len(exchange.body or b""))
+        purchase, shares = self._offer(exchange, view, accounts)
+        terms, short = purchase.terms, None
         if terms.refused:
             exchange.dropped.extend(Dropped(target, UNPRICED) for target in terms.refused)
-        purchase = Purchase(terms, self.ledger, self.clock, request_id, attempts, view, prompt)
         exchange.allowance = purchase
-        shares, short = terms.dearest(view, prompt), None
         if shares is not None and (not shares or (short := await purchase.hold(shares, now_s)) is None):
             return purchase
-        await self._narrow(exchange, purchase, terms.ceilings(view, prompt), short, now_s)
+        await self._narrow(exchange, purchase, purchase.ceilings(), short, now_s)
         return purchase
 
     def _terms_of(self, accounts: Sequence[Account], targets: tuple[Target, ...]) -> Terms:

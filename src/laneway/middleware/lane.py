@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Protocol
 
-from laneway.edge import BODY_LIMIT, BODY_LIMIT_S, App, CallerGoneError, Receive, Send, ingest, refuse
+from laneway.edge import BODY_LIMIT, BODY_LIMIT_S, App, CallerGoneError, Receive, Send, ingest, ingest_now, refuse
 from laneway.exchange import MOST_NAME, Exchange, Scope
 from laneway.failure import FailureError, Kind, fail
 from laneway.policy.names import Meaning, Names
@@ -74,6 +74,20 @@ class LaneMiddleware:
         )
         self._body_limit = body_limit
         self._body_limit_s = body_limit_s
+
+    behind = None
+
+    def ahead(self, exchange: Exchange, scope: Scope) -> bool:
+        """Whether the request has its candidates, without waiting for its body."""
+        if exchange.candidates is not None:
+            return True
+        if not ingest_now(exchange, scope, limit_bytes=self._body_limit):
+            return False
+        try:
+            self._place(exchange)
+        except FailureError:
+            return False
+        return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)

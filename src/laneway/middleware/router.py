@@ -25,9 +25,24 @@ class RouterMiddleware:
         self.targets = targets
         self.adviser = adviser
 
+    behind = None
+
+    def ahead(self, exchange: Exchange, _scope: Scope) -> bool:
+        """Whether it was decided outside, or the candidates' own order decides."""
+        if exchange.decision is not None:
+            return exchange.receipt is None
+        candidates, view = exchange.candidates, exchange.view
+        if not candidates or view is None or (exchange.pool is not None and self.adviser is not None):
+            return False
+        decision = plan(candidates, view, exchange.dropped)
+        if not decision.ranked:
+            return False
+        exchange.decision = decision
+        return True
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if exchange is None or exchange.decision is not None:
+        if exchange is None or exchange.decision is not None or self.ahead(exchange, scope):
             await self.app(scope, receive, send)
             return
         candidates = exchange.candidates if exchange.candidates is not None else self.targets

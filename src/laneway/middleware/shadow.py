@@ -30,9 +30,15 @@ class ShadowMiddleware:
         self.board = board
         self._header = header.lower().encode()
 
+    behind = None
+
+    def ahead(self, exchange: Exchange, _scope: Scope) -> bool:
+        """Whether the request is executed."""
+        return exchange.decision is None or not self._shadowed(exchange)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if exchange is None or not self._shadowed(exchange) or exchange.decision is None:
+        if exchange is None or exchange.decision is None or self.ahead(exchange, scope):
             await self.app(scope, receive, send)
             return
         if self.board is not None:

@@ -50,6 +50,25 @@ class StageMiddleware:
         self._header = header.lower().encode()
         self._lost = 0
 
+    def ahead(self, exchange: Exchange, _scope: Scope) -> bool:
+        """Whether the lane is served in full, with nobody who watches its requests."""
+        if exchange.stage is not None:
+            return True
+        lane = exchange.lane
+        if self._header in exchange.headers or is_dry(exchange):
+            return False
+        if lane is None:
+            return True
+        stage, _, watched = self.stages(lane)
+        if stage is not Stage.ACTIVE or watched:
+            return False
+        exchange.stage = stage
+        return True
+
+    def behind(self, exchange: Exchange) -> None:
+        if exchange.stage is not None:
+            self._shadowing.note(exchange.attempts)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         if exchange is None or exchange.stage is not None:

@@ -40,9 +40,20 @@ class StickyMiddleware:
         self.everywhere = everywhere
         self.clock = clock
 
+    behind = None
+
+    def ahead(self, exchange: Exchange, _scope: Scope) -> bool:
+        """Whether no conversation is to be kept together."""
+        if exchange.pinned is not None:
+            return True
+        pool = exchange.pool
+        if pool is not None and pool.sticky:
+            return False
+        return not self._applies(exchange)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if exchange is None or exchange.pinned is not None:
+        if exchange is None or self.ahead(exchange, scope):
             await self.app(scope, receive, send)
             return
         pool = exchange.pool
