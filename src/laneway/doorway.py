@@ -255,7 +255,7 @@ class FrontProtocol(asyncio.Protocol):
         if admitted:
             scope[ADMITTED] = True
         keep_alive = version != "1.0" and self._parser.should_keep_alive()
-        turn = Turn(self, scope, keep_alive=keep_alive, asks_leave=self._asks_leave)
+        turn = Turn(self, scope, keep_alive, self._asks_leave, method == b"HEAD")
         self._turn = turn
         if self._serving is None:
             self._start(turn)

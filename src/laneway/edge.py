@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Self, TypeAlias
 
-from laneway.dialects import Written
+from laneway.dialects import Headers, Written
 from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind, fail
 from laneway.record import reason_of
@@ -209,16 +209,26 @@ class Watch:
             self._task.cancel()
 
 
+Say: TypeAlias = Callable[[int, Headers, Headers, bytes], bool]
+"""A `send` may have this as its `say`: it takes a whole answer at once, or answers that it cannot. The first headers
+are one and the same object for many answers."""
+
+
 async def answer(
-    exchange: Exchange, send: Send, written: Written, headers: list[tuple[bytes, bytes]] | None = None
+    exchange: Exchange,
+    send: Send,
+    written: Written,
+    headers: list[tuple[bytes, bytes]] | None = None,
+    *,
+    usual: Headers = (),
 ) -> None:
-    """Answers the caller with a whole response."""
+    """Answers the caller with a whole response. The `usual` headers are the same for many."""
     exchange.status = written.status
-    head = _head(exchange, written, headers)
     # Our own server takes all of it at once, if nobody stands between.
-    say: Callable[[int, list[tuple[bytes, bytes]], bytes], bool] | None = getattr(send, "say", None)
-    if say is None or not say(written.status, head["headers"], written.body):
-        await send(head)
+    say: Say | None = getattr(send, "say", None)
+    head = _headers(exchange, written, headers)
+    if say is None or not say(written.status, usual, head, written.body):
+        await send({"type": "http.response.start", "status": written.status, "headers": [*head, *usual]})
         await send({"type": "http.response.body", "body": written.body})
 
 
@@ -226,21 +236,20 @@ async def deliver(
     exchange: Exchange, send: Send, written: Written, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
     """Sends a whole response that an outer room may still hold back, so that nothing is noted of it."""
-    await send(_head(exchange, written, headers))
+    head = _headers(exchange, written, headers)
+    await send({"type": "http.response.start", "status": written.status, "headers": head})
     await send({"type": "http.response.body", "body": written.body})
 
 
-def _head(exchange: Exchange, written: Written, headers: list[tuple[bytes, bytes]] | None) -> Message:
-    return {
-        "type": "http.response.start",
-        "status": written.status,
-        "headers": [
-            (b"content-type", written.content_type),
-            (b"content-length", b"%d" % len(written.body)),
-            *written.headers,
-            *(headers if headers is not None else marks(exchange, None)),
-        ],
-    }
+def _headers(
+    exchange: Exchange, written: Written, headers: list[tuple[bytes, bytes]] | None
+) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"content-type", written.content_type),
+        (b"content-length", b"%d" % len(written.body)),
+        *written.headers,
+        *(headers if headers is not None else marks(exchange, None)),
+    ]
 
 
 async def refuse(
@@ -290,15 +299,20 @@ def stream_head(exchange: Exchange) -> list[tuple[bytes, bytes]]:
 
 def early_head(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     """The head of a stream that goes out before anybody knows who will serve it."""
-    return [*stream_head(exchange), *_named(exchange, None)]
+    return [*stream_head(exchange), *usual_marks(exchange, None), *_own(exchange)]
 
 
-_marks: dict[tuple[int, int, str], tuple[tuple[object, object], list[tuple[bytes, bytes]]]] = {}
+_marks: dict[tuple[int, int, str], tuple[tuple[object, object], tuple[tuple[bytes, bytes], ...]]] = {}
 
 
 def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None) -> list[tuple[bytes, bytes]]:
     """The headers that say where an answer came from; `calls` where the last attempt is not on record yet."""
-    headers = _named(exchange, target)
+    return [*usual_marks(exchange, target), *own_marks(exchange, target, calls=calls)]
+
+
+def own_marks(exchange: Exchange, target: Target | None, *, calls: int | None = None) -> list[tuple[bytes, bytes]]:
+    """Those of them that are this request's alone."""
+    headers = _own(exchange)
     headers.append((b"x-laneway-attempts", b"%d" % (made(exchange) if calls is None else calls)))
     attempts = exchange.attempts
     if target is not None and (exchange.skipped or (attempts and attempts[0].failure is not None)):
@@ -308,15 +322,16 @@ def marks(exchange: Exchange, target: Target | None, *, calls: int | None = None
     return headers
 
 
-def _named(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]]:
+def _own(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     """Those that are known before anybody has answered."""
-    headers = [*_fixed(exchange, target), (b"x-laneway-request-id", exchange.request_id.encode())]
+    headers = [(b"x-laneway-request-id", exchange.request_id.encode())]
     if exchange.receipt is not None:
         headers.append((b"x-laneway-decision", exchange.receipt.id.encode()))
     return headers
 
 
-def _fixed(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]]:
+def usual_marks(exchange: Exchange, target: Target | None) -> tuple[tuple[bytes, bytes], ...]:
+    """Those that are the same for every answer of a target in a lane: the same object."""
     lane = exchange.lane
     key = (id(target), id(lane), exchange.version)
     found = _marks.get(key)
@@ -336,7 +351,7 @@ def made(exchange: Exchange) -> int:
     return calls
 
 
-def _fixed_marks(exchange: Exchange, target: Target | None) -> list[tuple[bytes, bytes]]:
+def _fixed_marks(exchange: Exchange, target: Target | None) -> tuple[tuple[bytes, bytes], ...]:
     fixed: list[tuple[str, str]] = []
     if target is not None:
         fixed += [
@@ -351,4 +366,4 @@ def _fixed_marks(exchange: Exchange, target: Target | None) -> list[tuple[bytes,
             fixed.append(("x-laneway-badge", badge))
     if exchange.version:
         fixed.append(("x-laneway-config", exchange.version))
-    return [(name.encode(), value.encode("utf-8", "replace")) for name, value in fixed]
+    return tuple((name.encode(), value.encode("utf-8", "replace")) for name, value in fixed)

@@ -27,9 +27,10 @@ from laneway.edge import (
     ingest,
     left,
     made,
-    marks,
+    own_marks,
     refuse,
     stream_head,
+    usual_marks,
 )
 from laneway.exchange import SEAT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind, fail
@@ -139,7 +140,8 @@ class Forward:
                 return await self._stream(exchange, running, view, send)
             written = await self._whole(exchange, running)
         self._record(exchange, running, None)
-        await answer(exchange, send, written, _served(exchange, running))
+        usual = usual_marks(exchange, running.target)
+        await answer(exchange, send, written, _served(exchange, running), usual=usual)
         return None
 
     def _record(self, exchange: Exchange, running: Running, failure: Failure | None) -> None:
@@ -218,7 +220,11 @@ class Forward:
             {
                 "type": "http.response.start",
                 "status": 200,
-                "headers": [*stream_head(exchange), *_served(exchange, running)],
+                "headers": [
+                    *stream_head(exchange),
+                    *usual_marks(exchange, running.target),
+                    *_served(exchange, running),
+                ],
             }
         )
         return await relay.run(held, send, clocks.between_chunks_s)
@@ -350,8 +356,9 @@ def _stamp(exchange: Exchange, running: Running, now_s: float) -> Stamp:
 
 
 def _served(exchange: Exchange, running: Running) -> list[tuple[bytes, bytes]]:
+    """What the head of this answer says of it, beside what is usual."""
     calls = made(exchange) if running.recorded else made(exchange) + running.sent
-    headers = marks(exchange, running.target, calls=calls)
+    headers = own_marks(exchange, running.target, calls=calls)
     if running.omitted:
         headers.append((b"x-laneway-omitted", ", ".join(running.omitted).encode("latin-1", "replace")))
     return headers

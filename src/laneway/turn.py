@@ -15,6 +15,9 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Protocol
 
+import msgspec
+
+from laneway.dialects import Headers
 from laneway.edge import App, Message
 from laneway.exchange import Scope
 
@@ -53,6 +56,8 @@ def encoded(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, int]:
 
 STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, _phrase(status).encode()) for status in range(100, 600)}
 _names: dict[bytes, tuple[bytes, int]] = {}
+_usual: dict[int, tuple[Headers, bytes, int]] = {}
+_NO_BLOCK: tuple[Headers, bytes, int] = ((), b"", 0)
 
 
 class Connection(Protocol):
@@ -73,48 +78,28 @@ class Connection(Protocol):
     def answered(self) -> None: ...
 
 
-class Turn:
-    """Made when a request's head is complete; `run` is the task that serves it."""
+class Turn(msgspec.Struct, eq=False):
+    """Made when a request's head is complete; `run` is the task that serves it. It is ASGI's `send` itself."""
 
-    __slots__ = (
-        "_asks_leave",
-        "_body",
-        "_chunked",
-        "_connection",
-        "_event",
-        "_headless",
-        "_lines",
-        "_left",
-        "_news",
-        "_read",
-        "_state",
-        "complete",
-        "gone",
-        "keep_alive",
-        "more_body",
-        "scope",
-        "task",
-    )
-
-    def __init__(self, connection: Connection, scope: Scope, *, keep_alive: bool, asks_leave: bool) -> None:
-        self._connection = connection
-        self.scope = scope
-        self.keep_alive = keep_alive
-        self._asks_leave = asks_leave
-        self._headless = scope["method"] == "HEAD"
-        self._body: bytes | bytearray = b""
-        self.more_body = True
-        self._news = False
-        self._read = False
-        self._event: asyncio.Event | None = None
-        self._state = _NOTHING
-        self._lines: list[bytes] = []
-        self._chunked = False
-        self._left: int | None = None
-        """Bytes of the answer that are still due; None where its end is told another way."""
-        self.complete = False
-        self.gone = False
-        self.task: asyncio.Task[None] | None = None
+    _connection: Connection
+    scope: Scope
+    keep_alive: bool
+    _asks_leave: bool
+    _headless: bool
+    _body: bytes | bytearray = b""
+    more_body: bool = True
+    _news: bool = False
+    _read: bool = False
+    """Somebody has asked for the body."""
+    _event: asyncio.Event | None = None
+    _state: int = _NOTHING
+    _lines: list[bytes] = []
+    _chunked: bool = False
+    _left: int | None = None
+    """Bytes of the answer that are still due; None where its end is told another way."""
+    complete: bool = False
+    gone: bool = False
+    task: asyncio.Task[None] | None = None
 
     @property
     def begun(self) -> bool:
@@ -211,11 +196,11 @@ class Turn:
 
     # --- the answer ----------------------------------------------------------------------------------------
 
-    def say(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+    def say(self, status: int, usual: Headers, headers: Headers, body: bytes) -> bool:
         """A whole answer, at once; False, and nothing was said, where it has to be sent piece by piece."""
         if self._state != _NOTHING or self.gone or self._connection.write_paused:
             return False
-        self._begin(status, headers)
+        self._begin(status, headers, usual)
         self._write(body, more=False)
         return True
 
@@ -251,10 +236,16 @@ class Turn:
         if not more:
             self._end()
 
-    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]], usual: Headers = ()) -> None:
         """Holds the head until there are words. Raises RuntimeError for one that cannot be said."""
         spoken, count = self._connection.spoken()
         lines = [STATUS_LINES[status], spoken]
+        if usual:
+            block, more = _usual.get(id(usual), _NO_BLOCK)[1:]
+            if not more:
+                block, more = _kept(usual)
+            lines.append(block)
+            count += more
         closes = told = False
         for name, value in headers:
             prefix, meaning = _names.get(name) or _learned(name)
@@ -306,6 +297,19 @@ class Turn:
         if not self.keep_alive:
             self._connection.transport.close()
         self._connection.answered()
+
+
+def _kept(usual: Headers) -> tuple[bytes, int]:
+    """Headers that say nothing of the framing and come with many answers, as one piece."""
+    lines = [(*(_names.get(name) or _learned(name)), value) for name, value in usual]
+    if any(meaning for _, meaning, _ in lines):
+        raise RuntimeError("a usual header says how long an answer is")
+    if len(_usual) >= MOST_NAMES:
+        _usual.clear()
+    # They are kept with their bytes, so that an id can never come to mean others.
+    block = b"".join([b"%b%b\r\n" % (prefix, value) for prefix, _, value in lines])
+    _usual[id(usual)] = (usual, block, len(lines))
+    return block, len(lines)
 
 
 def _learned(name: bytes) -> tuple[bytes, int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol, cast
 
+import msgspec
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from laneway.failure import Failure, FailureError, Kind
@@ -42,19 +43,16 @@ class Owner(Protocol):
         """The transport is gone."""
 
 
-class EngineReply:
+class EngineReply(msgspec.Struct, eq=False):
     """A `ports.Reply`. Any failure of `read`, a time-out and a cancellation included, ends the connection."""
 
-    __slots__ = ("_connection", "_failure", "_pieces", "_size", "_whole", "headers", "status")
-
-    def __init__(self, connection: Connection) -> None:
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self._connection: Connection | None = connection
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._whole = False
-        self._failure: Failure | None = None
+    _connection: Connection | None
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = []
+    _pieces: list[bytes] = []
+    _size: int = 0
+    _whole: bool = False
+    _failure: Failure | None = None
 
     async def read(self, limit_s: float) -> bytes:
         expired = False
