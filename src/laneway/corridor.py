@@ -8,10 +8,12 @@ Refuses: knowing what any room does, and apps that are not ours: their `receive`
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeGuard
+from typing import Protocol, TypeAlias, TypeGuard
 
 from laneway.edge import App, Receive, Send
 from laneway.exchange import Exchange, Scope
+
+Behind: TypeAlias = Callable[[Exchange], Awaitable[None] | None]
 
 
 class Room(Protocol):
@@ -24,7 +26,7 @@ class Room(Protocol):
         waiting, an answer or an eye on what passes. Whoever was passed finds its work done when it is walked into."""
 
     @property
-    def behind(self) -> Callable[[Exchange], Awaitable[None] | None] | None:
+    def behind(self) -> Behind | None:
         """What the room does when the request is over; to be awaited where it says so."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
@@ -35,10 +37,11 @@ class Corridor:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._rooms: list[tuple[Room, Callable[[Exchange], Awaitable[None] | None] | None]] = []
+        steps: list[tuple[Callable[[Exchange, Scope], bool], App, Behind | None]] = []
         while _passable(app):
-            self._rooms.append((app, app.behind))
+            steps.append((app.ahead, app, app.behind))
             app = app.app
+        self._steps = tuple(steps)
         self._inside = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,30 +49,29 @@ class Corridor:
         if exchange is None:
             await self.app(scope, receive, send)
             return
-        inside, open_ = self._inside, None
+        inside, open_ = self._inside, list[Behind]()
         try:
-            for room, behind in self._rooms:
-                if not room.ahead(exchange, scope):
+            for ahead, room, behind in self._steps:
+                if not ahead(exchange, scope):
                     inside = room
                     break
                 if behind is not None:
-                    open_ = [behind] if open_ is None else [behind, *open_]
+                    open_.append(behind)
             await inside(scope, receive, send)
         finally:
-            if open_ is not None:
+            if open_:
                 await _leave(open_, exchange)
 
 
-async def _leave(open_: list[Callable[[Exchange], Awaitable[None] | None]], exchange: Exchange) -> None:
-    """The innermost first; each, whatever becomes of the one before."""
-    behind, *rest = open_
+async def _leave(open_: list[Behind], exchange: Exchange) -> None:
+    """The outermost last; each, whatever becomes of the one before."""
     try:
-        waiting = behind(exchange)
+        waiting = open_.pop()(exchange)
         if waiting is not None:
             await waiting
     finally:
-        if rest:
-            await _leave(rest, exchange)
+        if open_:
+            await _leave(open_, exchange)
 
 
 def _passable(app: App) -> TypeGuard[Room]:

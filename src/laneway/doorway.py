@@ -256,6 +256,8 @@ class FrontProtocol(asyncio.Protocol):
             scope[ADMITTED] = True
         keep_alive = version != "1.0" and self._parser.should_keep_alive()
         turn = Turn(self, scope, keep_alive, self._asks_leave, method == b"HEAD")
+        if admitted and self._pressure is not None:
+            turn.over = self._pressure.leave
         self._turn = turn
         if self._serving is None:
             self._start(turn)

@@ -48,7 +48,7 @@ from laneway.middleware.tap import TapMiddleware
 from laneway.origins import shared
 from laneway.policy.budgets import Budget
 from laneway.ports import Upstream
-from laneway.pressure import PRESSURE, Pressure
+from laneway.pressure import ADMITTED, PRESSURE, Pressure
 from laneway.primer import prime
 from laneway.roster import Roster
 from laneway.route import Key
@@ -186,6 +186,7 @@ class Gateway:
             started_s=self.started_s,
         )
         self.desk, self.stack, self.door, self.plain = desk, stack, door, plain
+        self._inner_door = door if server.cors else stack  # for whom the server has let in already
 
     def _stack(self, layout: Layout, gate: Gate, signers: Mapping[str, Sign], scale: float) -> App:
         server, ledger = layout.settings.server, self.store.ledger
@@ -268,7 +269,7 @@ class Gateway:
         kind = scope["type"]
         if kind == "http":
             if Exchange.of(scope) is not None:
-                await self.door(scope, receive, send)
+                await (self._inner_door if ADMITTED in scope else self.door)(scope, receive, send)
                 return
             scope["laneway.desk"] = self.desk
             await self.plain(scope, receive, send)

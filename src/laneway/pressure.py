@@ -23,7 +23,7 @@ from laneway.policy.pressure import Pace, turned
 PRESSURE = "laneway.pressure"
 """Key in the state of an ASGI lifespan under which a server finds what to ask before it reads a request's body."""
 ADMITTED = "laneway.admitted"
-"""Scope key: true where the server has asked already, false within the room that took the answer over."""
+"""Scope key: true where somebody outside, a server or a room, has asked already and tells when it is over."""
 TICK_S = 0.05
 TELL_S = 10.0
 """One line in the log for so many seconds of turning away."""

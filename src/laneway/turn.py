@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -100,6 +100,8 @@ class Turn(msgspec.Struct, eq=False):
     complete: bool = False
     gone: bool = False
     task: asyncio.Task[None] | None = None
+    over: Callable[[], None] | None = None
+    """Told when the app has returned, whatever came of it."""
 
     @property
     def begun(self) -> bool:
@@ -118,6 +120,8 @@ class Turn(msgspec.Struct, eq=False):
             log.error("the app failed", exc_info=error)
             await self._give_up()
         finally:
+            if self.over is not None:
+                self.over()
             if self.task is not None:
                 tasks.discard(self.task)
                 self.task = None

@@ -1,7 +1,7 @@
 """Pressure, as a room: who comes while there is too much to do is told to come again, the body unread.
 
 Owns: asking once for each request of ours, and that what was let in is counted as under way until it is over. A server
-that asks by itself, before the request has become one (serve.py does), has its answer believed.
+that does both by itself, before the request has become one (doorway.py does), is believed.
 Refuses: turning away what is under way, and paths that are not fronts: health, metrics and admin stay reachable.
 """
 
@@ -24,19 +24,17 @@ class PressureMiddleware:
         self.pressure = pressure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        admitted = scope.get(ADMITTED)
-        front = front_of(scope) if admitted is None else None
-        if admitted is False or (admitted is None and front is None):
+        front = front_of(scope) if ADMITTED not in scope else None
+        if front is None:
             await self.app(scope, receive, send)
             return
         pressure = self.pressure
-        if front is not None:
-            reason = pressure.full()
-            if reason is not None:
-                await _say(send, pressure.turn_away(front, reason))
-                return
-            pressure.enter()
-        scope[ADMITTED] = False
+        reason = pressure.full()
+        if reason is not None:
+            await _say(send, pressure.turn_away(front, reason))
+            return
+        pressure.enter()
+        scope[ADMITTED] = True
         try:
             await self.app(scope, receive, send)
         finally:
