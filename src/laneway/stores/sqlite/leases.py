@@ -181,7 +181,8 @@ def report(db: sqlite3.Connection, settled: Sequence[Settled], used: Mapping[tup
 
 def _settle(db: sqlite3.Connection, settled: Sequence[Settled]) -> list[Moved]:
     values: list[object] = []
-    for request_id, at_s, spent in settled:
+    for each in settled:
+        request_id, at_s, spent = each.request_id, each.at_s, each.spent
         for account, nanos in spent.items():
             values += (account, request_id, nanos, at_s)
     (last,) = db.execute(_LAST).fetchone()
