@@ -9,6 +9,7 @@ import msgspec
 
 from laneway.ports import Audited, Receipt, Setting, Stood
 from laneway.store import Store
+from laneway.stores.sqlite.receipts import read, written
 from tests.harness.loop import run
 from tests.harness.scenes import opened
 from tests.harness.sqlite import NOW, started
@@ -154,3 +155,21 @@ def test_receipts_survive_a_restart_and_are_forgotten_in_time(tmp_path: Path) ->
             assert ids(await store.receipts.recent("acme")) == ["req_2"]
 
     run(scene())
+
+
+def test_a_row_holds_values_by_their_places() -> None:
+    """If these move, receipts that people have kept are read wrongly."""
+    stood = '["near/small","near/small",0.9,0.1,0.0,50.0,null,0.0,0.8]'
+    assert written(RECEIPT) == (
+        f'["req_1",{NOW},"acme","key_1","smart","quick","learned","near/small",null,"small is ahead",0.4,0.25,null,'
+        f'null,0.7,0.875,0.5,"static-1-144","tickets",[2,0,0,true,0],[{stood},'
+        '["far/large@2","far/large",null,null,0.0,null,null,0.0,null]],[[12,0.75,{"near/small":1.0}],[3,0.5,{}]],'
+        '[["far/blind","cannot do vision"]],["near/small","far/large"],"How much?"]'
+    )
+
+
+def test_rows_are_read_as_they_were_written_whenever_that_was() -> None:
+    assert read(written(RECEIPT)) == RECEIPT
+    assert read(msgspec.json.encode(RECEIPT).decode()) == RECEIPT
+    sooner = read('["req_1",7.5,"acme",null,"smart",null,"cheapest","near/small"]')
+    assert sooner == Receipt(id="req_1", at_s=7.5, tenant="acme", pool="smart", rule="cheapest", served="near/small")

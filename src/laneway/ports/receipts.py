@@ -15,7 +15,10 @@ from laneway.ports.examples import PLAIN, Setting
 
 
 class Stood(msgspec.Struct, frozen=True):
-    """One candidate's part of a decision: score = quality - weight x cost_ratio - penalty."""
+    """One candidate's part of a decision: score = quality - weight x cost_ratio - penalty.
+
+    Rows hold its values by their places, and a receipt's too: a new field goes to the end of either, with a default.
+    """
 
     candidate: str
     target: str
