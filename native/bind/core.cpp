@@ -266,6 +266,13 @@ nb::tuple shown(const laneway::Neighbours& neighbours, std::size_t count, const 
   return nb::tuple(out);
 }
 
+double likeness(const laneway::Neighbours& neighbours, std::size_t count) {
+  const std::size_t seen = std::min(count, neighbours.similarities.size());
+  double sum = 0;
+  for (std::size_t at = 0; at < seen; ++at) sum += static_cast<double>(neighbours.similarities[at]);
+  return seen ? sum / static_cast<double>(seen) : 0;
+}
+
 laneway::Ridge ridge_of(const Sheet<float>& coefficients, const Sheet<float>& of_tags, const Line<float>& intercepts, double tagged) {
   expect_shape(coefficients, "coefficients", {intercepts.size(), coefficients.shape(1)});
   expect_shape(of_tags, "of_tags", {of_tags.shape(0), intercepts.size()});
@@ -328,6 +335,7 @@ NB_MODULE(_core, module) {
                    [](const Neighbours& self) { return view<LineView>(self, self.similarities, {self.ids.size()}); })
       .def_prop_ro("labels",
                    [](const Neighbours& self) { return view<SheetView>(self, self.labels, {self.ids.size(), self.columns}); })
+      .def("likeness", &likeness, "count"_a)
       .def("shown", &shown, "count"_a, "names"_a, "columns"_a)
       .def("vote", &vote_of, "candidates"_a, "means"_a);
 

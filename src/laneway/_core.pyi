@@ -106,6 +106,9 @@ class Neighbours:
     def labels(self) -> npt.NDArray[np.float32]:
         """One row for each neighbour, one column for each column of the table; NaN where there is no label."""
 
+    def likeness(self, count: int) -> float:
+        """The mean similarity of the nearest so many; 0 where there are none."""
+
     def shown(
         self, count: int, names: list[str], columns: Sequence[int]
     ) -> tuple[tuple[int, float, dict[str, float]], ...]:

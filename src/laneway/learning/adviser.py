@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -51,6 +50,11 @@ class Inquiry(msgspec.Struct, frozen=True):
     shelf: Shelf | None
     lesson: Lesson | None
 
+    @property
+    def put(self) -> Setting:
+        """What the prompt is embedded with."""
+        return PLAIN if self.lesson is not None and self.lesson.plain else self.setting
+
 
 class PoolAdviser:
     """An Adviser. `busy` says how many slots of a target's provider are taken."""
@@ -73,7 +77,7 @@ class PoolAdviser:
         self._draw = draw
         self._grounds = Grounds()
         self._speeds_s: dict[str, float] = {}
-        self._under_way: Counter[str] = Counter()
+        self._under_way: dict[str, int] = {}
         self.faults = 0
 
     # --- the port ------------------------------------------------------------------------------------------
@@ -82,7 +86,12 @@ class PoolAdviser:
         bias = case.bias if case.bias is not None else self._dials.bias(case.tenant)
         try:
             inquiry = self._inquire(case, bias)
-            ranking = await self._rank(inquiry)
+            ranking = self._rank(inquiry)
+            if ranking is None:
+                vector = await self._shelves.vector(case.asked.text, inquiry.put)
+                # The shelf may be another one by now, of another space.
+                inquiry = self._inquire(case, bias)
+                ranking = self._by_vector(inquiry, vector)
         except Exception:
             # Nobody's request fails for want of an opinion. One trace is enough to find out why.
             self.faults += 1
@@ -96,11 +105,13 @@ class PoolAdviser:
 
     def keep(self, receipt: Receipt) -> None:
         self._receipts.keep(receipt)
-        self._under_way[receipt.served] += 1
+        self._under_way[receipt.served] = self._under_way.get(receipt.served, 0) + 1
 
     def ended(self, receipt: Receipt, attempts: Sequence[Attempt]) -> None:
-        self._under_way[receipt.served] -= 1
-        if not self._under_way[receipt.served]:
+        others = self._under_way[receipt.served] - 1
+        if others:
+            self._under_way[receipt.served] = others
+        else:
             del self._under_way[receipt.served]
         for attempt in attempts:
             if attempt.failure is None and attempt.called:
@@ -117,11 +128,12 @@ class PoolAdviser:
         lesson = self._lessons.get(case.pool, shelf) if shelf is not None else None
         return _made(case, bias, self._dials.floor(case.tenant, case.pool), shelf, lesson)
 
-    async def _rank(self, inquiry: Inquiry) -> Ranking:
+    def _rank(self, inquiry: Inquiry) -> Ranking | None:
+        """None where a provider has to be asked for the prompt's vector first."""
         case, field, pinned = inquiry.case, inquiry.field, inquiry.pinned
         rule = case.pool.rule
         if rule in LEARNING:
-            return await self._learned(inquiry)
+            return self._learned(inquiry)
         if rule == "cascade" and case.view.stream:
             return declines(case, field, Declined.UNCHECKED)
         # A cascade begins anew with each turn: whom the last one was good enough for says nothing of this one.
@@ -151,21 +163,19 @@ class PoolAdviser:
 
     def _calls(self, target: Target) -> int:
         """Of a provider without slots nobody but this room counts the calls."""
-        return max(self._busy(target), self._under_way[target.name])
+        return max(self._busy(target), self._under_way.get(target.name, 0))
 
-    async def _learned(self, inquiry: Inquiry) -> Ranking:
+    def _learned(self, inquiry: Inquiry) -> Ranking | None:
         case, text = inquiry.case, inquiry.case.asked.text
         if not text.strip():
             return declines(case, inquiry.field, Declined.NO_PROMPT)
         if inquiry.shelf is None or not len(inquiry.shelf):
             return declines(case, inquiry.field, Declined.NO_EXAMPLES)
-        lesson = inquiry.lesson
-        setting = PLAIN if lesson is not None and lesson.plain else inquiry.setting
-        vector = self._shelves.embed(text, setting)
-        if vector is None:
-            vector = await self._shelves.vector(text, setting)
-            # The shelf may be another one by now, of another space.
-            inquiry = self._inquire(case, inquiry.bias)
+        vector = self._shelves.embed(text, inquiry.put)
+        return None if vector is None else self._by_vector(inquiry, vector)
+
+    def _by_vector(self, inquiry: Inquiry, vector: npt.NDArray[np.float32] | None) -> Ranking:
+        case = inquiry.case
         if vector is None or inquiry.shelf is None:
             return declines(case, inquiry.field, Declined.NO_VECTOR)
         ground = self._grounds.get(case.pool, inquiry.shelf, inquiry.lesson, inquiry.bias, inquiry.floor)
@@ -186,22 +196,32 @@ def _stays(pinned: str) -> Ranking:
 
 def _by_neighbours(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
     case, lesson = inquiry.case, inquiry.lesson
-    candidates = _candidates(inquiry.field, ground)
+    line: list[float] | None = None
+    if lesson is not None and lesson.line is not None:
+        line = lesson.line.expect(vector, lesson.tags.get(case.tag, 0))
+    candidates: list[Candidate] = []
+    ridge: list[float] | None = [] if line is not None else None
+    for who in inquiry.field:
+        label = who.member.label
+        candidates.append(ground.candidate(label, who.cost_nanos))
+        if line is not None and ridge is not None:
+            place = ground.places.get(label)
+            ridge.append(math.nan if place is None else line[place])
     question = knn.Question(
-        candidates=candidates,
+        candidates=tuple(candidates),
         default=case.pool.default,
         usual_nanos=lesson.usual_nanos if lesson is not None else None,
         pinned=inquiry.pinned,
-        examples=len(shelf),
-        ridge=_ridge(candidates, lesson, vector, case.tag),
+        examples=ground.examples,
+        ridge=ridge,
     )
     tag = shelf.tag(case.tag)
     found = shelf.search(vector, knn.NEIGHBOURS, tag)
     choice = knn.choose(question, found, ground.known if tag else ground.unknown)
     declined = ground.declined if choice.declined is None else choice.declined
     return Ranking(
-        question.without_opinion if declined else choice.serves,
-        [standing.name for standing in choice.ranked],
+        choice.serves if declined is choice.declined else question.without_opinion,
+        [standing.name for standing in choice.ranked] if declined is None else (),
         "learned",
         declined=declined,
         choice=choice,
@@ -217,7 +237,9 @@ def _by_neighbours(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.N
 def _by_relative(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
     """The rules of known routers, as they are: no dial, no confidence, no floor."""
     case, field, pool = inquiry.case, inquiry.field, inquiry.case.pool
-    candidates = [who for who in _candidates(field, ground) if who.labels >= pool.warm]
+    candidates = [
+        one for who in field if (one := ground.candidate(who.member.label, who.cost_nanos)).labels >= pool.warm
+    ]
     if len(candidates) < 2:
         return declines(case, field, Declined.WARMING if len(field) > 1 else Declined.ALONE)
     if inquiry.pinned is not None:
@@ -245,16 +267,3 @@ def _by_relative(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.NDA
         near=shown,
         space=shelf.space,
     )
-
-
-def _candidates(field: Sequence[Runner], ground: Ground) -> tuple[Candidate, ...]:
-    return tuple([ground.candidate(who.member.label, who.cost_nanos) for who in field])
-
-
-def _ridge(
-    candidates: Sequence[Candidate], lesson: Lesson | None, vector: npt.NDArray[np.float32], tag: str
-) -> list[float] | None:
-    if lesson is None or lesson.line is None:
-        return None
-    told = dict(zip(lesson.order, lesson.line.expect(vector, lesson.tags.get(tag, 0)), strict=True))
-    return [told.get(who.name, math.nan) for who in candidates]

@@ -52,7 +52,7 @@ def asked_in(exchange: Exchange) -> Asked:
 
 
 def tag_in(exchange: Exchange) -> str:
-    asked = asked_in(exchange)
+    asked = exchange.asked or asked_in(exchange)
     return tag_of(exchange.header(TAG) or asked.tag, asked.system, asked.tools, exchange.key_id)
 
 

@@ -37,12 +37,15 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     unknown: Knobs
     seats: dict[str, Candidate]
     """By label, for any cost."""
+    examples: int
+    places: dict[str, int]
+    """Which number of what the ridge says is whose."""
     declined: Declined | None
     """Why the best of opinions would not be followed."""
 
     def candidate(self, label: str, cost_nanos: float | None) -> Candidate:
         seat = self.seats[label]
-        return Candidate(seat.name, seat.column, cost_nanos, seat.mean, seat.labels)
+        return Candidate(label, seat.column, cost_nanos, seat.mean, seat.labels)
 
 
 class Grounds:
@@ -98,6 +101,8 @@ def _worked_out(pool: Pool, shelf: Shelf, lesson: Lesson | None, bias: float | N
         known=known,
         unknown=msgspec.structs.replace(known, familiar=lesson.familiar_untagged) if lesson is not None else known,
         seats=_seats(pool, shelf, columns),
+        examples=len(shelf),
+        places={label: at for at, label in enumerate(lesson.order)} if lesson is not None else {},
         declined=declined,
     )
 

@@ -13,7 +13,7 @@ from laneway.failure import Failure, FailureError
 from laneway.learning.case import case_of, is_dry
 from laneway.policy.plan import nobody, plan
 from laneway.ports import Adviser
-from laneway.route import Decision, Pool, Target
+from laneway.route import Decision, Target
 
 
 class RouterMiddleware:
@@ -57,7 +57,10 @@ class RouterMiddleware:
                     return
             decision = plan(candidates, exchange.view, exchange.dropped)
             if exchange.pool is not None and self.adviser is not None and decision.ranked:
-                decision = await self._advised(self.adviser, exchange, exchange.pool, decision)
+                case = case_of(exchange, exchange.pool, decision)
+                if case is not None:
+                    advice = await self.adviser.advise(case)
+                    exchange.receipt, decision = advice.receipt, advice.decision
             exchange.decision = decision
             if not decision.ranked:
                 await refuse(exchange, send, no_target(decision, exchange.view))
@@ -71,14 +74,6 @@ class RouterMiddleware:
             await self.app(scope, receive, send)
         finally:
             adviser.ended(receipt, exchange.attempts)
-
-    async def _advised(self, adviser: Adviser, exchange: Exchange, pool: Pool, able: Decision) -> Decision:
-        case = case_of(exchange, pool, able)
-        if case is None:
-            return able
-        advice = await adviser.advise(case)
-        exchange.receipt = advice.receipt
-        return advice.decision
 
 
 def no_target(decision: Decision, view: View | None) -> Failure:

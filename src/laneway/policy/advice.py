@@ -82,7 +82,8 @@ def runners(case: Case, habits: Habits) -> list[Runner]:
         first, cached = targets[0], 0
         if case.pin is not None and _holds(case, targets):
             cached = max(view.text_chars - len(case.asked.text), 0) // CHARS_PER_TOKEN
-        cost = expected_nanos(first.price, prompt, habit_of(first, habits), cached=cached, max_tokens=view.max_tokens)
+        habit = habits.get((first.provider.name, first.model), NO_HABIT)
+        cost = expected_nanos(first.price, prompt, habit, cached=cached, max_tokens=view.max_tokens)
         field.append(Runner(member, targets, cost))
     return field
 
@@ -131,11 +132,13 @@ def declines(case: Case, field: Sequence[Runner], declined: Declined) -> Ranking
 
 def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float | None, setting: Setting) -> Advice:
     """Who serves first, then those the rule ranked, then the others as they are written, then what is no candidate."""
-    waiting = {who.member.label: who for who in field}
+    waiting: dict[str, Runner] = {}
+    for runner in field:
+        waiting[runner.member.label] = runner
     placed: dict[int, Target] = {}
     for label in (ranking.serves, *(ranking.order if ranking.declined is None else ())):
-        if (runner := waiting.pop(label, None)) is not None:
-            for target in runner.targets:
+        if (next_ := waiting.pop(label, None)) is not None:
+            for target in next_.targets:
                 placed[id(target)] = target
     for runner in waiting.values():
         for target in runner.targets:
@@ -143,9 +146,11 @@ def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float
     if len(placed) < len(case.plan.ranked):
         for target in case.plan.ranked:
             placed.setdefault(id(target), target)
+    names: dict[int, str] = {}
+    for target in placed.values():
+        names[id(target)] = target.name
     plan = tuple(placed.values())
-    names = tuple([target.name for target in plan])
-    declined = ranking.declined.value if ranking.declined is not None else None
+    declined = str(ranking.declined) if ranking.declined is not None else None
     rule = ranking.rule if declined is None or ranking.rule == "pin" else "default"
     reason = ranking.reason or _reason(ranking, declined)
     choice = ranking.choice
@@ -162,7 +167,7 @@ def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float
         pool=case.pool.name,
         lane=case.lane,
         rule=ranking.rule,
-        served=names[0] if names else "",
+        served=names[id(plan[0])] if plan else "",
         declined=declined,
         reason=reason,
         bias=case.pool.bias if bias is None else bias,
@@ -175,22 +180,22 @@ def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float
         space=ranking.space,
         tag=case.tag,
         setting=setting,
-        standings=_standings(field, ranking),
+        standings=_standings(field, ranking, names),
         neighbours=ranking.near,
         dropped=tuple([(dropped.target.name, dropped.reason) for dropped in case.plan.dropped])
         if case.plan.dropped
         else (),
-        plan=names,
+        plan=tuple(names.values()),
         text=case.asked.text if case.pool.keep_prompts else None,
     )
     return Advice(decision, receipt)
 
 
-def _standings(field: Sequence[Runner], ranking: Ranking) -> tuple[Stood, ...]:
+def _standings(field: Sequence[Runner], ranking: Ranking, names: Mapping[int, str]) -> tuple[Stood, ...]:
     choice = ranking.choice
     made: list[Stood] = []
     for who in field:
-        label, target = who.member.label, who.targets[0].name
+        label, target = who.member.label, names[id(who.targets[0])]
         for known in choice.ranked if choice is not None else ():
             if known.name == label:
                 stood = Stood(

@@ -88,7 +88,7 @@ class Dial(msgspec.Struct, frozen=True):
                 low = middle + 1
             else:
                 high = middle
-        return self._bias(low)
+        return low / max(len(self.weights) - 1, 1)
 
     def last_above(self, weight: float) -> float:
         """The highest bias whose weight is no smaller: where the choice turns cheaper that holds down to `weight`."""
@@ -99,10 +99,7 @@ class Dial(msgspec.Struct, frozen=True):
                 low = middle
             else:
                 high = middle - 1
-        return self._bias(low)
-
-    def _bias(self, place: int) -> float:
-        return place / max(len(self.weights) - 1, 1)
+        return low / max(len(self.weights) - 1, 1)
 
 
 def spread(weights: Iterable[float]) -> Dial:

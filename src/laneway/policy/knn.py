@@ -89,8 +89,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def without_opinion(self) -> str:
         """Who serves where nothing is decided: the default, or the first candidate where the default is not able."""
-        names = [candidate.name for candidate in self.candidates]
-        return self.default if self.default in names or not names else names[0]
+        for candidate in self.candidates:
+            if candidate.name == self.default:
+                return self.default
+        return self.candidates[0].name if self.candidates else self.default
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -134,8 +136,9 @@ def choose(question: Question, found: Found, knobs: Knobs) -> Choice:
             warm.append(candidate)
         else:
             cold.append(candidate.name)
-    if (declined := _unanswerable(question, len(warm), len(found))) is not None:
-        return Choice(serves=question.without_opinion, cold=tuple(cold), declined=declined, weight=knobs.weight)
+    if len(warm) < 2 or not len(found):
+        why = _unanswerable(question, len(found))
+        return Choice(serves=question.without_opinion, cold=tuple(cold), declined=why, weight=knobs.weight)
     columns: list[int] = []
     means: list[float] = []
     for candidate in warm:
@@ -150,9 +153,8 @@ def choose(question: Question, found: Found, knobs: Knobs) -> Choice:
     places.sort()
     winner = places[0][3]
     confidence = _confidence(standings, covariance, winner)
-    # Of ten numbers Python knows the mean sooner than numpy does.
-    nearest: list[float] = found.similarities[:LIKE].tolist()
-    likeness = sum(nearest) / len(nearest)
+    likeness = found.likeness(LIKE)
+    declined: Declined | None = None
     if likeness < knobs.familiar:
         declined = Declined.NOVEL
     elif confidence < knobs.least_confidence:
@@ -171,12 +173,11 @@ def choose(question: Question, found: Found, knobs: Knobs) -> Choice:
     )
 
 
-def _unanswerable(question: Question, warm: int, neighbours: int) -> Declined | None:
+def _unanswerable(question: Question, neighbours: int) -> Declined:
+    """Why there is no opinion where fewer than two candidates are warm, or nothing is near."""
     if len(question.candidates) < 2:
         return Declined.ALONE if question.candidates else Declined.NO_CANDIDATE
-    if not neighbours:
-        return Declined.NO_EXAMPLES
-    return Declined.WARMING if warm < 2 else None
+    return Declined.WARMING if neighbours else Declined.NO_EXAMPLES
 
 
 def _stand(

@@ -6,12 +6,12 @@ position at which the winner changes. Refuses: the dial's own weights (`dial` sp
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from laneway.policy.dial import Dial, Stance, stance_at
 
 
-class Turns(NamedTuple):
+class Turns(msgspec.Struct, frozen=True):
     """Positions of the dial, None where no position changes anything."""
 
     cheaper: float | None

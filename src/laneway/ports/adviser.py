@@ -7,7 +7,7 @@ is no opinion the answer says why, and the default is ranked first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -36,7 +36,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Who served this conversation before."""
 
 
-class Advice(NamedTuple):
+class Advice(msgspec.Struct, frozen=True):
     decision: Decision
     receipt: Receipt
 

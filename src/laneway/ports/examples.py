@@ -162,6 +162,9 @@ class Found(Protocol):
     @property
     def labels(self) -> npt.NDArray[np.float32]: ...
     def vote(self, candidates: Sequence[int], means: Sequence[float]) -> Ballot: ...
+    def likeness(self, count: int) -> float:
+        """The mean similarity of the nearest so many; 0 where there are none."""
+
     def shown(
         self, count: int, names: list[str], columns: Sequence[int]
     ) -> tuple[tuple[int, float, Mapping[str, float]], ...]:

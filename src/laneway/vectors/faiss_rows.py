@@ -47,6 +47,10 @@ class FaissFound(NamedTuple):
         chosen = np.ascontiguousarray(self.labels[:, list(candidates)])
         return _core.vote(self.similarities, chosen, means)
 
+    def likeness(self, count: int) -> float:
+        near: list[float] = self.similarities[:count].tolist()
+        return sum(near) / len(near) if near else 0.0
+
     def shown(
         self, count: int, names: list[str], columns: Sequence[int]
     ) -> tuple[tuple[int, float, dict[str, float]], ...]:

@@ -71,6 +71,7 @@ class TenantShelf:
         """The edition that its snapshot has."""
         self.columns: Mapping[str, int] = {}
         self.index = made_index(form.searcher, dims)
+        self.search = self.index.search
         self._named: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
 
@@ -83,9 +84,6 @@ class TenantShelf:
 
     def tag(self, name: str) -> int:
         return self._numbers.get(name, 0)
-
-    def search(self, vector: Floats, count: int, tag: int = 0) -> Found:
-        return self.index.search(vector, count, tag)
 
     def totals(self) -> tuple[Sequence[float], Sequence[int]]:
         return self.index.totals()

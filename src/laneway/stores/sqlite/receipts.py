@@ -44,6 +44,7 @@ class SqliteReceipts:
     def __init__(self, database: Database, *, keep_days: float, keep_rows: int) -> None:
         self._database = database
         self._behind = Behind(database, _insert)
+        self.keep = self._behind.put
         self._keep_s = keep_days * 86_400
         self._keep_rows = keep_rows
         database.add_chore(self.prune)
@@ -51,9 +52,6 @@ class SqliteReceipts:
     @property
     def dropped(self) -> int:
         return self._behind.dropped
-
-    def keep(self, receipt: Receipt) -> None:
-        self._behind.put(receipt)
 
     async def get(self, tenant: str, receipt_id: str) -> Receipt | None:
         found = await self._find(["tenant = ?", "id = ?"], [tenant, receipt_id], 1)
