@@ -44,11 +44,12 @@ std::uint32_t read_u32(std::span<const std::uint8_t> file, std::size_t at) {
   return value;
 }
 
-template <typename T>
-std::size_t take(std::span<const std::uint8_t> file, std::size_t at, std::size_t count, std::vector<T>& out) {
+template <typename Array>
+std::size_t take(std::span<const std::uint8_t> file, std::size_t at, std::size_t count, Array& out) {
+  constexpr std::size_t kSize = sizeof(typename Array::value_type);
   out.resize(count);
-  if (count) std::memcpy(out.data(), file.data() + at, count * sizeof(T));
-  return at + count * sizeof(T);
+  if (count) std::memcpy(out.data(), file.data() + at, count * kSize);
+  return at + count * kSize;
 }
 
 }  // namespace
@@ -126,6 +127,9 @@ void Table::spell(std::string_view word, std::vector<std::uint32_t>& ids) const 
     }
     if (id == kNone) return ids.resize(before);
     ids.push_back(id);
+    // Rows lie far apart and are wanted when all words are read: until then they have come.
+    fetch(rows_.data() + std::size_t{id} * dims_, dims_);
+    fetch(weights_.data() + id, 1);
     at += length;
   }
 }

@@ -7,44 +7,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <new>
 #include <span>
 #include <vector>
 
+#include "laneway/memory.hpp"
 #include "laneway/scan.hpp"
 
 namespace laneway {
 
 inline constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
-
-// A wish that only some systems know, and that changes no result.
-void ask_for_huge_pages(void* memory, std::size_t bytes);
-
-// Memory on cache lines, so that a register's load never straddles two; much of it on huge pages, because the rows that
-// are looked at exactly lie far apart, and finding each one's page would take longer than reading it.
-template <typename T>
-struct LineAllocator {
-  using value_type = T;
-  static constexpr std::align_val_t kLine{64};
-  static constexpr std::align_val_t kHuge{std::size_t{2} << 20};
-  static constexpr std::size_t kMuch = static_cast<std::size_t>(kHuge);
-
-  LineAllocator() = default;
-  template <typename U>
-  LineAllocator(const LineAllocator<U>&) {}
-  T* allocate(std::size_t count) {
-    const std::size_t bytes = count * sizeof(T);
-    if (bytes < kMuch) return static_cast<T*>(::operator new(bytes, kLine));
-    void* const memory = ::operator new(bytes, kHuge);
-    ask_for_huge_pages(memory, bytes);
-    return static_cast<T*>(memory);
-  }
-  void deallocate(T* at, std::size_t count) { ::operator delete(at, count * sizeof(T) < kMuch ? kLine : kHuge); }
-  bool operator==(const LineAllocator&) const { return true; }
-};
-
-template <typename T>
-using Lines = std::vector<T, LineAllocator<T>>;
 
 struct Slab {
   static constexpr std::size_t kRows = 4096;

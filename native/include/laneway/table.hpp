@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "laneway/memory.hpp"
 #include "laneway/words.hpp"
 
 namespace laneway {
@@ -38,7 +39,7 @@ class Table {
   void spell(std::string_view word, std::vector<std::uint32_t>& ids) const;
 
   std::size_t dims_ = 0;
-  std::vector<std::int8_t> rows_;
+  Lines<std::int8_t> rows_;
   std::vector<std::uint16_t> weights_;
   std::vector<char> text_;
   std::vector<std::uint32_t> ends_;
