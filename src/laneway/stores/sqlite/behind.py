@@ -17,6 +17,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from laneway.stores.schema import StoreError
+from laneway.stores.sqlite.beat import Turn
 from laneway.stores.sqlite.database import Database
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ class Behind(Generic[T]):
         self._queue: deque[T] = deque()
         self._put = 0
         self._written = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | Turn | None = None
         self._writing: asyncio.Future[int | None] | None = None
         self._stuck = False
         database.add_life(_begun, self._close)
@@ -65,8 +66,8 @@ class Behind(Generic[T]):
             with suppress(RuntimeError):
                 self._soon()
 
-    def _soon(self, wait_s: float = DELAY_S) -> None:
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self._write)
+    def _soon(self) -> None:
+        self._timer = self._database.beat.join(self._write, DELAY_S)
 
     async def drain(self) -> None:
         """Returns when everything put before is written, or counted as dropped, or cannot be written now."""
@@ -113,7 +114,7 @@ class Behind(Generic[T]):
                 self._stuck = True
                 log.warning("rows wait, because the store could not be written: %s", error.failure.message)
             self._queue.extendleft(reversed(batch))
-            self._soon(RETRY_S)
+            self._timer = asyncio.get_running_loop().call_later(RETRY_S, self._write)
             return
         self._stuck = False
         self._written += len(batch)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from laneway.stores.schema import StoreError
+from laneway.stores.sqlite.beat import Beat
 from laneway.stores.sqlite.opening import connect, failed, open_file
 from laneway.stores.sqlite.writer import Answer, Chore, Op, Writer
 
@@ -32,6 +33,7 @@ class Database:
 
     def __init__(self, path: Path, *, busy_s: float = BUSY_S, clock: Callable[[], float] = time.time) -> None:
         self.path = path
+        self.beat = Beat()
         self._busy_s = busy_s
         self._clock = clock
         self._chores: list[Chore] = []
@@ -69,6 +71,7 @@ class Database:
         """Does what was asked before, then closes the file. Whoever asks afterwards gets a StoreError."""
         for end in self._ends if self._writer is not None else ():
             await end()
+        self.beat.stop()
         reader, self._reader = self._reader, None
         writer, self._writer = self._writer, None
         # The reader goes first: the last connection to close is the one that can fold the log into the file.

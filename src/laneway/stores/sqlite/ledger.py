@@ -17,7 +17,7 @@ from functools import partial
 from laneway.ports import Hold, Kill, Left, Moved, Share, Short
 from laneway.stores.holds import Holds, raised
 from laneway.stores.schema import HOLD_S, StoreError
-from laneway.stores.sqlite import leases
+from laneway.stores.sqlite import beat, leases
 from laneway.stores.sqlite.board import Board
 from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.hints import Hints, Settled
@@ -53,7 +53,7 @@ class SqliteLedger:
         self._returning = 0
         self._waiters: list[Waiter] = []
         self._leasing = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: beat.Turn | None = None
         self._tight = 0
         self._recalls = b""
         self._late = False
@@ -336,7 +336,7 @@ class SqliteLedger:
 
     def _wake(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+            self._timer = self._database.beat.join(self._tick, TICK_S)
 
     def _tick(self) -> None:
         self._timer = None

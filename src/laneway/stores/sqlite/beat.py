@@ -1,0 +1,59 @@
+"""The beat: one instant at which all who have waited put their jobs, so that they share a transaction.
+
+Owns: when that is. Whoever joins waits no longer than they said, and less where somebody else is waiting already.
+Refuses: to know what is written, and to call anybody who left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Turn:
+    """Somebody's next call."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        self._call = None
+
+    def take(self) -> None:
+        if self._call is not None:
+            self._call()
+
+
+class Beat:
+    """On the loop that runs when somebody joins."""
+
+    def __init__(self) -> None:
+        self._turns: list[Turn] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, call: Callable[[], None], wait_s: float) -> Turn:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + wait_s
+        if self._timer is not None and self._timer.when() > until_s:
+            self.stop()
+        if self._timer is None:
+            self._timer = loop.call_at(until_s, self._strike, loop)
+        turn = Turn(call)
+        self._turns.append(turn)
+        return turn
+
+    def stop(self) -> None:
+        """Until somebody joins."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _strike(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        turns, self._turns = self._turns, []
+        for turn in turns:
+            # In one go of the loop, but so that an error of one does not take the others along. Between two timers the
+            # loop may give the interpreter away, and the writing thread would begin with the first job alone.
+            loop.call_soon(turn.take)
