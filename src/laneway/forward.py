@@ -160,9 +160,12 @@ class Forward:
 
     async def _whole(self, exchange: Exchange, running: Running) -> Written:
         line = self.lines.find(exchange, running.target)
-        reply = await self._open(exchange, running, compose(exchange, running, line), running.target.clocks)
+        clocks = running.target.clocks
+        reply = running.reply = await self._open(exchange, running, compose(exchange, running, line), clocks)
         running.status = reply.status
-        body = await _read(reply, running.target.clocks.between_chunks_s)
+        body = await reply.read(clocks.between_chunks_s)
+        if body and (more := await reply.read(clocks.between_chunks_s)):
+            body = await _read(reply, clocks.between_chunks_s, body, more)
         if not 200 <= reply.status < 300:
             raise FailureError(line.speaks.read_failure(reply.status, reply.headers, body))
         if line.passes:
@@ -216,17 +219,8 @@ class Forward:
         if rescue is not None and rescue.holds:
             held = await relay.keep(held, clocks.between_chunks_s)
         exchange.status = 200
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [
-                    *stream_head(exchange),
-                    *usual_marks(exchange, running.target),
-                    *_served(exchange, running),
-                ],
-            }
-        )
+        head = [*stream_head(exchange), *usual_marks(exchange, running.target), *_served(exchange, running)]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
         return await relay.run(held, send, clocks.between_chunks_s)
 
     async def _go_on(self, exchange: Exchange, running: Running, rescue: Rescue, send: Send) -> Failure | None:
@@ -273,7 +267,7 @@ class Forward:
 
     async def _open_stream(self, exchange: Exchange, running: Running, line: Line, call: Call) -> Reply:
         clocks = running.target.clocks
-        reply = await self._open(exchange, running, call, _stream_clocks(clocks))
+        reply = running.reply = await self._open(exchange, running, call, _stream_clocks(clocks))
         running.status = reply.status
         if not 200 <= reply.status < 300:
             body = await _read(reply, clocks.between_chunks_s)
@@ -282,22 +276,27 @@ class Forward:
 
     # --- calling -------------------------------------------------------------------------------------------
 
-    async def _open(self, exchange: Exchange, running: Running, call: Call, clocks: Clocks) -> Reply:
+    def _open(self, exchange: Exchange, running: Running, call: Call, clocks: Clocks) -> Awaitable[Reply]:
+        """The provider's answer. No coroutine of its own, where the call need not be signed."""
         if running.keep_s is not None:
             call = keeping(call, running.keep_s)
-        target = running.target
-        sign = self.signers.get(target.provider.name)
+        sign = self.signers.get(running.target.provider.name)
         if sign is not None:
-            call = await sign(call)
-        # The last door: whatever was configured, decided or asked for, nothing paid is called behind a kill.
-        kills = self.killed() if self.killed is not None else None
+            return self._sign(sign, exchange, running, call, clocks)
+        return self._call(exchange, running, call, clocks)
+
+    async def _sign(self, sign: Sign, exchange: Exchange, running: Running, call: Call, clocks: Clocks) -> Reply:
+        return await self._call(exchange, running, await sign(call), clocks)
+
+    def _call(self, exchange: Exchange, running: Running, call: Call, clocks: Clocks) -> Awaitable[Reply]:
+        """The last door: whatever was configured, decided or asked for, nothing paid is called behind a kill."""
+        target, kills = running.target, self.killed() if self.killed is not None else None
         if kills and (kill := stopped(kills, who_of(exchange), target)) is not None:
             raise fail(Kind.OVER_BUDGET, f"{target.name} was not called: {told_of(kill)}.")
         if exchange.witness is not None:
             call = exchange.witness.calling(call, target)
         running.sent = True
-        reply = running.reply = await self.upstream.open(call, clocks)
-        return reply
+        return self.upstream.open(call, clocks)
 
 
 def _is_checked(exchange: Exchange, running: Running) -> bool:
@@ -384,16 +383,13 @@ def _json_type(reply: Reply) -> bytes:
     return b"application/json"
 
 
-async def _read(reply: Reply, limit_s: float) -> bytes:
-    """The whole body, within bounds."""
-    first = await reply.read(limit_s)
-    if not first:
-        return first
-    pieces = [first]
-    size = len(first)
+async def _read(reply: Reply, limit_s: float, *begun: bytes) -> bytes:
+    """The whole body, within bounds, or the rest of one."""
+    pieces = list(begun)
+    size = sum(map(len, pieces))
     while piece := await reply.read(limit_s):
         pieces.append(piece)
         size += len(piece)
         if size > MOST_ANSWER:
             raise fail(Kind.MALFORMED_ANSWER, f"The provider's answer is larger than {MOST_ANSWER} bytes.")
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return b"".join(pieces)

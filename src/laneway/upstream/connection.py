@@ -165,21 +165,17 @@ class Connection(asyncio.Protocol):
             expired = not await self.wait(headers_s)
         return reply
 
-    async def wait(self, limit_s: float) -> bool:
+    def wait(self, limit_s: float) -> asyncio.Future[bool]:
         """Until the provider did something worth looking at; False when it was silent for `limit_s`."""
-        if self._waiter is not None:
+        if self._waiter is not None and not self._waiter.done():
             raise RuntimeError("one response is being read by two readers; give each its own call")
         self._limit_s = limit_s
         self._deadline = deadline = self._loop.time() + limit_s
         # One timer serves many waits: a deadline that moved later is looked at again when the timer rings.
         if self._timer is None or deadline < self._timer_at:
             self._set_timer()
-        waiter: asyncio.Future[bool] = self._loop.create_future()
-        self._waiter = waiter
-        try:
-            return await waiter
-        finally:
-            self._waiter = None
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def drained(self) -> None:
         """The reader took what was buffered."""
@@ -265,11 +261,11 @@ class Connection(asyncio.Protocol):
 
     def _ring(self) -> None:
         self._timer = None
-        if self._waiter is None:
+        if self._waiter is None or self._waiter.done():
             return
         if self._loop.time() + _EARLY_S < self._deadline:
             self._set_timer()
-        elif not self._waiter.done():
+        else:
             self._waiter.set_result(False)
 
     def _wake(self) -> None:
