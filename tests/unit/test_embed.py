@@ -166,7 +166,9 @@ def test_neighbours_are_shown_with_the_labels_that_they_have() -> None:
         assert likeness == pytest.approx(1, abs=1e-6)
         assert len(others) == 1
         assert set(others[0][2]) == {"small", "large"}
+        assert found.likeness(2) == pytest.approx((likeness + others[0][1]) / 2)
         assert [(number, scores) for number, _, scores in found.shown(9, [], [])] == [(8, {}), (7, {}), (9, {})]
+    assert _core.Rows(8).search(vectors[1], 3).likeness(2) == 0
     with pytest.raises(ValueError, match="only 3 columns"):
         near.shown(1, ["none"], [3])
     with pytest.raises(ValueError, match="one for each column"):
