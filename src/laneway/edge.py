@@ -166,15 +166,13 @@ class Watch:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._hook: Callable[[Callable[[], None] | None], None] | None = scope.get(WATCH)
         self._receive = receive
-        self._reader: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._asked = 0
-        self._cancelled = False
-        self.gone = False
+        self._cancelled = self.gone = False
 
     def __enter__(self) -> Self:
         self._task = task = asyncio.current_task()
         self._asked = task.cancelling() if task is not None else 0
+        self._reader: asyncio.Task[None] | None = None
         if self._hook is not None:
             self._hook(self._left)
         else:

@@ -158,7 +158,10 @@ class Exchange(msgspec.Struct, eq=False):
         return tuple(target for target in candidates if target.name not in dropped)
 
     def cost_nanos(self) -> int:
-        return sum(attempt.cost_nanos for attempt in self.attempts)
+        nanos = 0
+        for attempt in self.attempts:
+            nanos += attempt.cost_nanos
+        return nanos
 
     def outcome(self) -> Outcome:
         """What this request led to. Read once, when it is over."""

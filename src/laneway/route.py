@@ -95,10 +95,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """None: nothing is known, so nothing is ruled out."""
     kind: str = "chat"
     clocks: Clocks = Clocks()
+    name: str = ""
+    """`provider/upstream`, made of the two and kept: every request asks for it several times."""
 
-    @property
-    def name(self) -> str:
-        return f"{self.provider.name}/{self.upstream}"
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "name", f"{self.provider.name}/{self.upstream}")
 
     def __hash__(self) -> int:
         return hash((self.provider.name, self.upstream))

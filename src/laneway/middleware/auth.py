@@ -58,7 +58,9 @@ class Gate:
         if key is None:
             cached = self._cache.get(digest)
             key = cached[1] if cached is not None and cached[0] > self._clock() else None
-        return None if key is None or key.revoked_s is not None else (self.tenant(key.tenant), key)
+        if key is None or key.revoked_s is not None:
+            return None
+        return self._tenants.get(key.tenant) or self.tenant(key.tenant), key
 
     async def identify(self, headers: Mapping[bytes, bytes]) -> tuple[Tenant, Key | None] | Failure:
         """The caller's tenant and key, or why not."""

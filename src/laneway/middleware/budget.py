@@ -70,13 +70,14 @@ class BudgetMiddleware:
         """Whether nothing stands against the request, and the money for it is at hand."""
         if exchange.holding or exchange.front.op is Op.COUNT:
             return True
-        if self.prices is not None or not exchange.candidates or exchange.view is None or self.ledger.killed():
+        view = exchange.view
+        if self.prices is not None or not exchange.candidates or view is None or self.ledger.killed():
             return False
         daily, now_s = exchange.tenant.daily_nanos, self.clock()
         accounts = self.budgets.accounts(who_of(exchange), now_s, self.cap_nanos if daily is None else daily)
         if not accounts:
             return True
-        purchase, shares = self._offer(exchange, exchange.view, accounts)
+        purchase, shares = self._offer(exchange, view, accounts)
         if purchase.terms.refused or shares is None or not purchase.hold_now(shares, now_s):
             return False
         exchange.holding = True
@@ -98,7 +99,8 @@ class BudgetMiddleware:
         self, exchange: Exchange, view: View, accounts: Sequence[Account]
     ) -> tuple[Purchase, tuple[Share, ...] | None]:
         """What the request may cost, and what has to be set aside for it where all accounts count alike."""
-        terms, prompt = self._terms_of(accounts, exchange.remaining()), bound_prompt(view, len(exchange.body or b""))
+        targets = exchange.remaining() if exchange.dropped else exchange.candidates or ()
+        terms, prompt = self._terms_of(accounts, targets), bound_prompt(view, len(exchange.body or b""))
         purchase = Purchase(terms, self.ledger, self.clock, exchange.request_id, exchange.attempts, view, prompt)
         return purchase, terms.dearest(view, prompt)
 

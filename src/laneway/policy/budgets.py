@@ -61,7 +61,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: Price | None = None
 
 
-class Who(NamedTuple):
+class Who(msgspec.Struct, frozen=True):
     """Who asks, as far as budgets and kills care."""
 
     tenant: str

@@ -128,11 +128,10 @@ class SqliteLedger:
 
     def _settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
         hold = self._holds.end(request_id)
-        if hold is not None:
-            self._purse.put_back(hold.shares)
-        if self._holds.settled(request_id):
+        again = self._holds.settled(request_id)
+        self._purse.settle(hold.shares if hold is not None else (), {} if again else spent)
+        if again:
             return
-        self._purse.use(spent)
         settled = Settled(request_id, now_s, spent)
         self._pending.append(settled)
         self._hint(settled)
@@ -272,7 +271,7 @@ class SqliteLedger:
 
     def _hint(self, settled: Settled) -> None:
         try:
-            self._opened_hints().append(settled)
+            (self._hints or self._opened_hints()).append(settled)
         except OSError as error:
             # It is still reported; only a kill within the next moments would lose it.
             log.warning("a settlement could not be written beside the store: %s", error.strerror)

@@ -69,6 +69,20 @@ class Purse:
             if share.nanos
         )
 
+    def settle(self, shares: Sequence[Share], spent: Mapping[str, int]) -> None:
+        """What was held comes back, and what was spent is used, as far as anything is idle."""
+        accounts = self.accounts
+        for share in shares:
+            leased = accounts.get(share.account)
+            if leased is not None:
+                leased.idle += share.nanos
+        for account, nanos in spent.items():
+            leased = accounts.get(account)
+            if leased is not None and leased.idle > 0 and nanos > 0:
+                used = min(leased.idle, nanos)
+                leased.idle -= used
+                leased.used += used
+
     def put_back(self, shares: Sequence[Share]) -> None:
         accounts = self.accounts
         for share in shares:
@@ -76,16 +90,6 @@ class Purse:
                 leased = accounts.get(share.account)
                 if leased is not None:
                     leased.idle += share.nanos
-
-    def use(self, spent: Mapping[str, int]) -> None:
-        """Something was spent in each account: it is covered as far as anything is idle."""
-        accounts = self.accounts
-        for account, nanos in spent.items():
-            leased = accounts.get(account)
-            if leased is not None and leased.idle > 0 and nanos > 0:
-                used = min(leased.idle, nanos)
-                leased.idle -= used
-                leased.used += used
 
     # --- reporting -----------------------------------------------------------------------------------------
 
