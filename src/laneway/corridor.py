@@ -59,16 +59,24 @@ class Corridor:
                     open_.append(behind)
             await inside(scope, receive, send)
         finally:
-            if open_:
-                await _leave(open_, exchange)
+            # The outermost last; each, whatever becomes of the one before.
+            while open_:
+                try:
+                    waiting = open_.pop()(exchange)
+                    if waiting is not None:
+                        await waiting
+                except BaseException:
+                    await _leave(open_, exchange)
+                    raise
 
 
 async def _leave(open_: list[Behind], exchange: Exchange) -> None:
-    """The outermost last; each, whatever becomes of the one before."""
+    """The same, where one of them has failed."""
     try:
-        waiting = open_.pop()(exchange)
-        if waiting is not None:
-            await waiting
+        while open_:
+            waiting = open_.pop()(exchange)
+            if waiting is not None:
+                await waiting
     finally:
         if open_:
             await _leave(open_, exchange)

@@ -41,6 +41,13 @@ def error_of(front: str, answer: Answer) -> tuple[str, int]:
     return failure.kind.value, answer.status
 
 
+@pytest.fixture(params=[False, True], ids=["walked", "passed"], autouse=True)
+def passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the rooms are walked through one by one, or passed where they can be."""
+    monkeypatch.setattr(World, "passes", request.param)
+    monkeypatch.setattr(Caller, "whole", request.param)
+
+
 @pytest.fixture
 def rewritten(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Facts that somebody wrote over: a fact that is known stays as it is."""

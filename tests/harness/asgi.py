@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
-from laneway.edge import WATCH, App
+from laneway.edge import WATCH, WHOLE, App
 from laneway.exchange import Scope
 
 Message = MutableMapping[str, Any]
@@ -46,6 +46,9 @@ class Caller:
 
     With `more` the body never ends. `hook` offers our own server's way to tell that the caller left.
     """
+
+    whole = False
+    """Offers its way to a body that is there already, too."""
 
     def __init__(
         self,
@@ -94,8 +97,14 @@ class Caller:
         }
         if hook:
             self.scope[WATCH] = self._hook
+        if self.whole:
+            self.scope[WHOLE] = self._take
+            self.scope["headers"].append((b"content-length", str(sum(map(len, self._pieces))).encode()))
 
     # --- the app's side ------------------------------------------------------------------------------------
+
+    def _take(self) -> bytes | None:
+        return self._pieces.pop() if len(self._pieces) == 1 and not self._more else None
 
     async def receive(self) -> Message:
         self.received += 1

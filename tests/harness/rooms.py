@@ -11,8 +11,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from laneway.corridor import Corridor
 from laneway.dialects import FRONTS
-from laneway.edge import App, Receive, Send
+from laneway.edge import App, Receive, Send, is_ours
 from laneway.exchange import Scope
 from laneway.forward import Forward
 from laneway.middleware.auth import AuthMiddleware
@@ -69,6 +70,9 @@ class Listed(MemoryJournal):
 class World:
     """The ports that the rooms of one stack share, and what is configured."""
 
+    passes = False
+    """The rooms inside the first are passed where they can be, as in the gateway."""
+
     def __init__(self, *targets: Target) -> None:
         self.targets = targets
         self.lane = Lane(name="quick", targets=targets, claims=("asked",), sticky=True)
@@ -98,8 +102,11 @@ class World:
         return CLASSES[room](app, **{**self.knobs(room), **more})
 
     def stack(self, rooms: Sequence[str], app: App) -> App:
-        for room in reversed(rooms):
+        passes = self.passes and is_ours(app)
+        for at, room in reversed(list(enumerate(rooms))):
             app = self.mount(room, app)
+            if passes and at == ("observe" in rooms):
+                app = Corridor(app)
         return app
 
     async def spent_nanos(self) -> int:

@@ -10,6 +10,7 @@ has gone to the caller.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from laneway.board import Board
 from laneway.edge import WATCH, App, CallerGoneError, Receive, Send, Watch, ingest, is_ours, left, refuse, replay
@@ -73,12 +74,15 @@ class FallbackMiddleware:
                 return
         if exchange.witness is not None:
             exchange.witness.decided()
-        course = Course(exchange.lane or PLAIN, targets)
-        rescue = self._rescue(exchange)
+        lane, view = exchange.lane or PLAIN, exchange.view
+        rescue = self._rescue(exchange) if view is not None and view.stream else None
+        asked = rescue is not None or lane.deadline_s is not None or lane.only_if or lane.emergency or exchange.attempts
+        if self._inner is not None and not asked and (seat := self.board.seat(targets[0], lane)) is not None:
+            await self._first(self._inner, seat, exchange, targets, scope, receive, send)
+            return
+        course = Course(lane, targets)
         if rescue is None:
-            guard = await self._first(self._inner, exchange, course, scope, receive, send)
-            if guard is not None:
-                await self._try(guard, exchange, course, scope, receive)
+            await self._try(Guard(exchange, send), exchange, course, scope, receive)
             return
         guard = Guard(exchange, send, rescue)
         if exchange.dialect.stream_type.startswith(b"text/event-stream"):
@@ -88,18 +92,20 @@ class FallbackMiddleware:
             await self._try(guard, exchange, course, scope, receive)
 
     async def _first(
-        self, inner: Forward | None, exchange: Exchange, course: Course, scope: Scope, receive: Receive, send: Send
-    ) -> Guard | None:
-        """The first attempt, where neither lane nor host has anything to say and nothing need be held back, as the app
-        inside tells what became of it. None: the request is over; else who guards what is still to be tried."""
-        lane, target = course.lane, course.left[0]
-        asked = lane.deadline_s is not None or lane.only_if or lane.emergency or exchange.attempts
-        seat = None if inner is None or asked else self.board.seat(target, lane)
-        if inner is None or seat is None:
-            return Guard(exchange, send)
+        self,
+        inner: Forward,
+        seat: Seat,
+        exchange: Exchange,
+        targets: Sequence[Target],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Where neither lane nor host has anything to say: nothing of the first attempt need be held back, as the app
+        inside tells what became of it."""
         failure = raised = None
         try:
-            failure = await inner.attempt(exchange, target, scope, receive, send)
+            failure = await inner.attempt(exchange, targets[0], scope, receive, send)
         except Exception as error:
             if exchange.status:
                 raise
@@ -107,10 +113,11 @@ class FallbackMiddleware:
         finally:
             seat.leave(exchange.attempts[-1] if exchange.attempts else None)
         if failure is None and raised is None:
-            return None
-        guard = Guard(exchange, send)
+            return
+        guard, course = Guard(exchange, send), Course(exchange.lane or PLAIN, targets)
         guard.raised = raised
-        return guard if await self._goes_on(guard, exchange, course, scope, receive, left_s=None) else None
+        if await self._goes_on(guard, exchange, course, scope, receive, left_s=None):
+            await self._try(guard, exchange, course, scope, receive)
 
     def _rescue(self, exchange: Exchange) -> Rescue | None:
         """The stream that is to be saved, where the app inside is ours and can do that."""

@@ -82,8 +82,10 @@ class MemoryLedger:
         return held if held is not None else self._held(request_id, shares, shares, now_s)
 
     def hold_now(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | None:
-        """No verb waits here, so that there is nothing to gain."""
-        return None
+        if self._holds.next_s <= now_s or self._holds.get(request_id) is not None:
+            return None
+        made = self._held(request_id, shares, shares, now_s)
+        return made if isinstance(made, Hold) else None
 
     async def extend(self, request_id: str, shares: Sequence[Share], now_s: float) -> Hold | Short:
         self._expire(now_s)
@@ -91,6 +93,9 @@ class MemoryLedger:
         return self._held(request_id, after, more, now_s)
 
     async def settle(self, request_id: str, spent: Mapping[str, int], now_s: float) -> None:
+        self.settle_now(request_id, spent, now_s)
+
+    def settle_now(self, request_id: str, spent: Mapping[str, int], now_s: float) -> bool:
         self._holds.end(request_id)
         if not self._holds.settled(request_id):
             moved: list[Moved] = []
@@ -100,9 +105,7 @@ class MemoryLedger:
                 moved.append(Moved(account, before, before + nanos))
             if self.on_moved is not None:
                 self.on_moved(moved)
-
-    def settle_now(self, request_id: str, spent: Mapping[str, int], now_s: float) -> bool:
-        return False
+        return True
 
     async def release(self, request_id: str, now_s: float) -> None:
         self._holds.end(request_id)
