@@ -109,14 +109,19 @@ class LaneMiddleware:
         headers = exchange.headers
         own = {} if self._own_headers.isdisjoint(headers) else headers
         tenant = exchange.tenant
-        exchange.project = _first(own, self._project_headers) or tenant.project
-        exchange.trace = _first(own, self._trace_headers) or _trace_of(headers)
-        exchange.intent = _first(own, self._intent_headers)
-        exchange.rescue = _rescue(_first(own, self._rescue_headers))
+        named = None
+        if own:
+            named = _first(own, self._lane_headers)
+            exchange.project = _first(own, self._project_headers) or tenant.project
+            exchange.trace = _first(own, self._trace_headers) or _trace_of(headers)
+            exchange.intent = _first(own, self._intent_headers)
+            exchange.rescue = _rescue(_first(own, self._rescue_headers))
+        else:
+            exchange.project, exchange.trace = tenant.project, _trace_of(headers)
         names = self.directory.names
         model = exchange.view.model if exchange.view is not None else ""
         meaning = names.meaning(model)
-        lane = self._lane(exchange, _first(own, self._lane_headers), names, meaning)
+        lane = self._lane(exchange, named, names, meaning)
         if lane is not None:
             _let_into(tenant, lane, later=exchange.run is not None or exchange.dry)
             exchange.lane = lane
@@ -231,8 +236,6 @@ def _spelled(prefixes: Sequence[str], *names: str) -> tuple[bytes, ...]:
 
 
 def _first(headers: dict[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
-    if not headers:
-        return None
     for name in names:
         value = headers.get(name)
         if value and (text := value[:MOST_NAME].decode("latin-1").strip()):
