@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from laneway.doorway import FrontProtocol
-from laneway.edge import App, Message, Receive, Send
+from laneway.edge import WHOLE, App, Message, Receive, Send
 from laneway.exchange import Scope
 from tests.harness.loop import run
 
@@ -339,3 +339,104 @@ def test_an_idle_connection_is_ended_and_a_busy_one_is_not() -> None:
         return await asyncio.wait_for(reader.read(), 5)
 
     assert asked(app, talk, scale=0.001) == b""
+
+
+# --- the cheaper ways that our own rooms take --------------------------------------------------------------
+
+USUAL = ((b"x-Usual", b"1"), (b"x-other", b"2"))
+"""One object, as `say` is promised."""
+
+
+def saying(usual: tuple[tuple[bytes, bytes], ...], *headers: tuple[bytes, bytes]) -> App:
+    async def app(scope: Scope, receive: Receive, send: Any) -> None:
+        assert send.say(200, usual, headers, b"hello")
+        assert not send.say(200, usual, headers, b"again")
+
+    return app
+
+
+def test_what_is_said_at_once_is_framed_as_what_is_sent() -> None:
+    length, own = (b"content-length", b"5"), (b"x-own", b"3")
+    sent = asked(answers(start(*USUAL, length, own), body(b"hello")), says(CLOSE))
+    for _ in range(2):
+        assert asked(saying(USUAL, length, own), says(CLOSE)) == sent
+    chunked = asked(saying(USUAL, own), says(CLOSE))
+    assert b"transfer-encoding: chunked" in chunked
+    assert chunked.endswith(b"5\r\nhello\r\n0\r\n\r\n")
+
+
+def test_several_answers_are_said_over_one_connection() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        told = []
+        for _ in range(3):
+            writer.write(GET)
+            told.append(await reader.readuntil(b"hello"))
+        return told
+
+    first, *others = asked(saying(USUAL, (b"content-length", b"5")), talk)
+    assert first.startswith(b"HTTP/1.1 200 OK\r\nx-usual: 1\r\nx-other: 2\r\ncontent-length: 5\r\n")
+    assert others == [first] * 2
+
+
+@pytest.mark.parametrize(
+    "usual",
+    [((b"content-length", b"3"),), ((b"x-bad\r\n", b"1"),), ((b"x-bad", b"1\r\nset-cookie: a"),)],
+    ids=["framing", "name", "value"],
+)
+def test_what_cannot_be_usual_is_not_said(usual: tuple[tuple[bytes, bytes], ...]) -> None:
+    told = asked(saying(usual, (b"content-length", b"5")), says(CLOSE))
+    assert told.startswith(b"HTTP/1.1 500 ")
+    assert b"hello" not in told
+    assert b"set-cookie" not in told
+
+
+def test_a_body_that_is_there_can_be_had_at_once_and_does_not_come_again() -> None:
+    told: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        take = scope[WHOLE]
+        told.extend([take(), take()])
+        await send(start((b"content-length", b"0")))
+        await send(body())
+        told.append((await receive())["type"])
+
+    asked(app, says(b"POST /any HTTP/1.1\r\nconnection: close\r\ncontent-length: 5\r\n\r\nabcde"))
+    assert told == [b"abcde", None, "http.disconnect"]
+
+
+def test_a_body_that_is_not_all_there_has_to_be_received() -> None:
+    told: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        told.append(scope[WHOLE]())
+        more = True
+        got = b""
+        while more:
+            message = await receive()
+            got, more = got + message["body"], message["more_body"]
+        told.extend([got, scope[WHOLE]()])
+        await send(start((b"content-length", b"0")))
+        await send(body())
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"POST /any HTTP/1.1\r\nconnection: close\r\ncontent-length: 5\r\n\r\nab")
+        await asyncio.sleep(0.1)
+        writer.write(b"cde")
+        return await reader.read()
+
+    asked(app, talk)
+    assert told == [None, b"abcde", None]
+
+
+def test_who_waits_for_leave_is_given_it_before_the_body_can_be_had() -> None:
+    told: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        told.append(scope[WHOLE]())
+        told.append((await receive())["body"])
+        await send(start((b"content-length", b"0")))
+        await send(body())
+
+    head = b"POST /any HTTP/1.1\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n"
+    assert asked(app, says(head + b"ab")).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
+    assert told == [None, b"ab"]
