@@ -20,7 +20,7 @@ from laneway.dialects import FRONTS, Front
 from laneway.edge import ENDING, WATCH, WHOLE, App
 from laneway.exchange import Scope
 from laneway.pressure import ADMITTED, PRESSURE, Pressure
-from laneway.threshold import AWAY, INVALID, TOO_LONG, TOO_SLOW, kept_plain, parts, plain, words
+from laneway.threshold import AWAY, INVALID, NOWHERE, TOO_LONG, TOO_SLOW, kept_plain, parts, plain, words
 from laneway.turn import Turn, encoded
 
 HEAD_S = 20.0
@@ -29,6 +29,8 @@ MOST_HEAD = 64 * 1024
 """Bytes of a request's head; what came in one read with its end is not counted."""
 SURPLUS_S = 30.0
 """How long a caller may go on sending a body that has been answered already."""
+ASK_S = 0.2
+"""Between two looks, while a server stops, whether an answer can be ended."""
 IDLE_S = 75
 """How long a connection is kept for a next request at least: longer than clients keep theirs, so that they end it."""
 
@@ -101,6 +103,8 @@ class FrontProtocol(asyncio.Protocol):
         if transport.get_extra_info("sslcontext"):
             self._scheme = "https"
         self._start_clock(HEAD_S)
+        if getattr(self._server_state, "stopping", False):
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
@@ -121,6 +125,8 @@ class FrontProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """The server stops: what is under way may end, nothing new begins."""
+        # It tells those it knows; who was let in a moment before is made known to it only now.
+        self._server_state.stopping = True
         turn = self._serving
         if turn is None:
             self.transport.close()
@@ -129,6 +135,9 @@ class FrontProtocol(asyncio.Protocol):
         ending = turn.scope.get(ENDING)
         if ending is not None:
             ending()
+        elif not self._lost:
+            # An app that has only begun says later how its answer is ended.
+            self.loop.call_later(ASK_S, self.shutdown)
 
     def _set_gone(self, callback: Callable[[], None] | None) -> None:
         self._gone = callback
@@ -216,7 +225,7 @@ class FrontProtocol(asyncio.Protocol):
             self._stop_clock()
         headers = self._headers
         # Trailers may be discarded (RFC 9110, section 6.5.1), and must not grow a request that is being served.
-        self._headers = _NOWHERE
+        self._headers = NOWHERE
         method, url = self._parser.get_method(), self._url
         known = _FRONTS.get(url)
         if known is not None:
@@ -386,13 +395,3 @@ class FrontProtocol(asyncio.Protocol):
             self._rest = self.loop.call_later(IDLE_S * self._scale, self._rested)
         else:
             self.transport.close()
-
-
-class _Nowhere(list[tuple[bytes, bytes]]):
-    """Takes headers that nobody will read."""
-
-    def append(self, _: tuple[bytes, bytes]) -> None:
-        pass
-
-
-_NOWHERE = _Nowhere()

@@ -42,6 +42,16 @@ class _Away:
 AWAY: Any = _Away()
 
 
+class _Nowhere(list[tuple[bytes, bytes]]):
+    """Takes headers that nobody will read."""
+
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        pass
+
+
+NOWHERE = _Nowhere()
+
+
 @lru_cache(maxsize=256)
 def words(speaks: str, reason: str, wait_s: int, *, last: bool = False) -> bytes:
     """The whole answer; the `last` on its connection or not."""

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from laneway.doorway import FrontProtocol
-from laneway.edge import WHOLE, App, Message, Receive, Send
+from laneway.edge import ENDING, WHOLE, App, Message, Receive, Send
 from laneway.exchange import Scope
 from tests.harness.loop import run
 
@@ -339,6 +339,71 @@ def test_an_idle_connection_is_ended_and_a_busy_one_is_not() -> None:
         return await asyncio.wait_for(reader.read(), 5)
 
     assert asked(app, talk, scale=0.001) == b""
+
+
+# --- a server that stops ------------------------------------------------------------------------------------
+
+
+def stopped(app: App, talk: Callable[[int, Callable[[], None]], Awaitable[Any]]) -> Any:
+    """What comes of talking to the port, with a way to tell the connections there are that the server stops."""
+
+    async def main() -> Any:
+        made: list[FrontProtocol] = []
+
+        async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+            made.append(scope[WHOLE].__self__)
+            await app(scope, receive, send)
+
+        async with _served(noting, 1.0) as port:
+            return await talk(port, partial(_stop, made))
+
+    return run(main())
+
+
+def _stop(made: list[FrontProtocol]) -> None:
+    made[0].shutdown()
+
+
+def test_who_comes_in_while_a_server_stops_is_not_served() -> None:
+    async def talk(port: int, stop: Callable[[], None]) -> list[bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET)
+        told = [await reader.readuntil(b"hello")]
+        stop()
+        late_reader, late_writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionError):
+            late_writer.write(GET)
+            told.append(await late_reader.read())
+        told.append(await reader.read())
+        for each in (writer, late_writer):
+            each.close()
+        return told
+
+    first, *others = stopped(answers(start((b"content-length", b"5")), body(b"hello")), talk)
+    assert first.endswith(b"hello")
+    assert not any(others)
+
+
+def test_an_answer_without_end_is_ended_also_by_an_app_that_says_late_how() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        over = asyncio.Event()
+        await send(start())
+        await send(body(b"first", more=True))
+        await asyncio.sleep(0.3)
+        scope[ENDING] = over.set
+        await over.wait()
+        await send(body(b"last"))
+
+    async def talk(port: int, stop: Callable[[], None]) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET)
+        told = await reader.readuntil(b"first")
+        stop()
+        told += await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return told
+
+    assert stopped(app, talk).endswith(b"4\r\nlast\r\n0\r\n\r\n")
 
 
 # --- the cheaper ways that our own rooms take --------------------------------------------------------------
