@@ -77,9 +77,12 @@ class Running(msgspec.Struct, eq=False):
             return _NOTHING, False
         if failure is not None and not self.chars:
             return self.usage, False
-        prompt_chars = (view.text_chars if view is not None else 0) + self.begun_chars
         whole = failure is None and not self.out_of_budget
-        return filled(self.usage, prompt_chars=prompt_chars, answer_chars=self.chars, whole=whole)
+        reported = self.usage
+        if whole and reported.input is not None and reported.output is not None:
+            return reported, False
+        prompt_chars = (view.text_chars if view is not None else 0) + self.begun_chars
+        return filled(reported, prompt_chars=prompt_chars, answer_chars=self.chars, whole=whole)
 
 
 def parts_chars(parts: Sequence[Part]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias, TypeGuard
 
 from laneway.edge import App, Receive, Send
-from laneway.exchange import Exchange, Scope
+from laneway.exchange import SLOT, Exchange, Scope
 
 Behind: TypeAlias = Callable[[Exchange], Awaitable[None] | None]
 
@@ -45,11 +45,12 @@ class Corridor:
         self._inside = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange.of(scope)
+        exchange: Exchange | None = scope.get(SLOT) or Exchange.of(scope)
         if exchange is None:
             await self.app(scope, receive, send)
             return
-        inside, open_ = self._inside, list[Behind]()
+        inside = self._inside
+        open_: list[Behind] = []
         try:
             for ahead, room, behind in self._steps:
                 if not ahead(exchange, scope):

@@ -173,9 +173,8 @@ class Turn(msgspec.Struct, eq=False):
         self._read = True
         body, self._body = bytes(self._body), b""
         self._news = False
-        if self._event is not None:
-            self._event.clear()
-        self._connection.resume_reading()
+        if len(body) > MOST_HELD:
+            self._connection.resume_reading()
         return body
 
     async def receive(self) -> Message:

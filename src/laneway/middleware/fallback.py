@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from laneway.board import Board
 from laneway.edge import WATCH, App, CallerGoneError, Receive, Send, Watch, ingest, is_ours, left, refuse, replay
-from laneway.exchange import SEAT, TARGET, Exchange, Scope
+from laneway.exchange import SEAT, SLOT, TARGET, Exchange, Scope
 from laneway.failure import Failure, FailureError, Kind
 from laneway.forward import Forward
 from laneway.guard import Comments, Guard, Sleep
@@ -55,7 +55,7 @@ class FallbackMiddleware:
         self._inner = app if isinstance(app, Forward) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange.of(scope)
+        exchange: Exchange | None = scope.get(SLOT) or Exchange.of(scope)
         if exchange is None or TARGET in scope:
             await self.app(scope, receive, send)
             return

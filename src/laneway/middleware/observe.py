@@ -14,7 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from laneway.edge import App, Receive, Send, is_ours, noting, refuse
-from laneway.exchange import Exchange, Scope
+from laneway.exchange import SLOT, Exchange, Scope
 from laneway.failure import Blame, Failure, Kind
 from laneway.metrics import Metrics
 from laneway.ports import Journal
@@ -52,7 +52,7 @@ class ObserveMiddleware:
         self.version = version or "unversioned"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange.of(scope)
+        exchange: Exchange | None = scope.get(SLOT) or Exchange.of(scope)
         if exchange is None or exchange.version:
             await self.app(scope, receive, send)
             return

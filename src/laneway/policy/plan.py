@@ -7,6 +7,7 @@ Refuses: learning and stickiness, which only reorder what this leaves.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
 from laneway.chat import Op
 from laneway.dialects import View
@@ -20,6 +21,8 @@ MOST_CALLS = 6
 
 def plan(candidates: Sequence[Target], view: View | None, already: Sequence[Dropped], *, by: str = "order") -> Decision:
     """The candidates that can serve, in their order, with the rest as dropped."""
+    if not already and (view is None or not any(map(unable, candidates, repeat(view)))):
+        return Decision(ranked=tuple(candidates), by=by)
     ruled_out = {dropped.target.name for dropped in already} if already else ()
     ranked: list[Target] = []
     dropped = list(already)
