@@ -88,19 +88,21 @@ def says(request: bytes) -> Talk:
     return talk
 
 
+async def thrice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+    """Asks three times over one connection, for an answer that ends with "hello"."""
+    told = []
+    for _ in range(3):
+        writer.write(GET)
+        told.append(await reader.readuntil(b"hello"))
+    return told
+
+
 CLOSE = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
 
 
 def test_a_whole_answer_keeps_the_connection() -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
-        told = []
-        for _ in range(3):
-            writer.write(GET)
-            told.append(await reader.readuntil(b"hello"))
-        return told
-
     app = answers(start((b"Content-Length", b"5"), (b"x-Mine", b"1")), body(b"hello"))
-    assert asked(app, talk) == [b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-mine: 1\r\n\r\nhello"] * 3
+    assert asked(app, thrice) == [b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-mine: 1\r\n\r\nhello"] * 3
 
 
 def test_an_answer_without_a_length_goes_in_chunks() -> None:
@@ -431,14 +433,7 @@ def test_what_is_said_at_once_is_framed_as_what_is_sent() -> None:
 
 
 def test_several_answers_are_said_over_one_connection() -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
-        told = []
-        for _ in range(3):
-            writer.write(GET)
-            told.append(await reader.readuntil(b"hello"))
-        return told
-
-    first, *others = asked(saying(USUAL, (b"content-length", b"5")), talk)
+    first, *others = asked(saying(USUAL, (b"content-length", b"5")), thrice)
     assert first.startswith(b"HTTP/1.1 200 OK\r\nx-usual: 1\r\nx-other: 2\r\ncontent-length: 5\r\n")
     assert others == [first] * 2
 
