@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from laneway.route import Outcome
 
 TOGETHER = 64
+"""So many requests are counted at once, or fewer where somebody reads the counters."""
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 

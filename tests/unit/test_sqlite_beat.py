@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from laneway.stores.sqlite import writer
-from laneway.stores.sqlite.beat import Beat, Turn
+from laneway.stores.sqlite.beat import Beat, Due
 from laneway.stores.sqlite.database import Database
 from laneway.stores.sqlite.journal import SqliteJournal
 from laneway.stores.sqlite.ledger import SqliteLedger
@@ -40,7 +40,7 @@ def test_who_leaves_in_the_last_moment_is_not_called() -> None:
 
     async def scene() -> None:
         beat, called = Beat(), list[str]()
-        turns: list[Turn] = []
+        turns: list[Due] = []
 
         def leave() -> None:
             turns[1].cancel()

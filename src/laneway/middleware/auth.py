@@ -49,19 +49,10 @@ class Gate:
         self._cache: dict[bytes, tuple[float, Key | None]] = {}
 
     def known(self, headers: Mapping[bytes, bytes]) -> tuple[Tenant, Key] | None:
-        """The same of a key that was found lately and is good; None where there is more to ask."""
-        said = headers.get(b"authorization", b"")
-        secret = said[7:] if said[:7] == b"Bearer " else presented(headers)
-        if not secret:
-            return None
-        digest = hashlib.sha256(secret).digest()
-        key = self._fixed.get(digest)
-        if key is None:
-            cached = self._cache.get(digest)
-            key = cached[1] if cached is not None and cached[0] > self._clock() else None
-        if key is None or key.revoked_s is not None:
-            return None
-        return self._tenants.get(key.tenant) or self.tenant(key.tenant), key
+        """Tenant and key of a caller whose key is at hand and good; None where there is more to ask."""
+        secret = presented(headers)
+        key = self._at_hand(hashlib.sha256(secret).digest())[1] if secret is not None else None
+        return (self.tenant(key.tenant), key) if key is not None and key.revoked_s is None else None
 
     async def identify(self, headers: Mapping[bytes, bytes]) -> tuple[Tenant, Key | None] | Failure:
         """The caller's tenant and key, or why not."""
@@ -93,18 +84,23 @@ class Gate:
         return (self.tenant(key.tenant), key) if key is not None and key.revoked_s is None else None
 
     async def _find(self, digest: bytes) -> Key | None:
-        fixed = self._fixed.get(digest)
-        if fixed is not None:
-            return fixed
+        is_known, key = self._at_hand(digest)
+        if is_known:
+            return key
         now = self._clock()
-        cached = self._cache.get(digest)
-        if cached is not None and cached[0] > now:
-            return cached[1]
         key = await self._keys.find(digest)
         if len(self._cache) >= CACHE_MOST:
             self._cache.clear()
         self._cache[digest] = (now + CACHE_S, key)
         return key
+
+    def _at_hand(self, digest: bytes) -> tuple[bool, Key | None]:
+        """Whether the answer need not be looked up, and what it is."""
+        fixed = self._fixed.get(digest)
+        if fixed is not None:
+            return True, fixed
+        cached = self._cache.get(digest)
+        return (True, cached[1]) if cached is not None and cached[0] > self._clock() else (False, None)
 
     def tenant(self, name: str) -> Tenant:
         """As configured, or without restrictions."""

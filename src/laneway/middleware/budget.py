@@ -73,8 +73,8 @@ class BudgetMiddleware:
         view = exchange.view
         if self.prices is not None or not exchange.candidates or view is None or self.ledger.killed():
             return False
-        daily, now_s = exchange.tenant.daily_nanos, self.clock()
-        accounts = self.budgets.accounts(who_of(exchange), now_s, self.cap_nanos if daily is None else daily)
+        now_s = self.clock()
+        accounts = self._accounts(exchange, who_of(exchange), now_s)
         if not accounts:
             return True
         purchase, shares = self._offer(exchange, view, accounts)
@@ -95,6 +95,10 @@ class BudgetMiddleware:
         now_s = self.clock()
         return None if purchase.settle_now(now_s) else _shielded(purchase.settle(now_s))
 
+    def _accounts(self, exchange: Exchange, who: Who, now_s: float) -> tuple[Account, ...]:
+        daily = exchange.tenant.daily_nanos
+        return self.budgets.accounts(who, now_s, self.cap_nanos if daily is None else daily)
+
     def _offer(
         self, exchange: Exchange, view: View, accounts: Sequence[Account]
     ) -> tuple[Purchase, tuple[Share, ...] | None]:
@@ -109,9 +113,8 @@ class BudgetMiddleware:
         if exchange is None or exchange.holding or exchange.front.op is Op.COUNT:
             await self.app(scope, receive, send)
             return
-        daily = exchange.tenant.daily_nanos
         who, kills, now_s = who_of(exchange), self.ledger.killed(), self.clock()
-        accounts = self.budgets.accounts(who, now_s, self.cap_nanos if daily is None else daily)
+        accounts = self._accounts(exchange, who, now_s)
         if not accounts and not kills:
             await self.app(scope, receive, send)
             return

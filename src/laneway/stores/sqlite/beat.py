@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Turn:
+class Due:
     """Somebody's next call."""
 
     __slots__ = ("_call",)
@@ -30,19 +30,19 @@ class Beat:
     """On the loop that runs when somebody joins."""
 
     def __init__(self) -> None:
-        self._turns: list[Turn] = []
+        self._due: list[Due] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def join(self, call: Callable[[], None], wait_s: float) -> Turn:
+    def join(self, call: Callable[[], None], wait_s: float) -> Due:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + wait_s
         if self._timer is not None and self._timer.when() > until_s:
             self.stop()
         if self._timer is None:
             self._timer = loop.call_at(until_s, self._strike, loop)
-        turn = Turn(call)
-        self._turns.append(turn)
-        return turn
+        due = Due(call)
+        self._due.append(due)
+        return due
 
     def stop(self) -> None:
         """Until somebody joins."""
@@ -52,8 +52,8 @@ class Beat:
 
     def _strike(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        turns, self._turns = self._turns, []
-        for turn in turns:
+        all_due, self._due = self._due, []
+        for due in all_due:
             # In one go of the loop, but so that an error of one does not take the others along. Between two timers the
             # loop may give the interpreter away, and the writing thread would begin with the first job alone.
-            loop.call_soon(turn.take)
+            loop.call_soon(due.take)

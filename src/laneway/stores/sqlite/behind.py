@@ -17,7 +17,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from laneway.stores.schema import StoreError
-from laneway.stores.sqlite.beat import Turn
+from laneway.stores.sqlite.beat import Due
 from laneway.stores.sqlite.database import Database
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Behind(Generic[T]):
         self._queue: deque[T] = deque()
         self._put = 0
         self._written = 0
-        self._timer: asyncio.TimerHandle | Turn | None = None
+        self._timer: asyncio.TimerHandle | Due | None = None
         self._writing: asyncio.Future[int | None] | None = None
         self._stuck = False
         database.add_life(_begun, self._close)

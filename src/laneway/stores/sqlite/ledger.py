@@ -53,7 +53,7 @@ class SqliteLedger:
         self._returning = 0
         self._waiters: list[Waiter] = []
         self._leasing = False
-        self._timer: beat.Turn | None = None
+        self._timer: beat.Due | None = None
         self._tight = 0
         self._recalls = b""
         self._late = False
@@ -271,7 +271,7 @@ class SqliteLedger:
 
     def _hint(self, settled: Settled) -> None:
         try:
-            (self._hints or self._opened_hints()).append(settled)
+            self._opened_hints().append(settled)
         except OSError as error:
             # It is still reported; only a kill within the next moments would lose it.
             log.warning("a settlement could not be written beside the store: %s", error.strerror)

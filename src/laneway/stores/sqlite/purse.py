@@ -71,11 +71,8 @@ class Purse:
 
     def settle(self, shares: Sequence[Share], spent: Mapping[str, int]) -> None:
         """What was held comes back, and what was spent is used, as far as anything is idle."""
+        self.put_back(shares)
         accounts = self.accounts
-        for share in shares:
-            leased = accounts.get(share.account)
-            if leased is not None:
-                leased.idle += share.nanos
         for account, nanos in spent.items():
             leased = accounts.get(account)
             if leased is not None and leased.idle > 0 and nanos > 0:
