@@ -22,6 +22,7 @@
 #include "laneway/embed.hpp"
 #include "laneway/ridge.hpp"
 #include "laneway/rows.hpp"
+#include "laneway/shown.hpp"
 #include "laneway/vote.hpp"
 
 namespace nb = nanobind;
@@ -247,23 +248,36 @@ laneway::Ballot vote_of(const laneway::Neighbours& neighbours, const std::vector
   return laneway::vote(neighbours.similarities, neighbours.labels, neighbours.columns, candidates, means);
 }
 
-// Made here and not of three arrays: a receipt wants ten neighbours as Python has them, and arrays that hold so few cost more
-// than what they hold.
-nb::tuple shown(const laneway::Neighbours& neighbours, std::size_t count, const nb::list& names,
-                const std::vector<std::uint32_t>& columns) {
-  if (names.size() != columns.size()) throw nb::value_error("names: expected one for each column");
-  if (std::ranges::any_of(columns, [&](std::uint32_t column) { return column >= neighbours.columns; }))
-    throw nb::value_error(("columns: there are only " + std::to_string(neighbours.columns) + " columns").c_str());
-  nb::list out;
-  for (std::size_t row = 0; row < std::min(count, neighbours.ids.size()); ++row) {
-    nb::dict scores;
-    for (std::size_t at = 0; at < columns.size(); ++at) {
-      const float score = neighbours.labels[row * neighbours.columns + columns[at]];
-      if (score == score) scores[names[at]] = static_cast<double>(score);
-    }
-    out.append(nb::make_tuple(neighbours.ids[row], static_cast<double>(neighbours.similarities[row]), std::move(scores)));
+// What a receipt shows, with the names of its columns. Items are made when somebody reads them: most receipts nobody does.
+struct Shown {
+  laneway::Shown rows;
+  nb::list names;
+};
+
+Shown show(laneway::Shown rows, nb::list names) {
+  if (names.size() != rows.columns()) throw nb::value_error("names: expected one for each column");
+  return {std::move(rows), std::move(names)};
+}
+
+nb::tuple shown_at(const Shown& shown, std::size_t row) {
+  nb::dict scores;
+  for (std::size_t at = 0; at < shown.rows.columns(); ++at) {
+    const float score = shown.rows.label(row, at);
+    if (score == score) scores[shown.names[at]] = static_cast<double>(score);
   }
+  return nb::make_tuple(shown.rows.id(row), static_cast<double>(shown.rows.similarity(row)), std::move(scores));
+}
+
+nb::tuple shown_whole(const Shown& shown) {
+  nb::list out;
+  for (std::size_t row = 0; row < shown.rows.size(); ++row) out.append(shown_at(shown, row));
   return nb::tuple(out);
+}
+
+std::vector<std::int64_t> shown_ids(const Shown& shown) {
+  std::vector<std::int64_t> out(shown.rows.size());
+  for (std::size_t row = 0; row < out.size(); ++row) out[row] = shown.rows.id(row);
+  return out;
 }
 
 double likeness(const laneway::Neighbours& neighbours, std::size_t count) {
@@ -336,8 +350,32 @@ NB_MODULE(_core, module) {
       .def_prop_ro("labels",
                    [](const Neighbours& self) { return view<SheetView>(self, self.labels, {self.ids.size(), self.columns}); })
       .def("likeness", &likeness, "count"_a)
-      .def("shown", &shown, "count"_a, "names"_a, "columns"_a)
+      .def(
+          "shown",
+          [](const Neighbours& self, std::size_t count, nb::list names, const std::vector<std::uint32_t>& columns) {
+            return show(laneway::Shown(self, count, columns), std::move(names));
+          },
+          "count"_a, "names"_a, "columns"_a)
       .def("vote", &vote_of, "candidates"_a, "means"_a);
+
+  nb::class_<Shown>(module, "Shown")
+      .def(
+          "__init__",
+          [](Shown* self, const nb::bytes& packed, nb::list names) {
+            new (self) Shown(show(laneway::Shown(span_of(packed), names.size()), names));
+          },
+          "packed"_a, "names"_a)
+      .def("__len__", [](const Shown& self) { return self.rows.size(); })
+      .def("__getitem__",
+           [](const Shown& self, std::size_t at) {
+             if (at >= self.rows.size()) throw nb::index_error();
+             return shown_at(self, at);
+           })
+      .def("__iter__", [](const Shown& self) { return nb::iter(shown_whole(self)); })
+      .def("__eq__", [](const Shown& self, nb::handle other) { return shown_whole(self).equal(nb::tuple(other)); })
+      .def_prop_ro("ids", &shown_ids)
+      .def_prop_ro("names", [](const Shown& self) { return self.names; })
+      .def_prop_ro("packed", [](const Shown& self) { return nb::bytes(self.rows.packed().data(), self.rows.packed().size()); });
 
   nb::class_<laneway::Ridge>(module, "Ridge")
       .def(

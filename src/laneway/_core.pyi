@@ -5,7 +5,8 @@ Refuses: arrays of a wrong type or dimension with TypeError, values that cannot 
 nothing has changed. Long work lets other threads run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Never, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -109,13 +110,33 @@ class Neighbours:
     def likeness(self, count: int) -> float:
         """The mean similarity of the nearest so many; 0 where there are none."""
 
-    def shown(
-        self, count: int, names: list[str], columns: Sequence[int]
-    ) -> tuple[tuple[int, float, dict[str, float]], ...]:
-        """Id, similarity and labels of the nearest so many: those of these columns, by name, where there are any."""
+    def shown(self, count: int, names: list[str], columns: Sequence[int]) -> Shown:
+        """The nearest so many with their labels in these columns, whose names are given."""
 
     def vote(self, candidates: Sequence[int], means: Sequence[float]) -> Ballot:
         """The vote for these columns; `means` has one number for each of them."""
+
+class Shown(Sequence[tuple[int, float, dict[str, float]]]):
+    """Id, similarity and labels by name, where there are any, of some neighbours; items are made when they are read."""
+
+    def __init__(self, packed: bytes, names: list[str]) -> None:
+        """Of `packed` bytes, each row of which has a label for each of the names."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, at: int, /) -> tuple[int, float, dict[str, float]]: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> Never:
+        """It cannot be sliced."""
+
+    def __iter__(self) -> Iterator[tuple[int, float, dict[str, float]]]: ...
+    @property
+    def ids(self) -> list[int]: ...
+    @property
+    def names(self) -> list[str]: ...
+    @property
+    def packed(self) -> bytes:
+        """Everything but the names, in a way that stays the same."""
 
 class Ridge:
     """A straight line per model, read alike on every machine. It never changes, and any thread may use it."""

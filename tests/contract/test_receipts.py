@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from laneway._core import Shown
 from laneway.ports import Audited, Receipt, Setting, Stood
 from laneway.store import Store
 from laneway.stores.sqlite.receipts import read, written
@@ -43,6 +46,9 @@ RECEIPT = Receipt(
     plan=("near/small", "far/large"),
     text="How much?",
 )
+
+PACKED = struct.pack("<qffqff", 12, 0.75, 1.0, 3, 0.5, math.nan)
+"""The same neighbours as the core packs them."""
 
 
 def other(**changed: object) -> Receipt:
@@ -102,6 +108,10 @@ async def test_what_an_example_had_a_part_in_is_found(store: Store) -> None:
     assert ids(await receipts.influenced("acme", 123)) == ["req_2"]
     assert ids(await receipts.influenced("acme", 2)) == []
     assert ids(await receipts.influenced("bees", 3)) == ["req_3"]
+    packed = other(id="req_4", tenant="core", neighbours=Shown(PACKED, ["near/small"]))
+    receipts.keep(packed)
+    assert await receipts.influenced("core", 12) == [packed]
+    assert ids(await receipts.influenced("core", 2)) == []
 
 
 @opened
@@ -168,8 +178,16 @@ def test_a_row_holds_values_by_their_places() -> None:
     )
 
 
+def test_neighbours_of_the_core_are_kept_as_it_packs_them() -> None:
+    """The bytes are in files: if they change, receipts that people have kept are read wrongly."""
+    kept = written(other(neighbours=Shown(PACKED, ["near/small"])))
+    assert '["DAAAAAAAAAAAAEA/AACAPwMAAAAAAAAAAAAAPwAAwH8=",["near/small"]]' in kept
+
+
 def test_rows_are_read_as_they_were_written_whenever_that_was() -> None:
     assert read(written(RECEIPT)) == RECEIPT
     assert read(msgspec.json.encode(RECEIPT).decode()) == RECEIPT
+    packed = other(neighbours=Shown(PACKED, ["near/small"]))
+    assert read(written(packed)) == packed == other(neighbours=((12, 0.75, {"near/small": 1.0}), (3, 0.5, {})))
     sooner = read('["req_1",7.5,"acme",null,"smart",null,"cheapest","near/small"]')
     assert sooner == Receipt(id="req_1", at_s=7.5, tenant="acme", pool="smart", rule="cheapest", served="near/small")

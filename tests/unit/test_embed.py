@@ -175,6 +175,23 @@ def test_neighbours_are_shown_with_the_labels_that_they_have() -> None:
         near.shown(1, ["small", "large"], [0])
 
 
+def test_what_was_shown_is_the_same_out_of_its_packed_bytes() -> None:
+    rows, vectors = _core.Rows(8, columns=3), _floats(3, 8)
+    rows.insert(np.arange(3) + 7, vectors, None, np.array([[0, 1, 0.3], [np.nan, 1, 0], [0, 0, 0]], np.float32))
+    found = rows.search(vectors[1], 3)
+    shown = found.shown(2, ["small", "large"], [0, 2])
+    plain = tuple(FaissFound(found.ids, found.similarities, found.labels).shown(2, ["small", "large"], [0, 2]))
+    again = _core.Shown(shown.packed, shown.names)
+    assert (tuple(shown), tuple(again), again[1]) == (plain, plain, plain[1])
+    assert (again == shown, tuple(again) == plain[:1], again.ids, len(again)) == (True, False, [8, plain[1][0]], 2)
+    with pytest.raises(IndexError):
+        again[2]
+    with pytest.raises(ValueError, match="40 bytes are no neighbours with 1 labels each"):
+        _core.Shown(shown.packed, ["small"])
+    with pytest.raises(ValueError, match="one for each column"):
+        found.shown(2, ["small"], [0, 2])
+
+
 def test_a_ridge_reads_lines_of_its_own_space_only() -> None:
     ridge = _core.Ridge(_floats(2, 8), np.zeros((1, 2), np.float32), np.array([0.5, np.nan], np.float32), 1.0)
     told = ridge.expect(np.zeros(8, np.float32))

@@ -137,7 +137,7 @@ async def decision(request: Request) -> Response:
 
 
 def _written(receipt: Receipt) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.to_builtins(receipt)
+    told: dict[str, Any] = msgspec.to_builtins(receipt, enc_hook=list)
     told["neighbours"] = [
         # As people gave them: a shelf keeps 0.9 as 0.8999999762.
         {

@@ -20,9 +20,9 @@ from laneway.learning.ground import Ground, Grounds
 from laneway.learning.lesson import Lesson
 from laneway.learning.lessons import Lessons
 from laneway.policy import knn, rules
-from laneway.policy.advice import Near, Ranking, Runner, advice_of, declines, is_pinned, near, runners, setting_of
+from laneway.policy.advice import Ranking, Runner, advice_of, declines, is_pinned, near, runners, setting_of
 from laneway.policy.knn import Candidate, Declined
-from laneway.ports import Advice, Case, Receipt, Receipts, Setting, Shelf, Shelves
+from laneway.ports import Advice, Case, Neighbour, Receipt, Receipts, Setting, Shelf, Shelves
 from laneway.ports.examples import PLAIN
 from laneway.route import Attempt, Target
 
@@ -245,7 +245,7 @@ def _by_relative(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.NDA
     if inquiry.pinned is not None:
         return _stays(inquiry.pinned)
     names = [who.name for who in candidates]
-    shown: tuple[Near, ...] = ()
+    shown: Sequence[Neighbour] = ()
     if pool.rule == "clusters":
         lesson = inquiry.lesson
         if lesson is None or lesson.clusters is None:

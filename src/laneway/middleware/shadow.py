@@ -72,7 +72,7 @@ def told(exchange: Exchange, decision: Decision) -> dict[str, Json]:
         "skipped": [
             {**_named(skipped.target), "kind": skipped.kind, "reason": skipped.reason} for skipped in exchange.skipped
         ],
-        "receipt": to_builtins(exchange.receipt) if exchange.receipt is not None else None,
+        "receipt": to_builtins(exchange.receipt, enc_hook=list) if exchange.receipt is not None else None,
         "dropped": [
             {"provider": dropped.target.provider.name, "model": dropped.target.upstream, "reason": dropped.reason}
             for dropped in decision.dropped

@@ -17,7 +17,7 @@ from laneway.policy.dial import Dial, Stance
 from laneway.policy.expected import NO_HABIT, Habit, expected_nanos
 from laneway.policy.knn import Candidate, Choice, Declined
 from laneway.policy.stance import turns
-from laneway.ports import Advice, Case, Receipt, Setting, Stood
+from laneway.ports import Advice, Case, Neighbour, Receipt, Setting, Stood
 from laneway.route import Decision, Member, Target
 
 CHARS_PER_TOKEN = 4
@@ -26,7 +26,6 @@ CACHE_S = 300.0
 SHOWN = 10
 """Neighbours in a receipt."""
 
-Near: TypeAlias = tuple[int, float, Mapping[str, float]]
 Habits: TypeAlias = Mapping[tuple[str, str], Habit]
 """How long answers were, by provider and model."""
 
@@ -54,7 +53,7 @@ class Ranking(msgspec.Struct, frozen=True):
     dial: Dial = Dial()
     level: float | None = None
     floor: float | None = None
-    near: tuple[Near, ...] = ()
+    near: Sequence[Neighbour] = ()
     space: str = ""
 
 
@@ -110,7 +109,7 @@ def setting_of(case: Case) -> Setting:
     )
 
 
-def near(found: knn.Found, candidates: Sequence[Candidate]) -> tuple[Near, ...]:
+def near(found: knn.Found, candidates: Sequence[Candidate]) -> Sequence[Neighbour]:
     """The nearest examples, for a receipt."""
     names: list[str] = []
     columns: list[int] = []

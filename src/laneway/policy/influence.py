@@ -8,10 +8,10 @@ Refuses: claiming more: neighbours beyond those on the receipt, the ridge, costs
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from laneway.ports.receipts import Receipt
+from laneway.ports.receipts import Neighbour, Receipt
 
 METHOD = (
     "The neighbours on the receipt vote again without the example, with the same kernel; each candidate's recorded "
@@ -58,7 +58,7 @@ def revote(receipt: Receipt, example_id: int) -> Revote:
     return Revote(receipt, similarity, won, without, shift)
 
 
-def _vote(neighbours: Sequence[tuple[int, float, Mapping[str, float]]], candidate: str, mean: float) -> float:
+def _vote(neighbours: Sequence[Neighbour], candidate: str, mean: float) -> float:
     """The kernel-weighted mean of a candidate's labels, pulled to `mean` by three labels."""
     rows = [(1 - near, scores.get(candidate)) for _, near, scores in neighbours]
     if not rows:

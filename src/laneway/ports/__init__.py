@@ -34,6 +34,7 @@ from laneway.ports.money import Short as Short
 from laneway.ports.notices import Alert as Alert
 from laneway.ports.notices import Notice as Notice
 from laneway.ports.notices import Notices as Notices
+from laneway.ports.receipts import Neighbour as Neighbour
 from laneway.ports.receipts import Receipt as Receipt
 from laneway.ports.receipts import Receipts as Receipts
 from laneway.ports.receipts import Stood as Stood

@@ -167,7 +167,7 @@ class Found(Protocol):
 
     def shown(
         self, count: int, names: list[str], columns: Sequence[int]
-    ) -> tuple[tuple[int, float, Mapping[str, float]], ...]:
+    ) -> Sequence[tuple[int, float, Mapping[str, float]]]:
         """Id, similarity and labels of the nearest so many: those of these columns, by name, where there are any."""
 
 

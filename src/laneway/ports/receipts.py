@@ -7,11 +7,14 @@ A receipt's id is the request's id, and is what `X-Laneway-Decision` tells.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from laneway.ports.examples import PLAIN, Setting
+
+Neighbour: TypeAlias = tuple[int, float, Mapping[str, float]]
+"""An example's id, its similarity, and its scores by candidate."""
 
 
 class Stood(msgspec.Struct, frozen=True):
@@ -61,8 +64,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     tag: str = ""
     setting: Setting = PLAIN
     standings: tuple[Stood, ...] = ()
-    neighbours: tuple[tuple[int, float, Mapping[str, float]], ...] = ()
-    """Id, similarity and scores of the nearest examples."""
+    neighbours: Sequence[Neighbour] = ()
+    """The nearest examples. The core's own are made when somebody reads them: most receipts nobody does."""
     dropped: tuple[tuple[str, str], ...] = ()
     """Targets that were left out, each with the reason."""
     plan: tuple[str, ...] = ()

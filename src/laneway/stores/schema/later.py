@@ -221,3 +221,8 @@ def narrow_outcomes(db: Connection) -> None:
 def shorten_receipts(_: Connection) -> None:
     """Receipts that are written from here on have values without names. No row changes, because both are read; but a
     laneway that is older could not read the new ones, and now knows so from the file."""
+
+
+@step
+def pack_neighbours(_: Connection) -> None:
+    """The same again: receipts that are written from here on have the core's neighbours packed."""

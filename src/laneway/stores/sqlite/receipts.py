@@ -7,15 +7,17 @@ Refuses: to make a request wait, and to hide a loss: what could not be kept is c
 from __future__ import annotations
 
 import sqlite3
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from laneway.ports import Receipt, Setting, Stood
+from laneway._core import Shown
+from laneway.ports import Neighbour, Receipt, Setting, Stood
 from laneway.stores.sqlite.behind import Behind
 from laneway.stores.sqlite.database import Database
 
-AT_ONCE = 16
+AT_ONCE = 32
 """Receipts in one statement. While it runs the interpreter is free, so the loop never waits for more than these."""
 STEP_ROWS = 500
 FACTS = ("pool", "rule", "served", "declined")
@@ -33,6 +35,7 @@ _FORGET_CROWD = (
 
 _FIELDS = Receipt.__struct_fields__
 _SETTING = _FIELDS.index("setting")
+_NEIGHBOURS = _FIELDS.index("neighbours")
 _STANDINGS = _FIELDS.index("standings")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Receipt).decode
@@ -89,23 +92,39 @@ class SqliteReceipts:
 
 
 def written(receipt: Receipt) -> str:
-    """Values without their names, in the order of the fields: half as long, so that two fit on a page of the file."""
+    """Values without their names, in the order of the fields, and the core's neighbours as it packs them (in base64),
+    beside the names of their columns: a third as long, so that three fit on a page of the file."""
     values = list(msgspec.structs.astuple(receipt))
     values[_SETTING] = msgspec.structs.astuple(receipt.setting)
     values[_STANDINGS] = [msgspec.structs.astuple(stood) for stood in receipt.standings]
+    if type(near := receipt.neighbours) is Shown:
+        values[_NEIGHBOURS] = near.packed, near.names
     return _encode(values).decode()
 
 
 def read(told: str) -> Receipt:
     """A row as `written`, or with names, as rows were written before; what it does not have is as if nobody said it."""
     if told.startswith("{"):
-        return _decode(told)
+        return _whole(_decode(told))
     named = dict(zip(_FIELDS, msgspec.json.decode(told), strict=False))
     named["setting"] = dict(zip(Setting.__struct_fields__, named.get("setting", ()), strict=False))
     named["standings"] = [
         dict(zip(Stood.__struct_fields__, stood, strict=False)) for stood in named.get("standings", ())
     ]
-    return msgspec.convert(named, Receipt)
+    packed = named.get("neighbours", ())
+    if len(packed) == 2 and isinstance(packed[0], str):
+        near, names = b64decode(packed[0]), packed[1]
+        bare = msgspec.convert({**named, "neighbours": ()}, Receipt)
+        return msgspec.structs.replace(bare, neighbours=Shown(near, names))
+    return _whole(msgspec.convert(named, Receipt))
+
+
+def _whole(receipt: Receipt) -> Receipt:
+    return msgspec.structs.replace(receipt, neighbours=tuple(receipt.neighbours))
+
+
+def _ids(neighbours: Sequence[Neighbour]) -> list[int]:
+    return neighbours.ids if type(neighbours) is Shown else [neighbour[0] for neighbour in neighbours]
 
 
 def _insert(batch: Sequence[Receipt], db: sqlite3.Connection) -> None:
@@ -113,7 +132,7 @@ def _insert(batch: Sequence[Receipt], db: sqlite3.Connection) -> None:
         values: list[object] = []
         receipts = batch[start : start + AT_ONCE]
         for receipt in receipts:
-            near = ",".join([str(neighbour[0]) for neighbour in receipt.neighbours])
+            near = ",".join(map(str, _ids(receipt.neighbours)))
             values += (receipt.id, receipt.tenant, receipt.at_s, receipt.pool, receipt.rule, receipt.served)
             values += (receipt.declined or "", f",{near}," if near else ",", written(receipt))
         db.execute(_INSERT + ", ".join([_ROW] * len(receipts)), values)
