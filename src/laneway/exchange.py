@@ -19,7 +19,7 @@ import msgspec
 from laneway.chat import ChatRequest, EmbedRequest, Op
 from laneway.dialects import FRONTS, Asked, Dialect, Front, View, dialect
 from laneway.failure import Failure
-from laneway.ports import Allowance, Choice, Pin, Receipt, Witness
+from laneway.ports import Adviser, Allowance, Choice, Pin, Receipt, Witness
 from laneway.route import Attempt, Decision, Dropped, Lane, Outcome, Pool, Skipped, Stage, Target, Tenant
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -108,6 +108,7 @@ class Exchange(msgspec.Struct, eq=False):
     pin: Pin | None = None  # sticky, where a rule is to price the switch
     asked: Asked | None = None  # sticky, router: whoever first asks for the prompt
     receipt: Receipt | None = None  # router: why it went where it went
+    adviser: Adviser | None = None  # router: who waits for what becomes of it, until then
     dropped: list[Dropped] = []  # budget, router
     decision: Decision | None = None  # sticky, router: the first decider wins
     skipped: list[Skipped] = []  # fallback

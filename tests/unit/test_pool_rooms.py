@@ -42,13 +42,20 @@ TALK = [
 class Puts:
     """An adviser who puts one target first, and remembers what it was asked and told."""
 
-    def __init__(self, first: Target) -> None:
+    def __init__(self, first: Target, *, at_once: bool = True) -> None:
         self.first = first
+        self.at_once = at_once
         self.cases: list[Case] = []
         self.kept: list[Receipt] = []
         self.ends: list[list[str]] = []
 
+    def advise_now(self, case: Case) -> Advice | None:
+        return self._advice(case) if self.at_once else None
+
     async def advise(self, case: Case) -> Advice:
+        return self._advice(case)
+
+    def _advice(self, case: Case) -> Advice:
         self.cases.append(case)
         ranked = tuple(sorted(case.plan.ranked, key=lambda each: each is not self.first))
         receipt = Receipt(id=case.id, at_s=case.at_s, tenant=case.tenant, pool="smart", rule="fixed", served="")
@@ -65,8 +72,8 @@ class Puts:
 class House:
     """The rooms in their order, around scripted providers."""
 
-    def __init__(self, first: Target = TWO) -> None:
-        self.adviser = Puts(first)
+    def __init__(self, first: Target = TWO, *, at_once: bool = True) -> None:
+        self.adviser = Puts(first, at_once=at_once)
         self.pins = MemoryPins()
         self.now_s = START_S
 
@@ -101,13 +108,15 @@ class House:
         return self.case.pin
 
 
-def test_the_adviser_puts_the_plan_in_order_and_is_told_what_came_of_it() -> None:
-    house = House()
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_adviser_puts_the_plan_in_order_and_is_told_what_came_of_it(at_once: bool) -> None:
+    house = House(at_once=at_once)
     answer, exchange = house.serve(failure(Kind.CONNECT), whole("openai"), headers={"x-laneway-bias": "0.25"})
     assert answer.headers["x-llm-backend"] == "one"
     assert (house.case.pool, house.case.bias, house.case.asked.text) == (POOL, 0.25, "What is 7*8?")
     assert answer.headers["x-laneway-decision"] == exchange.request_id == house.adviser.kept[0].id
     assert house.adviser.ends == [[TWO.name, ONE.name]]
+    assert (len(house.adviser.cases), len(house.adviser.kept)) == (1, 1)
 
 
 def test_nobody_is_asked_about_other_traffic() -> None:

@@ -82,26 +82,39 @@ class PoolAdviser:
 
     # --- the port ------------------------------------------------------------------------------------------
 
-    async def advise(self, case: Case) -> Advice:
-        bias = case.bias if case.bias is not None else self._dials.bias(case.tenant)
+    def advise_now(self, case: Case) -> Advice | None:
+        bias = self._bias(case)
         try:
             inquiry = self._inquire(case, bias)
             ranking = self._rank(inquiry)
-            if ranking is None:
-                vector = await self._shelves.vector(case.asked.text, inquiry.put)
-                # The shelf may be another one by now, of another space.
-                inquiry = self._inquire(case, bias)
-                ranking = self._by_vector(inquiry, vector)
-        except Exception:
-            # Nobody's request fails for want of an opinion. One trace is enough to find out why.
-            self.faults += 1
-            if self.faults == 1:
-                log.exception("a choice of models failed, and the default served; further ones are only counted")
-            inquiry = _made(case, bias, None, None, None)
-            ranking = declines(case, inquiry.field, Declined.FAULT)
-        if ranking.declined is not None and inquiry.pinned is not None:
-            ranking = msgspec.structs.replace(ranking, serves=inquiry.pinned, rule="pin")
-        return advice_of(case, inquiry.field, ranking, bias, inquiry.setting)
+        except Exception as error:  # noqa: BLE001 - nobody's request fails for want of an opinion
+            return self._failed(case, bias, error)
+        return _said(inquiry, ranking) if ranking is not None else None
+
+    async def advise(self, case: Case) -> Advice:
+        advice = self.advise_now(case)
+        if advice is not None:
+            return advice
+        bias = self._bias(case)
+        try:
+            vector = await self._shelves.vector(case.asked.text, self._inquire(case, bias).put)
+            # The shelf may be another one by now, of another space.
+            inquiry = self._inquire(case, bias)
+            return _said(inquiry, self._by_vector(inquiry, vector))
+        except Exception as error:  # noqa: BLE001 - nobody's request fails for want of an opinion
+            return self._failed(case, bias, error)
+
+    def _bias(self, case: Case) -> float | None:
+        return case.bias if case.bias is not None else self._dials.bias(case.tenant)
+
+    def _failed(self, case: Case, bias: float | None, error: Exception) -> Advice:
+        """One trace is enough to find out why."""
+        self.faults += 1
+        if self.faults == 1:
+            said = "a choice of models failed, and the default served; further ones are only counted"
+            log.error(said, exc_info=error)
+        inquiry = _made(case, bias, None, None, None)
+        return _said(inquiry, declines(case, inquiry.field, Declined.FAULT))
 
     def keep(self, receipt: Receipt) -> None:
         self._receipts.keep(receipt)
@@ -188,6 +201,12 @@ def _made(case: Case, bias: float | None, floor: float | None, shelf: Shelf | No
     field = runners(case, lesson.habits if lesson is not None else {})
     pinned = next((who.member.label for who in field if is_pinned(who, case)), None) if case.pool.sticky else None
     return Inquiry(case, field, setting_of(case), pinned, bias, floor, shelf, lesson)
+
+
+def _said(inquiry: Inquiry, ranking: Ranking) -> Advice:
+    if ranking.declined is not None and inquiry.pinned is not None:
+        ranking = msgspec.structs.replace(ranking, serves=inquiry.pinned, rule="pin")
+    return advice_of(inquiry.case, inquiry.field, ranking, inquiry.bias, inquiry.setting)
 
 
 def _stays(pinned: str) -> Ranking:

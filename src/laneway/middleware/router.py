@@ -12,7 +12,7 @@ from laneway.exchange import Exchange, Scope
 from laneway.failure import Failure, FailureError
 from laneway.learning.case import case_of, is_dry
 from laneway.policy.plan import nobody, plan
-from laneway.ports import Adviser
+from laneway.ports import Advice, Adviser, Case
 from laneway.route import Decision, Target
 
 
@@ -25,55 +25,76 @@ class RouterMiddleware:
         self.targets = targets
         self.adviser = adviser
 
-    behind = None
-
     def ahead(self, exchange: Exchange, _scope: Scope) -> bool:
-        """Whether it was decided outside, or the candidates' own order decides."""
+        """Whether it was decided outside, the candidates' own order decides, or an adviser knows without asking."""
         if exchange.decision is not None:
-            return exchange.receipt is None
+            return True
         candidates, view = exchange.candidates, exchange.view
-        if not candidates or view is None or (exchange.pool is not None and self.adviser is not None):
+        if not candidates or view is None:
             return False
         decision = plan(candidates, view, exchange.dropped)
         if not decision.ranked:
             return False
-        exchange.decision = decision
+        if (case := self._case(exchange, decision)) is None:
+            exchange.decision = decision
+            return True
+        advice = self.adviser.advise_now(case) if self.adviser is not None else None
+        if advice is None:
+            return False
+        self._follow(exchange, advice)
         return True
+
+    def behind(self, exchange: Exchange) -> None:
+        adviser, receipt = exchange.adviser, exchange.receipt
+        if adviser is not None and receipt is not None:
+            exchange.adviser = None
+            adviser.ended(receipt, exchange.attempts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if exchange is None or exchange.decision is not None or self.ahead(exchange, scope):
+        if exchange is None:
             await self.app(scope, receive, send)
             return
-        candidates = exchange.candidates if exchange.candidates is not None else self.targets
-        if candidates:
-            if exchange.view is None:
-                try:
-                    receive = await ingest(exchange, receive)
-                except FailureError as error:
-                    await refuse(exchange, send, error.failure)
+        if not self.ahead(exchange, scope):
+            candidates = exchange.candidates if exchange.candidates is not None else self.targets
+            if candidates:
+                if exchange.view is None:
+                    try:
+                        receive = await ingest(exchange, receive)
+                    except FailureError as error:
+                        await refuse(exchange, send, error.failure)
+                        return
+                    except CallerGoneError:
+                        return
+                decision = await self._decide(exchange, candidates)
+                if not decision.ranked:
+                    await refuse(exchange, send, no_target(decision, exchange.view))
                     return
-                except CallerGoneError:
-                    return
-            decision = plan(candidates, exchange.view, exchange.dropped)
-            if exchange.pool is not None and self.adviser is not None and decision.ranked:
-                case = case_of(exchange, exchange.pool, decision)
-                if case is not None:
-                    advice = await self.adviser.advise(case)
-                    exchange.receipt, decision = advice.receipt, advice.decision
-            exchange.decision = decision
-            if not decision.ranked:
-                await refuse(exchange, send, no_target(decision, exchange.view))
-                return
-        receipt, adviser = exchange.receipt, self.adviser
-        if receipt is None or adviser is None or is_dry(exchange):
-            await self.app(scope, receive, send)
-            return
-        adviser.keep(receipt)
         try:
             await self.app(scope, receive, send)
         finally:
-            adviser.ended(receipt, exchange.attempts)
+            self.behind(exchange)
+
+    async def _decide(self, exchange: Exchange, candidates: tuple[Target, ...]) -> Decision:
+        decision = plan(candidates, exchange.view, exchange.dropped)
+        case = self._case(exchange, decision)
+        if case is None or self.adviser is None:
+            exchange.decision = decision
+            return decision
+        advice = await self.adviser.advise(case)
+        self._follow(exchange, advice)
+        return advice.decision
+
+    def _case(self, exchange: Exchange, able: Decision) -> Case | None:
+        """What the adviser is asked; None where there is nothing to ask, or nobody."""
+        pool = exchange.pool
+        return case_of(exchange, pool, able) if pool is not None and self.adviser is not None and able.ranked else None
+
+    def _follow(self, exchange: Exchange, advice: Advice) -> None:
+        exchange.receipt, exchange.decision = advice.receipt, advice.decision
+        if self.adviser is not None and not is_dry(exchange):
+            self.adviser.keep(advice.receipt)
+            exchange.adviser = self.adviser
 
 
 def no_target(decision: Decision, view: View | None) -> Failure:

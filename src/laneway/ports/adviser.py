@@ -44,8 +44,11 @@ class Advice(msgspec.Struct, frozen=True):
 class Adviser(Protocol):
     """Asked once for each request of a pool."""
 
+    def advise_now(self, case: Case) -> Advice | None:
+        """Ranks the plan; None where a provider has to be asked first."""
+
     async def advise(self, case: Case) -> Advice:
-        """Ranks the plan. Waits for nothing but an embedding that a provider makes, and not long for that."""
+        """The same, waiting for nothing but an embedding that a provider makes, and not long for that."""
 
     def keep(self, receipt: Receipt) -> None:
         """The request goes where the receipt says."""
