@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "laneway/embed.hpp"
+#include "laneway/request.hpp"
 #include "laneway/ridge.hpp"
 #include "laneway/rows.hpp"
 #include "laneway/shown.hpp"
@@ -312,6 +313,17 @@ std::vector<std::string> list_kernels() {
   return out;
 }
 
+nb::bytes bytes_of(std::string_view text) { return nb::bytes(text.data(), text.size()); }
+
+// A list of pairs, as a server's parser would have gathered it.
+nb::object read_request(const nb::bytes& data) {
+  laneway::Request read;
+  if (!laneway::read_request({data.c_str(), data.size()}, read)) return nb::none();
+  nb::list headers;
+  for (const laneway::Field& field : read.fields()) headers.append(nb::make_tuple(bytes_of(field.name), bytes_of(field.value)));
+  return nb::make_tuple(bytes_of(read.target), std::move(headers), bytes_of(read.body));
+}
+
 }  // namespace
 
 NB_MODULE(_core, module) {
@@ -323,6 +335,7 @@ NB_MODULE(_core, module) {
              "system_characters"_a = 0, "structured"_a = false, "max_tokens"_a = 0);
   module.def("shape", &shape, "text"_a, "tools"_a = 0, "earlier_turns"_a = 0, "system_characters"_a = 0,
              "structured"_a = false, "max_tokens"_a = 0);
+  module.def("read_request", &read_request, "data"_a);
   module.def("vote", &vote, "similarities"_a, "labels"_a, "means"_a);
 
   nb::class_<laneway::Table>(module, "Table")

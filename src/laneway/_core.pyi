@@ -1,6 +1,7 @@
 """The compiled core (native/): text to vector, vector to neighbours, neighbours to a vote, in microseconds.
 
-Owns: everything that is arithmetic over a whole prompt or a whole shelf. Knows no tenant, no model and no price.
+Owns: everything that is arithmetic over a whole prompt or a whole shelf, and reading the bytes of a plain request.
+Knows no tenant, no model and no price.
 Refuses: arrays of a wrong type or dimension with TypeError, values that cannot be right with ValueError; in either case
 nothing has changed. Long work lets other threads run.
 """
@@ -37,6 +38,13 @@ def shape(
     max_tokens: int = 0,
 ) -> list[float]:
     """The numbers of a prompt's shape as they are counted, before they are scaled."""
+
+def read_request(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], bytes] | None:
+    """Target, headers (their names in lower case) and body, if these bytes are exactly one plain POST over HTTP/1.1.
+
+    None for anything else, and for all that might be read in two ways or says more than how long the body is: a part of
+    a request, two of them, chunks, an offer of another protocol, a body that waits for leave, the wish to close.
+    """
 
 def vote(similarities: npt.NDArray[np.float32], labels: npt.NDArray[np.float32], means: Sequence[float]) -> Ballot:
     """What neighbours say about all candidates: one row of `labels` for each neighbour, one column for each candidate.

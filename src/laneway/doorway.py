@@ -16,11 +16,13 @@ from typing import Any
 
 import httptools
 
+from laneway._core import read_request
 from laneway.dialects import FRONTS, Front
 from laneway.edge import ENDING, WATCH, WHOLE, App
 from laneway.exchange import Scope
+from laneway.hatch import Hatch
 from laneway.pressure import ADMITTED, PRESSURE, Pressure
-from laneway.threshold import AWAY, INVALID, NOWHERE, TOO_LONG, TOO_SLOW, kept_plain, parts, plain, words
+from laneway.threshold import AWAY, INVALID, NOWHERE, TOO_LONG, TOO_SLOW, kept_plain, parts, words
 from laneway.turn import Turn, encoded
 
 HEAD_S = 20.0
@@ -39,10 +41,8 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 log = logging.getLogger("laneway")
 
 
-class FrontProtocol(asyncio.Protocol):
+class FrontProtocol(Hatch):
     """Made for each connection, with the arguments that uvicorn's server gives."""
-
-    transport: asyncio.Transport
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class FrontProtocol(asyncio.Protocol):
     ) -> None:
         if not config.loaded:
             config.load()
-        self.loop = _loop or asyncio.get_running_loop()
+        super().__init__(_loop or asyncio.get_running_loop())
         self._app: App = config.loaded_app
         self._root: str = config.root_path
         self._state = app_state
@@ -72,10 +72,6 @@ class FrontProtocol(asyncio.Protocol):
         self._watch: Callable[[Callable[[], None] | None], None] | None = self._set_gone
         self._whole: Callable[[], bytes | None] | None = self._take_whole
         self._gone: Callable[[], None] | None = None
-        self._lost = False
-        self._reading = True
-        self.write_paused = False
-        self._writable: asyncio.Event | None = None
         self._clock: asyncio.TimerHandle | None = None
         self._rest: asyncio.TimerHandle | None = None
         self._alive = False
@@ -95,8 +91,8 @@ class FrontProtocol(asyncio.Protocol):
     # --- the connection ------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
         self._server_state.connections.add(self)
-        self.transport = transport
         ours, theirs = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         self._server = (str(ours[0]), int(ours[1])) if isinstance(ours, tuple) else (ours, None) if ours else None
         self._client = (str(theirs[0]), int(theirs[1])) if isinstance(theirs, tuple) else None
@@ -107,12 +103,11 @@ class FrontProtocol(asyncio.Protocol):
             self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
+        super().connection_lost(exc)
         self._server_state.connections.discard(self)
         if self._serving is not None:
             self._serving.leave()
         self._waiting.clear()
-        self.resume_writing()
         self._stop_clock()
         if self._rest is not None:
             self._rest.cancel()
@@ -129,7 +124,7 @@ class FrontProtocol(asyncio.Protocol):
         self._server_state.stopping = True
         turn = self._serving
         if turn is None:
-            self.transport.close()
+            self.close()
             return
         turn.keep_alive = False
         ending = turn.scope.get(ENDING)
@@ -150,36 +145,18 @@ class FrontProtocol(asyncio.Protocol):
     def spoken(self) -> tuple[bytes, int]:
         return encoded(self._server_state.default_headers)
 
-    def pause_reading(self) -> None:
-        if self._reading:
-            self._reading = False
-            self.transport.pause_reading()
-
     def resume_reading(self) -> None:
-        if not self._reading and not self._waiting:
-            self._reading = True
-            self.transport.resume_reading()
-
-    def pause_writing(self) -> None:
-        self.write_paused = True
-        self._writable = asyncio.Event()
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        if self._writable is not None:
-            self._writable.set()
-            self._writable = None
-
-    async def writable(self) -> None:
-        if self._writable is not None:
-            await self._writable.wait()
+        if not self._waiting:
+            super().resume_reading()
 
     # --- bytes ---------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        pressure = self._pressure
-        if pressure is not None and (reason := pressure.full()) is not None and self._passed_over(data, reason):
-            return
+        if self._serving is None and not self._in_body and not (self._in_head and self._head_bytes):
+            read = read_request(data)
+            if read is not None:
+                self._take(*read)
+                return
         if not self._in_body and b"pgrade" in data:
             data = kept_plain(data)
         try:
@@ -199,6 +176,17 @@ class FrontProtocol(asyncio.Protocol):
                 self._start_clock(HEAD_S)
         elif self._in_body and self._turn is AWAY and self._clock is None:
             self._start_clock(SURPLUS_S)
+
+    def _take(self, url: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """A plain request that came in one piece, between two that the parser has seen or not."""
+        if self._clock is not None:
+            self._stop_clock()
+        self._in_head = False
+        turn = self._asked(b"POST", url, headers, "1.1", keep_alive=True, asks_leave=False)
+        if turn is not None:
+            turn.fill(body)
+        else:
+            self._rest_now()
 
     def on_message_begin(self) -> None:
         if self._clock is not None:
@@ -226,23 +214,60 @@ class FrontProtocol(asyncio.Protocol):
         headers = self._headers
         # Trailers may be discarded (RFC 9110, section 6.5.1), and must not grow a request that is being served.
         self._headers = NOWHERE
-        method, url = self._parser.get_method(), self._url
+        version: str = self._parser.get_http_version()
+        turn = self._asked(
+            self._parser.get_method(),
+            self._url,
+            headers,
+            version,
+            keep_alive=version != "1.0" and self._parser.should_keep_alive(),
+            asks_leave=self._asks_leave,
+        )
+        self._turn = AWAY if turn is None else turn
+
+    def on_body(self, body: bytes) -> None:
+        if not self._turn.complete:
+            self._turn.feed(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        turn = self._turn
+        if not turn.complete:
+            turn.end()
+        elif self._last and turn is AWAY:
+            self.close()
+        else:
+            # The surplus of a body answered early has come to its end.
+            self._stop_clock()
+            self._rest_now()
+
+    # --- requests ------------------------------------------------------------------------------------------
+
+    def _asked(
+        self,
+        method: bytes,
+        url: bytes,
+        headers: list[tuple[bytes, bytes]],
+        version: str,
+        *,
+        keep_alive: bool,
+        asks_leave: bool,
+    ) -> Turn | None:
+        """The turn of a request whose head is here; None where it gets none."""
         known = _FRONTS.get(url)
         if known is not None:
             path, raw, query = known[0], url, b""
         else:
             path, raw, query = parts(url)
         if self.transport.is_closing():
-            self._turn = AWAY
-            return
+            return None
         admitted = None
         if self._pressure is not None and method == b"POST":
             front = known[1] if known is not None else FRONTS.get(path)
-            if front is not None and (self._turn is None or self._turn.complete):
-                admitted = self._admitted(self._pressure, front, headers)
+            if front is not None and self._serving is None:
+                admitted = self._admitted(self._pressure, front, headers, last=asks_leave or not keep_alive)
                 if admitted is False:
-                    return
-        version: str = self._parser.get_http_version()
+                    return None
         root = self._root
         scope: Scope = {
             "type": "http",
@@ -261,37 +286,17 @@ class FrontProtocol(asyncio.Protocol):
             WATCH: self._watch,
             WHOLE: self._whole,
         }
-        if admitted:
-            scope[ADMITTED] = True
-        keep_alive = version != "1.0" and self._parser.should_keep_alive()
-        turn = Turn(self, scope, keep_alive, self._asks_leave, method == b"HEAD")
+        turn = Turn(self, scope, keep_alive, asks_leave, method == b"HEAD")
         if admitted and self._pressure is not None:
+            scope[ADMITTED] = True
             turn.over = self._pressure.leave
-        self._turn = turn
         if self._serving is None:
             self._start(turn)
         else:
             # An answer must not overtake those before it.
             self.pause_reading()
             self._waiting.append(turn)
-
-    def on_body(self, body: bytes) -> None:
-        if not self._turn.complete:
-            self._turn.feed(body)
-
-    def on_message_complete(self) -> None:
-        self._in_body = False
-        turn = self._turn
-        if not turn.complete:
-            turn.end()
-        elif self._last and turn is AWAY:
-            self.transport.close()
-        else:
-            # The surplus of a body answered early has come to its end.
-            self._stop_clock()
-            self._rest_now()
-
-    # --- requests ------------------------------------------------------------------------------------------
+        return turn
 
     def _start(self, turn: Turn) -> None:
         self._serving = turn
@@ -315,20 +320,9 @@ class FrontProtocol(asyncio.Protocol):
         if not self._reading:
             self.resume_reading()
 
-    def _passed_over(self, data: bytes, reason: str) -> bool:
-        """Whether these bytes were a whole request, and are answered already without anybody having read them."""
-        if self._in_body or (self._in_head and self._head_bytes) or self._serving is not None:
-            return False
-        front = plain(data)
-        if front is None or self._pressure is None or self.transport.is_closing():
-            return False
-        self._stop_clock()
-        self._in_head = False
-        self.transport.write(words(*self._pressure.turn_away(front, reason)))
-        self._rest_now()
-        return True
-
-    def _admitted(self, pressure: Pressure, front: Front, headers: list[tuple[bytes, bytes]]) -> bool | None:
+    def _admitted(
+        self, pressure: Pressure, front: Front, headers: list[tuple[bytes, bytes]], *, last: bool
+    ) -> bool | None:
         """Whether it may come in; False where it is answered already, as there is too much to do for making even a task
         of it; None where that is asked again further in."""
         reason = pressure.full()
@@ -339,9 +333,8 @@ class FrontProtocol(asyncio.Protocol):
         if any(name == b"origin" for name, _ in headers):
             return None
         # What stays unsaid of a body that waits for leave to come would be taken for the next request.
-        self._last = self._asks_leave or not self._parser.should_keep_alive()
-        self._turn = AWAY
-        self.transport.write(words(*pressure.turn_away(front, reason), last=self._last))
+        self._last = last
+        self.write(words(*pressure.turn_away(front, reason), last=last))
         return False
 
     def _not_understood(self) -> None:
@@ -354,8 +347,8 @@ class FrontProtocol(asyncio.Protocol):
             return
         if not self.transport.is_closing():
             if serving is None or not serving.begun:
-                self.transport.write(INVALID)
-            self.transport.close()
+                self.write(INVALID)
+            self.close()
 
     # --- clocks --------------------------------------------------------------------------------------------
 
@@ -375,8 +368,8 @@ class FrontProtocol(asyncio.Protocol):
     def _hang_up(self, words: bytes) -> None:
         if not self.transport.is_closing():
             if words and self._serving is None:
-                self.transport.write(words)
-            self.transport.close()
+                self.write(words)
+            self.close()
 
     def _rest_now(self) -> None:
         """Nothing is under way. The timer of an earlier rest is left where it is: one for each request would cost
@@ -394,4 +387,4 @@ class FrontProtocol(asyncio.Protocol):
             self._alive = False
             self._rest = self.loop.call_later(IDLE_S * self._scale, self._rested)
         else:
-            self.transport.close()
+            self.close()

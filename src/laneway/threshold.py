@@ -15,7 +15,6 @@ from urllib.parse import unquote
 
 import httptools
 
-from laneway.dialects import FRONTS, Front
 from laneway.pressure import refusal
 
 _UPGRADE = re.compile(rb"(?i)(?<=\n)upgrade(?=[ \t]*:)")
@@ -26,10 +25,6 @@ INVALID = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_NO_REQUEST), _NO_REQUEST)
 )
-_LINES = tuple((b"POST %b HTTP/1.1\r\n" % path.encode(), front) for path, front in FRONTS.items())
-_ODD = (b"\r\ntransfer-encoding", b"\r\nexpect", b"\r\norigin", b"\r\nconnection: close", b"\r\nupgrade")
-_LENGTH = b"\r\ncontent-length: "
-_MOST_DIGITS = 9
 
 
 class _Away:
@@ -60,26 +55,6 @@ def words(speaks: str, reason: str, wait_s: int, *, last: bool = False) -> bytes
     headers += [*written.headers, *([(b"connection", b"close")] if last else [])]
     lines = [b"HTTP/1.1 %d Overloaded" % written.status, *(b"%b: %b" % header for header in headers)]
     return b"\r\n".join([*lines, b"", written.body])
-
-
-def plain(data: bytes) -> Front | None:
-    """The front that exactly one whole request is for, if these bytes are that and nothing odd."""
-    front = next((front for line, front in _LINES if data.startswith(line)), None)
-    if front is None:
-        return None
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return None
-    head = data[:end].lower()
-    if head.count(_LENGTH) != 1 or head.count(b"content-length") != 1 or head.count(b"\n") != head.count(b"\r\n"):
-        return None
-    for odd in _ODD:
-        if odd in head:
-            return None
-    digits = head.partition(_LENGTH)[2].partition(b"\r\n")[0]
-    if not digits.isdigit() or len(digits) > _MOST_DIGITS or len(data) != end + 4 + int(digits):
-        return None
-    return front
 
 
 def parts(url: bytes) -> tuple[str, bytes, bytes]:

@@ -66,6 +66,11 @@ class Connection(Protocol):
     transport: Any
     write_paused: bool
 
+    def write(self, data: bytes) -> None: ...
+
+    def close(self) -> None:
+        """Behind all that was written."""
+
     def spoken(self) -> tuple[bytes, int]:
         """Headers of every answer, as bytes and how many lines."""
 
@@ -137,7 +142,7 @@ class Turn(msgspec.Struct, eq=False):
             await self({"type": "http.response.body", "body": text})
         else:
             # Only an end that comes too soon tells the caller that the answer is not whole.
-            self._connection.transport.close()
+            self._connection.close()
 
     # --- the request ---------------------------------------------------------------------------------------
 
@@ -151,6 +156,14 @@ class Turn(msgspec.Struct, eq=False):
         if len(self._body) > MOST_HELD:
             self._connection.pause_reading()
         self._wake()
+
+    def fill(self, body: bytes) -> None:
+        """All of the body, before anybody could ask for it."""
+        self._body = body
+        self.more_body = False
+        self._news = True
+        if len(body) > MOST_HELD:
+            self._connection.pause_reading()
 
     def end(self) -> None:
         self.more_body = False
@@ -182,7 +195,7 @@ class Turn(msgspec.Struct, eq=False):
         if self._asks_leave:
             self._asks_leave = False
             if self._state == _NOTHING and not self._connection.transport.is_closing():
-                self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if not self.gone and not self.complete:
             self._connection.resume_reading()
             if not self._news:
@@ -225,17 +238,16 @@ class Turn(msgspec.Struct, eq=False):
         self._write(message.get("body", b""), more=message.get("more_body", False))
 
     def _write(self, body: bytes, *, more: bool) -> None:
-        transport = self._connection.transport
         out = self._framed(body, more)
         if self._state == _HEAD:
             self._state = _BODY
             if len(out) <= MOST_JOINED:
                 self._lines.append(out)
                 out = b""
-            transport.write(b"".join(self._lines))
+            self._connection.write(b"".join(self._lines))
             self._lines = []
         if out:
-            transport.write(out)
+            self._connection.write(out)
         if not more:
             self._end()
 
@@ -298,7 +310,7 @@ class Turn(msgspec.Struct, eq=False):
         self.complete = True
         self._wake()
         if not self.keep_alive:
-            self._connection.transport.close()
+            self._connection.close()
         self._connection.answered()
 
 

@@ -32,7 +32,7 @@ FLOORS: tuple[Floor, ...] = (
     Floor(
         "alerts allowance attempt board courier crew edge embed errand evaluate "
         "following foresight host keeper learning loaded messenger meter "
-        "metrics origins pressure refusals roster seat shadowing sizes slate staging store stores "
+        "metrics origins outbox pressure refusals roster seat shadowing sizes slate staging store stores "
         "treasury upstream vectors watching",
         "what touches the world, one room for each part of it",
     ),
@@ -45,7 +45,7 @@ FLOORS: tuple[Floor, ...] = (
         "the composition root and what stands beside the stack; the one place where the order is written",
     ),
     Floor(
-        "cli commands doorway entrance listening logs serve threshold turn __main__",
+        "cli commands doorway entrance hatch listening logs serve threshold turn __main__",
         "what a person types; nobody imports it",
     ),
 )

@@ -6,12 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from laneway.dialects import FRONTS
 from laneway.metrics import Metrics
 from laneway.middleware.pressure import PressureMiddleware
 from laneway.policy.pressure import ENOUGH, FEWEST, Pace, turned
 from laneway.pressure import Pressure
-from laneway.threshold import plain
 from tests.harness.asgi import ASKS, Caller, ask
 from tests.harness.loop import run
 from tests.harness.rooms import Foreign
@@ -102,36 +100,3 @@ def test_two_of_them_count_once_and_an_error_leaves_nothing_behind() -> None:
     with pytest.raises(ZeroDivisionError):
         run(ask("openai", "asked").call(PressureMiddleware(broken, pressure=kept)))
     assert kept.under_way == 0
-
-
-# --- a request by its bytes --------------------------------------------------------------------------------
-
-HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: a\r\nContent-Length: 3\r\n"
-
-
-def test_a_whole_plain_request_is_known() -> None:
-    assert plain(HEAD + b"\r\n{ }") is FRONTS["/v1/messages"]
-    assert plain(HEAD + b"connection: keep-alive\r\n\r\n{ }") is FRONTS["/v1/messages"]
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        HEAD + b"\r\n{",
-        HEAD + b"\r\n{ }POST",
-        HEAD,
-        HEAD + b"content-length: 3\r\n\r\n{ }",
-        HEAD + b"Content-Length : 3\r\n\r\n{ }",
-        HEAD + b"transfer-encoding: chunked\r\n\r\n{ }",
-        HEAD + b"a: b\ncontent-length: 9\r\n\r\n{ }",
-        HEAD + b"expect: 100-continue\r\n\r\n{ }",
-        HEAD + b"Origin: https://page.test\r\n\r\n{ }",
-        HEAD + b"connection: close\r\n\r\n{ }",
-        HEAD.replace(b"3", b"+3") + b"\r\n{ }",
-        HEAD.replace(b"messages", b"models") + b"\r\n{ }",
-        HEAD.replace(b"1.1", b"1.0") + b"\r\n{ }",
-        b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n",
-    ],
-)
-def test_anything_odd_is_left_to_the_parser(odd: bytes) -> None:
-    assert plain(odd) is None

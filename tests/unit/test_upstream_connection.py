@@ -25,6 +25,9 @@ async def _begun(
     line = Line(connection, room)
     opening = asyncio.create_task(connection.exchange("POST", b"head", body, 10.0))
     await asyncio.sleep(0)
+    if not line.written:
+        # It waited for others that might write in the same pass.
+        await asyncio.sleep(0)
     return connection, line, keeper, opening
 
 
@@ -46,6 +49,35 @@ async def test_a_small_body_leaves_in_one_write_with_its_head() -> None:
     connection.data_received(response())
     await opening
     line.lose(None)
+
+
+@_on_a_loop
+async def test_what_comes_before_the_request_is_out_is_no_answer_to_it() -> None:
+    """Providers end connections that rest with a 408; a request of which nothing was sent may go another way."""
+    connection = Connection(asyncio.get_running_loop(), Keeper())
+    line = Line(connection)
+    opening = asyncio.create_task(connection.exchange("POST", b"head", b"body", 10.0))
+    await asyncio.sleep(0)
+    assert not line.written
+    connection.data_received(response(b"too late", status=408))
+    with pytest.raises(FailureError) as failed:
+        await opening
+    assert failed.value.failure.kind is Kind.RESET
+    assert not line.written
+
+
+@_on_a_loop
+async def test_a_request_that_is_called_off_before_it_is_out_is_not_sent() -> None:
+    connection = Connection(asyncio.get_running_loop(), Keeper())
+    line = Line(connection)
+    opening = asyncio.create_task(connection.exchange("POST", b"head", b"body", 10.0))
+    await asyncio.sleep(0)
+    opening.cancel()
+    connection.abort()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert opening.cancelled()
+    assert not line.written
 
 
 @_on_a_loop

@@ -15,6 +15,7 @@ import msgspec
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from laneway.failure import Failure, FailureError, Kind
+from laneway.outbox import outbox_of
 
 HEAD_LIMIT: Final = 64 * 1024
 """Bytes a provider may send without bringing any body: its head, chunk extensions, trailers."""
@@ -126,6 +127,8 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = self._deadline = self._limit_s = 0.0
+        self._outbox = outbox_of(loop)
+        self._waiting = b""
         self._unsent: memoryview | None = None
         self._read_paused = self._write_paused = False
         self._headless = self._framed = self._chunked = self._interim = False
@@ -145,7 +148,9 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         assert transport is not None
         if len(body) <= SLICE:
-            transport.write(head + body)
+            self._waiting = head + body
+            if not self._outbox.takes(self, self._loop):
+                self.flush()
         else:
             transport.write(head)
             self._unsent = memoryview(body)
@@ -204,6 +209,7 @@ class Connection(asyncio.Protocol):
         """Closes at once, without flushing; the provider sees the end of the stream."""
         self.usable = False
         self.aborted = True
+        self._waiting = b""
         if self._transport is not None:
             self._transport.abort()
 
@@ -248,6 +254,12 @@ class Connection(asyncio.Protocol):
         self._deadline = self._loop.time() + self._limit_s
         self._send_more()
 
+    def flush(self) -> None:
+        """What was to leave together with what others send."""
+        waiting, self._waiting = self._waiting, b""
+        if waiting and self._transport is not None:
+            self._transport.write(waiting)
+
     def _send_more(self) -> None:
         while self._unsent is not None and not self._write_paused and self._transport is not None:
             self._transport.write(self._unsent[:SLICE])
@@ -276,8 +288,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         reply = self._reply
-        if reply is None:
-            # Nobody asked for this: whatever it is, it must not become the answer to the next call.
+        if reply is None or self._waiting:
+            # Nobody asked for this yet: whatever it is, it must not become the answer to the next call.
             self.abort()
             return
         if reply._whole or reply._failure is not None:
