@@ -1,4 +1,4 @@
-// The door between the compiled core and Python: the only file that knows Python.
+// The door between the compiled core and Python: this file and those beside it are the only ones that know Python.
 //
 // It turns strings and arrays into spans and back, and lets other threads run during long work. It computes nothing; what
 // types and dimensions an argument must have stands in the signatures below.
@@ -19,11 +19,11 @@
 #include <string>
 #include <utility>
 
+#include "found.hpp"
 #include "laneway/embed.hpp"
 #include "laneway/request.hpp"
 #include "laneway/ridge.hpp"
 #include "laneway/rows.hpp"
-#include "laneway/shown.hpp"
 #include "laneway/vote.hpp"
 
 namespace nb = nanobind;
@@ -36,9 +36,6 @@ using Line = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <typename T>
 using Sheet = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using LineOut = nb::ndarray<nb::numpy, float, nb::ndim<1>>;
-using LineView = nb::ndarray<nb::numpy, const float, nb::ndim<1>>;
-using SheetView = nb::ndarray<nb::numpy, const float, nb::ndim<2>>;
-using IdsView = nb::ndarray<nb::numpy, const std::int64_t, nb::ndim<1>>;
 
 // Below this many bytes a scan is over sooner than another thread could take the lock and give it back.
 constexpr std::size_t kLongScan = std::size_t{8} << 20;
@@ -187,12 +184,6 @@ laneway::Neighbours search(const laneway::Rows& rows, const Line<float>& query, 
   return found;
 }
 
-// A view of what a live Python object holds: the view keeps the object alive.
-template <typename Out, typename Owner, typename T>
-Out view(const Owner& owner, const std::vector<T>& values, std::initializer_list<std::size_t> sizes) {
-  return Out(values.data(), sizes, nb::find(owner));
-}
-
 // Hands a vector over to an array, which frees it.
 template <typename T, typename Size>
 auto give(std::vector<T>&& values, std::initializer_list<Size> sizes) {
@@ -244,50 +235,6 @@ laneway::Ballot vote(const Line<float>& similarities, const Sheet<float>& labels
   return laneway::vote(span_of(similarities), span_of(labels), means.size(), candidates, means);
 }
 
-laneway::Ballot vote_of(const laneway::Neighbours& neighbours, const std::vector<std::uint32_t>& candidates,
-                        const std::vector<double>& means) {
-  return laneway::vote(neighbours.similarities, neighbours.labels, neighbours.columns, candidates, means);
-}
-
-// What a receipt shows, with the names of its columns. Items are made when somebody reads them: most receipts nobody does.
-struct Shown {
-  laneway::Shown rows;
-  nb::list names;
-};
-
-Shown show(laneway::Shown rows, nb::list names) {
-  if (names.size() != rows.columns()) throw nb::value_error("names: expected one for each column");
-  return {std::move(rows), std::move(names)};
-}
-
-nb::tuple shown_at(const Shown& shown, std::size_t row) {
-  nb::dict scores;
-  for (std::size_t at = 0; at < shown.rows.columns(); ++at) {
-    const float score = shown.rows.label(row, at);
-    if (score == score) scores[shown.names[at]] = static_cast<double>(score);
-  }
-  return nb::make_tuple(shown.rows.id(row), static_cast<double>(shown.rows.similarity(row)), std::move(scores));
-}
-
-nb::tuple shown_whole(const Shown& shown) {
-  nb::list out;
-  for (std::size_t row = 0; row < shown.rows.size(); ++row) out.append(shown_at(shown, row));
-  return nb::tuple(out);
-}
-
-std::vector<std::int64_t> shown_ids(const Shown& shown) {
-  std::vector<std::int64_t> out(shown.rows.size());
-  for (std::size_t row = 0; row < out.size(); ++row) out[row] = shown.rows.id(row);
-  return out;
-}
-
-double likeness(const laneway::Neighbours& neighbours, std::size_t count) {
-  const std::size_t seen = std::min(count, neighbours.similarities.size());
-  double sum = 0;
-  for (std::size_t at = 0; at < seen; ++at) sum += static_cast<double>(neighbours.similarities[at]);
-  return seen ? sum / static_cast<double>(seen) : 0;
-}
-
 laneway::Ridge ridge_of(const Sheet<float>& coefficients, const Sheet<float>& of_tags, const Line<float>& intercepts, double tagged) {
   expect_shape(coefficients, "coefficients", {intercepts.size(), coefficients.shape(1)});
   expect_shape(of_tags, "of_tags", {of_tags.shape(0), intercepts.size()});
@@ -297,13 +244,6 @@ laneway::Ridge ridge_of(const Sheet<float>& coefficients, const Sheet<float>& of
 std::vector<double> expect(const laneway::Ridge& ridge, const Line<float>& vector, std::size_t tag) {
   std::vector<double> out(ridge.models());
   ridge.expect(span_of(vector), tag, out);
-  return out;
-}
-
-std::vector<std::vector<double>> covariance_of(const laneway::Ballot& ballot) {
-  const auto count = static_cast<std::ptrdiff_t>(ballot.quality.size());
-  std::vector<std::vector<double>> out;
-  for (auto row = ballot.covariance.begin(); row != ballot.covariance.end(); row += count) out.emplace_back(row, row + count);
   return out;
 }
 
@@ -347,48 +287,7 @@ NB_MODULE(_core, module) {
       .def("embed", &embed, "text"_a, "tools"_a = 0, "earlier_turns"_a = 0, "system_characters"_a = 0, "structured"_a = false,
            "max_tokens"_a = 0);
 
-  using laneway::Ballot;
-  nb::class_<Ballot>(module, "Ballot")
-      .def_ro("quality", &Ballot::quality)
-      .def_ro("error", &Ballot::error)
-      .def_ro("effective", &Ballot::effective)
-      .def_prop_ro("covariance", &covariance_of);
-
-  using laneway::Neighbours;
-  nb::class_<Neighbours>(module, "Neighbours")
-      .def("__len__", [](const Neighbours& self) { return self.ids.size(); })
-      .def_prop_ro("ids", [](const Neighbours& self) { return view<IdsView>(self, self.ids, {self.ids.size()}); })
-      .def_prop_ro("similarities",
-                   [](const Neighbours& self) { return view<LineView>(self, self.similarities, {self.ids.size()}); })
-      .def_prop_ro("labels",
-                   [](const Neighbours& self) { return view<SheetView>(self, self.labels, {self.ids.size(), self.columns}); })
-      .def("likeness", &likeness, "count"_a)
-      .def(
-          "shown",
-          [](const Neighbours& self, std::size_t count, nb::list names, const std::vector<std::uint32_t>& columns) {
-            return show(laneway::Shown(self, count, columns), std::move(names));
-          },
-          "count"_a, "names"_a, "columns"_a)
-      .def("vote", &vote_of, "candidates"_a, "means"_a);
-
-  nb::class_<Shown>(module, "Shown")
-      .def(
-          "__init__",
-          [](Shown* self, const nb::bytes& packed, nb::list names) {
-            new (self) Shown(show(laneway::Shown(span_of(packed), names.size()), names));
-          },
-          "packed"_a, "names"_a)
-      .def("__len__", [](const Shown& self) { return self.rows.size(); })
-      .def("__getitem__",
-           [](const Shown& self, std::size_t at) {
-             if (at >= self.rows.size()) throw nb::index_error();
-             return shown_at(self, at);
-           })
-      .def("__iter__", [](const Shown& self) { return nb::iter(shown_whole(self)); })
-      .def("__eq__", [](const Shown& self, nb::handle other) { return shown_whole(self).equal(nb::tuple(other)); })
-      .def_prop_ro("ids", &shown_ids)
-      .def_prop_ro("names", [](const Shown& self) { return self.names; })
-      .def_prop_ro("packed", [](const Shown& self) { return nb::bytes(self.rows.packed().data(), self.rows.packed().size()); });
+  bind_found(module);
 
   nb::class_<laneway::Ridge>(module, "Ridge")
       .def(

@@ -75,6 +75,23 @@ class Ballot:
         The variance of a lead of a over b is covariance[a][a] + covariance[b][b] - 2 * covariance[a][b].
         """
 
+    def stand(
+        self,
+        names: list[str],
+        lines: Sequence[float],
+        costs: Sequence[float],
+        penalties: Sequence[float],
+        blend: float,
+        weight: float,
+    ) -> tuple[list[tuple[int, float, float, float, float]], float, float | None, float | None]:
+        """The candidates by quality - weight x cost - penalty, best first, each with its place in the vote, quality,
+        error, effective labels and score; how likely the first is no worse than whoever comes closest; from which
+        weight on a cheaper one would win, and up to which a dearer, if any would.
+
+        `lines` is what else is expected of each, NaN where nothing is, and has the share `blend` in a quality. Those
+        that score and cost the same stand in the order of their names.
+        """
+
 class Table:
     """A packed token table. It never changes, and any thread may use it."""
 

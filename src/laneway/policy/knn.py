@@ -14,7 +14,6 @@ from enum import StrEnum
 
 import msgspec
 
-from laneway.ports.examples import Ballot as Ballot
 from laneway.ports.examples import Found as Found
 
 NEIGHBOURS = 150
@@ -139,30 +138,30 @@ def choose(question: Question, found: Found, knobs: Knobs) -> Choice:
     if len(warm) < 2 or not len(found):
         why = _unanswerable(question, len(found))
         return Choice(serves=question.without_opinion, cold=tuple(cold), declined=why, weight=knobs.weight)
+    names: list[str] = []
     columns: list[int] = []
     means: list[float] = []
     for candidate in warm:
+        names.append(candidate.name)
         columns.append(candidate.column)
         means.append(candidate.mean)
-    ballot = found.vote(columns, means)
-    covariance = ballot.covariance
-    standings = _stand(question, warm, ballot, covariance, knobs)
-    places: list[tuple[float, float, str, int]] = []
-    for at, standing in enumerate(standings):
-        places.append((-standing.score, standing.cost_ratio, standing.name, at))
-    places.sort()
-    winner = places[0][3]
-    confidence = _confidence(standings, covariance, winner)
+    ratios, penalties = _costs(question, warm), _penalties(question, warm, knobs)
+    placed, confidence, cheaper_from, dearer_until = found.vote(columns, means).stand(
+        names, _lines(question, warm, knobs), ratios, penalties, knobs.blend, knobs.weight
+    )
+    ranked: list[Standing] = []
+    for at, quality, error, effective, score in placed:
+        who = warm[at]
+        ranked.append(Standing(who.name, quality, error, effective, who.cost_nanos, ratios[at], penalties[at], score))
     likeness = found.likeness(LIKE)
     declined: Declined | None = None
     if likeness < knobs.familiar:
         declined = Declined.NOVEL
     elif confidence < knobs.least_confidence:
         declined = Declined.UNSURE
-    cheaper_from, dearer_until = _turns(standings, winner)
     return Choice(
-        serves=question.without_opinion if declined else standings[winner].name,
-        ranked=tuple([standings[place[3]] for place in places]),
+        serves=question.without_opinion if declined else ranked[0].name,
+        ranked=tuple(ranked),
         cold=tuple(cold),
         declined=declined,
         confidence=confidence,
@@ -180,64 +179,36 @@ def _unanswerable(question: Question, neighbours: int) -> Declined:
     return Declined.WARMING if neighbours else Declined.NO_EXAMPLES
 
 
-def _stand(
-    question: Question,
-    warm: Sequence[Candidate],
-    ballot: Ballot,
-    covariance: Sequence[Sequence[float]],
-    knobs: Knobs,
-) -> list[Standing]:
-    lines: dict[str, float] | None = None
-    if question.ridge is not None and question.examples >= knobs.blend_from:
-        lines = {}
-        for who, told in zip(question.candidates, question.ridge, strict=True):
-            lines[who.name] = told
-    usual_nanos, pinned, default_nanos = question.usual_nanos, question.pinned, None
+def _lines(question: Question, warm: Sequence[Candidate], knobs: Knobs) -> list[float]:
+    """What the ridge expects of each that is warm, as far as there are examples enough to ask it."""
+    if question.ridge is None or question.examples < knobs.blend_from:
+        return [math.nan] * len(warm)
+    if len(warm) == len(question.candidates):
+        return list(question.ridge)
+    told = {who.name: line for who, line in zip(question.candidates, question.ridge, strict=True)}
+    return [told[who.name] for who in warm]
+
+
+def _costs(question: Question, warm: Sequence[Candidate]) -> list[float]:
+    """What each costs in defaults."""
+    usual_nanos, default_nanos = question.usual_nanos, None
     for who in question.candidates:
         if who.name == question.default:
             default_nanos = who.cost_nanos
     unknown = 1.0 if default_nanos is None or not usual_nanos else default_nanos / usual_nanos
     base = usual_nanos or default_nanos or REFERENCE_NANOS
-    standings: list[Standing] = []
-    for at, (who, voted, effective) in enumerate(zip(warm, ballot.quality, ballot.effective, strict=True)):
-        quality = voted
-        if lines is not None and not math.isnan(told := lines[who.name]):
-            quality += knobs.blend * (told - voted)
-        ratio = unknown if who.cost_nanos is None else who.cost_nanos / base
+    return [unknown if who.cost_nanos is None else who.cost_nanos / base for who in warm]
+
+
+def _penalties(question: Question, warm: Sequence[Candidate], knobs: Knobs) -> list[float]:
+    pinned, strong, handicap = question.pinned, knobs.strong, knobs.handicap
+    if not pinned and not handicap:
+        return [0.0] * len(warm)
+    penalties: list[float] = []
+    for who in warm:
         penalty = knobs.switch_penalty if pinned and who.name != pinned else 0.0
-        if who.name != knobs.strong:
-            penalty += knobs.handicap
-        score = quality - knobs.weight * ratio - penalty
-        error = math.sqrt(max(covariance[at][at], 0.0))
-        standings.append(Standing(who.name, quality, error, effective, who.cost_nanos, ratio, penalty, score))
-    return standings
-
-
-def _confidence(standings: Sequence[Standing], covariance: Sequence[Sequence[float]], winner: int) -> float:
-    """How likely the winner is no worse than whichever other candidate comes closest to it."""
-    least = math.inf
-    won, own = standings[winner].score, covariance[winner]
-    for at, standing in enumerate(standings):
-        if at != winner:
-            lead = won - standing.score
-            variance = own[winner] + covariance[at][at] - 2 * own[at]
-            sure = math.inf if lead > 0 else 0.0
-            least = min(least, lead / math.sqrt(variance) if variance > 0 else sure)
-    return 0.5 * math.erfc(-least / math.sqrt(2))
-
-
-def _turns(standings: Sequence[Standing], winner: int) -> tuple[float | None, float | None]:
-    """The nearest weights, above and below, at which another candidate would win."""
-    cheaper, dearer = math.inf, 0.0
-    won = standings[winner]
-    for other in standings:
-        lead = (won.quality - won.penalty) - (other.quality - other.penalty)
-        saved = won.cost_ratio - other.cost_ratio
-        if saved > 0:
-            cheaper = min(cheaper, lead / saved)
-        elif saved < 0:
-            dearer = max(dearer, lead / saved)
-    return (cheaper if cheaper < math.inf else None), (dearer if dearer > 0 else None)
+        penalties.append(penalty if who.name == strong else penalty + handicap)
+    return penalties
 
 
 def expected_mean(total: float, labels: int) -> float:

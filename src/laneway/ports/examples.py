@@ -145,10 +145,17 @@ class Ballot(Protocol):
 
     @property
     def quality(self) -> Sequence[float]: ...
-    @property
-    def covariance(self) -> Sequence[Sequence[float]]: ...
-    @property
-    def effective(self) -> Sequence[float]: ...
+    def stand(
+        self,
+        names: list[str],
+        lines: Sequence[float],
+        costs: Sequence[float],
+        penalties: Sequence[float],
+        blend: float,
+        weight: float,
+    ) -> tuple[Sequence[tuple[int, float, float, float, float]], float, float | None, float | None]:
+        """Best first: place in the vote, quality, error, effective labels and score of each; how sure the first is;
+        from which weight on a cheaper one would win, and up to which a dearer."""
 
 
 class Found(Protocol):

@@ -1,0 +1,59 @@
+"""The core's choice among candidates is the reference's, whatever was voted and whatever each costs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from laneway import _core
+from tests.reference import choice
+from tests.reference.choice import Seat
+
+shares = st.one_of(st.sampled_from((0.0, 0.5, 1.0)), st.floats(0, 1))
+costs = st.one_of(st.sampled_from((0.0, 1.0, 2.0)), st.floats(0, 50))
+
+
+@st.composite
+def elections(draw: st.DrawFn) -> tuple[_core.Ballot, list[Seat]]:
+    """Few different labels, lines and costs, so that some candidates come out even."""
+    count = draw(st.integers(1, 5))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rows = draw(st.integers(0, 30))
+    similarities = np.sort(rng.random(rows, np.float32))[::-1].copy()
+    labels = rng.choice(np.array([0, 0.5, 1, np.nan], np.float32), (rows, draw(st.integers(1, count))))
+    columns = rng.integers(0, labels.shape[1], count)
+    mean = draw(shares)
+    ballot = _core.vote(similarities, np.ascontiguousarray(labels[:, columns]), [mean] * count)
+    names = draw(st.permutations([f"m{at}" for at in range(count)]))
+    line = st.one_of(st.none(), shares)
+    return ballot, [Seat(name, draw(line), draw(costs), draw(st.sampled_from((0.0, 0.02)))) for name in names]
+
+
+@given(elections(), shares, st.one_of(st.just(0.0), st.floats(1e-6, 1e3)))
+def test_candidates_stand_as_the_reference_says(
+    election: tuple[_core.Ballot, list[Seat]], blend: float, weight: float
+) -> None:
+    ballot, seats = election
+    lines = [math.nan if seat.line is None else seat.line for seat in seats]
+    named, paid, penalties = [each.name for each in seats], [each.cost for each in seats], [each[3] for each in seats]
+    placed, sure, cheaper, dearer = ballot.stand(named, lines, paid, penalties, blend, weight)
+    expected = choice.stand(ballot, seats, blend, weight)
+    assert [(at, quality, score) for at, quality, _, _, score in placed] == [
+        (each.at, each.quality, each.score) for each in expected
+    ]
+    assert [error for _, _, error, _, _ in placed] == [ballot.error[each.at] for each in expected]
+    assert [effective for _, _, _, effective, _ in placed] == [ballot.effective[each.at] for each in expected]
+    assert sure == pytest.approx(choice.confidence(ballot, expected), abs=1e-9)
+    assert (cheaper, dearer) == choice.turns(expected)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    ballot = _core.vote(np.zeros(0, np.float32), np.zeros((0, 2), np.float32), [0.5, 0.5])
+    with pytest.raises(ValueError, match="as many of each"):
+        ballot.stand(["a", "b"], [0.5], [1.0, 1.0], [0.0, 0.0], 0.5, 1.0)
+    with pytest.raises(ValueError, match="for each of 2 candidates, got 1"):
+        ballot.stand(["a"], [0.5], [1.0], [0.0], 0.5, 1.0)
