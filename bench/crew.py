@@ -1,10 +1,13 @@
 """What a second worker gives, and what it costs that both count a provider's slots together.
 
-`python -m bench.crew [--rounds N] [--seconds S] [--connections N]`. One worker and two serve the same load in turn,
-with and without slots, through all rooms. Workers may run on every processor, load and provider run on the last: the
-rate shows what this machine gives with the load on it, which on two processors is far less than two workers can do.
-What a second worker costs shows in CPU per request: with a processor for each, two give twice the one's rate times the
-ratio of one's CPU to theirs, as long as they do not wait for each other.
+`python -m bench.crew [--rounds N] [--seconds S] [--connections N] [--share F]`. One worker and two serve the same load
+in turn, with and without slots, through all rooms. Workers may run on every processor, load and provider run on the
+last: the rate shows what this machine gives with the load on it, which on two processors is far less than two workers
+can do. What a second worker costs shows in CPU per request: with a processor for each, two give twice the one's rate
+times the ratio of one's CPU to theirs, as long as they do not wait for each other.
+
+With `--share .25` each worker is held to a quarter of a processor, so that there is room for all of them, the load and
+the provider: then the rates show what two workers give that do wait for each other where they have to.
 """
 
 from __future__ import annotations
@@ -14,11 +17,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.peers.contestants import FULL, LANEWAY
-from bench.peers.race import CPUS, cpu_s, end, free_port, load, start
+from bench.peers.race import CPUS, cpu_s, end, family, free_port, load, start
+from bench.shares import held
 
 
 class Setup(NamedTuple):
@@ -62,10 +67,10 @@ def lap(process: subprocess.Popen[bytes], port: int, connections: int, seconds: 
     return Lap(told["requests"] / told["seconds"], used / told["requests"] * 1e6, told["p99_ms"])
 
 
-def run(rounds: int, seconds: float, connections: int) -> dict[str, list[Lap]]:
+def run(rounds: int, seconds: float, connections: int, share: float | None) -> dict[str, list[Lap]]:
     laps: dict[str, list[Lap]] = {setup.name: [] for setup in SETUPS}
     running: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as fences:
         upstream = free_port()
         provider = start([sys.executable, "-m", "bench.peers.upstream", str(upstream)], CPUS[-1], upstream)
         try:
@@ -73,6 +78,8 @@ def run(rounds: int, seconds: float, connections: int) -> dict[str, list[Lap]]:
                 port = free_port()
                 running[setup.name] = serve(setup, Path(folder), upstream, port), port
                 lap(*running[setup.name], connections, 2.0)
+                if share is not None:
+                    fences.enter_context(held(family(running[setup.name][0].pid), share))
             for _ in range(rounds):
                 for name, (process, port) in running.items():
                     laps[name].append(lap(process, port, connections, seconds))
@@ -88,9 +95,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--share", type=float, help="hold each worker to this share of a processor")
     asked = parser.parse_args()
-    laps = run(asked.rounds, asked.seconds, asked.connections)
+    laps = run(asked.rounds, asked.seconds, asked.connections, asked.share)
     print(f"{asked.connections} connections, {len(CPUS)} processors shared with load and provider")
+    if asked.share is not None:
+        print(f"each worker held to {asked.share:g} of a processor")
     for name, ran in laps.items():
         rate, cpu_us, p99_ms = (statistics.median(column) for column in zip(*ran, strict=True))
         print(f"{name:<12}{rate:>8.0f} req/s{cpu_us:>8.0f} us CPU{p99_ms:>8.1f} ms p99")

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from laneway._core import read_request
+from laneway.threshold import parts
 
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: a\r\nContent-Length: 3\r\n"
 PARTS = (
@@ -108,6 +109,16 @@ def test_what_is_read_is_what_a_server_reads(data: bytes) -> None:
     read = read_request(data)
     if read is not None:
         assert read == read_by_a_server(data)
+
+
+@given(st.text("/-._~%?=&+:#@ a0Z", max_size=12))
+def test_a_target_that_is_read_has_a_path_and_a_query(rest: str) -> None:
+    target = b"/" + rest.encode()
+    read = read_request(HEAD.replace(b"/v1/messages", target) + b"\r\n{ }")
+    assert (read is None) == any(odd in rest for odd in "#@ ")
+    if read is not None:
+        _, raw, query = parts(read[0])
+        assert raw + (b"?" if b"?" in target else b"") + query == target
 
 
 @given(st.binary(max_size=40), st.integers(0, len(HEAD) + 5), st.integers(0, 3))
