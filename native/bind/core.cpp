@@ -21,7 +21,7 @@
 
 #include "found.hpp"
 #include "laneway/embed.hpp"
-#include "laneway/request.hpp"
+#include "laneway/message.hpp"
 #include "laneway/ridge.hpp"
 #include "laneway/rows.hpp"
 #include "laneway/vote.hpp"
@@ -255,13 +255,23 @@ std::vector<std::string> list_kernels() {
 
 nb::bytes bytes_of(std::string_view text) { return nb::bytes(text.data(), text.size()); }
 
-// A list of pairs, as a server's parser would have gathered it.
-nb::object read_request(const nb::bytes& data) {
-  laneway::Request read;
-  if (!laneway::read_request({data.c_str(), data.size()}, read)) return nb::none();
+// A list of pairs, as a full parser's owner would have gathered it.
+nb::list headers_of(const laneway::Message& message) {
   nb::list headers;
-  for (const laneway::Field& field : read.fields()) headers.append(nb::make_tuple(bytes_of(field.name), bytes_of(field.value)));
-  return nb::make_tuple(bytes_of(read.target), std::move(headers), bytes_of(read.body));
+  for (const laneway::Field& field : message.fields()) headers.append(nb::make_tuple(bytes_of(field.name), bytes_of(field.value)));
+  return headers;
+}
+
+nb::object read_request(const nb::bytes& data) {
+  laneway::Message read;
+  if (!laneway::read_request({data.c_str(), data.size()}, read)) return nb::none();
+  return nb::make_tuple(bytes_of(read.target), headers_of(read), bytes_of(read.body));
+}
+
+nb::object read_answer(const nb::bytes& data) {
+  laneway::Message read;
+  if (!laneway::read_answer({data.c_str(), data.size()}, read)) return nb::none();
+  return nb::make_tuple(read.status, headers_of(read), bytes_of(read.body));
 }
 
 }  // namespace
@@ -276,6 +286,7 @@ NB_MODULE(_core, module) {
   module.def("shape", &shape, "text"_a, "tools"_a = 0, "earlier_turns"_a = 0, "system_characters"_a = 0,
              "structured"_a = false, "max_tokens"_a = 0);
   module.def("read_request", &read_request, "data"_a);
+  module.def("read_answer", &read_answer, "data"_a);
   module.def("vote", &vote, "similarities"_a, "labels"_a, "means"_a);
 
   nb::class_<laneway::Table>(module, "Table")

@@ -1,6 +1,6 @@
 """The compiled core (native/): text to vector, vector to neighbours, neighbours to a vote, in microseconds.
 
-Owns: everything that is arithmetic over a whole prompt or a whole shelf, and reading the bytes of a plain request.
+Owns: everything that is arithmetic over a whole prompt or a whole shelf, and reading the bytes of plain messages.
 Knows no tenant, no model and no price.
 Refuses: arrays of a wrong type or dimension with TypeError, values that cannot be right with ValueError; in either case
 nothing has changed. Long work lets other threads run.
@@ -44,6 +44,12 @@ def read_request(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], bytes] 
 
     None for anything else, and for all that might be read in two ways or says more than how long the body is: a part of
     a request, two of them, chunks, an offer of another protocol, a body that waits for leave, the wish to close.
+    """
+
+def read_answer(data: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
+    """Status, headers (their names in lower case) and body, if these bytes are exactly one plain final answer.
+
+    None for anything else, as above; also for answers that have no body whatever they say of its length.
     """
 
 def vote(similarities: npt.NDArray[np.float32], labels: npt.NDArray[np.float32], means: Sequence[float]) -> Ballot:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from laneway.failure import FailureError, Kind
-from laneway.upstream.connection import HEAD_LIMIT, HIGH_WATER, SLICE, Connection, EngineReply
+from laneway.upstream.connection import HEAD_LIMIT, HIGH_WATER, SLICE, Connection
+from laneway.upstream.reply import EngineReply
 from tests.fakes.line import Keeper, Line
 from tests.fakes.stage import drain, run
 from tests.fakes.upstream import chunked, response

@@ -1,4 +1,4 @@
-"""One connection to a provider, and the answer being read from it.
+"""One connection to a provider.
 
 Owns: the framing of one HTTP/1.1 response at a time (RFC 9112), back-pressure in both directions, and the one
 silence clock of whoever waits for the provider. Refuses: names, pools, retries and TLS set-up (its owner's work),
@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol, cast
 
-import msgspec
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from laneway._core import read_answer
 from laneway.failure import Failure, FailureError, Kind
 from laneway.outbox import outbox_of
+from laneway.upstream.reply import EngineReply
 
 HEAD_LIMIT: Final = 64 * 1024
 """Bytes a provider may send without bringing any body: its head, chunk extensions, trailers."""
@@ -42,72 +43,6 @@ class Owner(Protocol):
 
     def forget(self, connection: Connection) -> None:
         """The transport is gone."""
-
-
-class EngineReply(msgspec.Struct, eq=False):
-    """A `ports.Reply`. Any failure of `read`, a time-out and a cancellation included, ends the connection."""
-
-    _connection: Connection | None
-    status: int = 0
-    headers: list[tuple[bytes, bytes]] = []
-    _pieces: list[bytes] = []
-    _size: int = 0
-    _whole: bool = False
-    _failure: Failure | None = None
-
-    async def read(self, limit_s: float) -> bytes:
-        expired = False
-        while True:
-            if self._pieces:
-                return self._take()
-            if self._whole:
-                self._let_go()
-                return b""
-            connection = self._connection
-            if expired and self._failure is None:
-                self._failure = Failure(
-                    kind=Kind.TIMEOUT,
-                    message=f"the provider's stream was silent for between_chunks={limit_s:g} s",
-                    clock="between_chunks",
-                )
-            if self._failure is not None or connection is None:
-                await self.close()
-                raise FailureError(self._failure or _CLOSED)
-            try:
-                expired = not await connection.wait(limit_s)
-            except BaseException:
-                await self.close()
-                raise
-
-    async def close(self) -> None:
-        if self._connection is None:
-            return
-        if not self._whole:
-            self._connection.abort()
-            self._failure = self._failure or _CLOSED
-        elif self._pieces:
-            # All of it came, so the provider has nothing to notice; but what is thrown away must not read as an end.
-            self._pieces.clear()
-            self._whole, self._failure = False, _CLOSED
-        self._let_go()
-
-    def _take(self) -> bytes:
-        pieces = self._pieces
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self._size = 0
-        if self._whole:
-            # Not a moment earlier: a connection lent out again while its last answer still lies here unread would
-            # write the next answer over it.
-            self._let_go()
-        elif self._connection is not None:
-            self._connection.drained()
-        return body
-
-    def _let_go(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.owner.take_back(connection)
 
 
 class Connection(asyncio.Protocol):
@@ -157,8 +92,8 @@ class Connection(asyncio.Protocol):
             self._send_more()
         expired = False
         while not reply.status:
-            if reply._failure is not None:
-                raise FailureError(reply._failure)
+            if reply.failure is not None:
+                raise FailureError(reply.failure)
             if expired:
                 raise FailureError(
                     Failure(
@@ -213,6 +148,10 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def let_go(self) -> None:
+        """Whoever held it has all that there was."""
+        self.owner.take_back(self)
+
     @property
     def connected(self) -> bool:
         return self._transport is not None
@@ -234,14 +173,14 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         reply = self._reply
-        if reply is not None and not reply._whole and reply._failure is None:
+        if reply is not None and not reply.whole and reply.failure is None:
             if not reply.status:
-                reply._failure = _RESET if not self._unfruitful else _HEAD_CUT
+                reply.failure = _RESET if not self._unfruitful else _HEAD_CUT
             elif self._framed or exc is not None:
-                reply._failure = _CUT
+                reply.failure = _CUT
             else:
                 # RFC 9112 section 6.3, item 8: without a declared length the close is the end of the body.
-                reply._whole = True
+                reply.whole = True
         self._wake()
         del self._parser
         self.owner.forget(self)
@@ -292,7 +231,7 @@ class Connection(asyncio.Protocol):
             # Nobody asked for this yet: whatever it is, it must not become the answer to the next call.
             self.abort()
             return
-        if reply._whole or reply._failure is not None:
+        if reply.whole or reply.failure is not None:
             self.usable = False
             return
         if not reply.status and len(data) > HEAD_LIMIT:
@@ -300,6 +239,15 @@ class Connection(asyncio.Protocol):
             self.data_received(data[:HEAD_LIMIT])
             self.data_received(data[HEAD_LIMIT:])
             return
+        if not self._unfruitful and self._unsent is None and not self._headless:
+            read = read_answer(data)
+            if read is not None:
+                reply.status, reply.headers, body = read
+                if body:
+                    reply.pieces.append(body)
+                reply.whole = True
+                self._wake()
+                return
         self._unfruitful += len(data)
         try:
             self._parser.feed_data(data)
@@ -311,11 +259,11 @@ class Connection(asyncio.Protocol):
             self._refuse(reply, f"more than {HEAD_LIMIT} bytes of head, chunk extensions or trailers")
 
     def _refuse(self, reply: EngineReply, detail: str) -> None:
-        if reply._whole:
+        if reply.whole:
             # What came after the end spoils the connection, not the answer.
             self.usable = False
             return
-        reply._failure = Failure(
+        reply.failure = Failure(
             kind=Kind.MALFORMED_ANSWER,
             message="the provider's answer is not well-formed HTTP/1.1; look at what listens at its url",
             detail=detail,
@@ -326,7 +274,7 @@ class Connection(asyncio.Protocol):
     # What the parser tells
 
     def on_message_begin(self) -> None:
-        if self._reply is None or self._reply._whole:
+        if self._reply is None or self._reply.whole:
             raise _Refused("bytes after the end of the answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -361,19 +309,19 @@ class Connection(asyncio.Protocol):
             self._unsent = None
             self.usable = False
         if self._headless:
-            reply._whole = True
+            reply.whole = True
         self._wake()
 
     def on_body(self, data: bytes) -> None:
         reply = self._reply
-        if reply is None or reply._whole:
+        if reply is None or reply.whole:
             raise _Refused("a body where there can be none")
         self._unfruitful = 0
-        reply._pieces.append(data)
-        reply._size += len(data)
+        reply.pieces.append(data)
+        reply.size += len(data)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
-        if reply._size > HIGH_WATER and not self._read_paused and self._transport is not None:
+        if reply.size > HIGH_WATER and not self._read_paused and self._transport is not None:
             self._read_paused = True
             self._transport.pause_reading()
 
@@ -386,11 +334,10 @@ class Connection(asyncio.Protocol):
             self._interim = self._framed = self._chunked = False
             reply.headers.clear()
             return
-        reply._whole = True
+        reply.whole = True
         self._wake()
 
 
-_CLOSED: Final = Failure(kind=Kind.CUT, message="the answer was closed before its end was read")
 _RESET: Final = Failure(kind=Kind.RESET, message="the provider closed the connection without answering")
 _HEAD_CUT: Final = Failure(
     kind=Kind.MALFORMED_ANSWER, message="the provider closed the connection inside its response head"

@@ -1,18 +1,18 @@
-"""A plain request read by the compiled core is what the parser of a server would have read, or it is not read at all.
+"""A plain message read by the compiled core is what a full parser would have read, or it is not read at all.
 
 The oracle is llhttp, which reads whatever the core leaves to it.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httptools
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from laneway._core import read_request
+from laneway._core import read_answer, read_request
 from laneway.threshold import parts
 
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: a\r\nContent-Length: 3\r\n"
@@ -65,11 +65,11 @@ class Read(NamedTuple):
     body: bytes
 
 
-class Server:
-    """What a server's callbacks hear of one request."""
+class Heard:
+    """What a parser's callbacks hear of one message."""
 
-    def __init__(self) -> None:
-        self.parser = httptools.HttpRequestParser(self)
+    def __init__(self, made: type[Any]) -> None:
+        self.parser = made(self)
         self.headers: list[tuple[bytes, bytes]] = []
         self.target = self.body = b""
         self.begun = self.complete = 0
@@ -94,10 +94,21 @@ class Server:
         self.complete += 1
 
 
+def heard(made: type[Any], data: bytes) -> Heard:
+    one = Heard(made)
+    one.parser.feed_data(data)
+    assert (one.begun, one.complete, one.keeps) == (1, 1, True)
+    return one
+
+
+def read_by_a_client(data: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    client = heard(httptools.HttpResponseParser, data)
+    assert client.parser.get_http_version() == "1.1"
+    return client.parser.get_status_code(), client.headers, client.body
+
+
 def read_by_a_server(data: bytes) -> Read:
-    server = Server()
-    server.parser.feed_data(data)
-    assert (server.begun, server.complete, server.keeps) == (1, 1, True)
+    server = heard(httptools.HttpRequestParser, data)
     assert (server.parser.get_method(), server.parser.get_http_version()) == (b"POST", "1.1")
     return Read(server.target, server.headers, server.body)
 
@@ -109,6 +120,52 @@ def test_what_is_read_is_what_a_server_reads(data: bytes) -> None:
     read = read_request(data)
     if read is not None:
         assert read == read_by_a_server(data)
+
+
+STATUSES = (
+    *(
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 404 \r\n",
+        b"HTTP/1.1 200\r\n",
+        b"HTTP/1.1 100 Continue\r\n",
+        b"HTTP/1.0 200 OK\r\n",
+    ),
+    *(
+        b"HTTP/1.1 204 No Content\r\n",
+        b"HTTP/1.1 304 x\r\n",
+        b"HTTP/1.1 999 x\r\n",
+        b"HTTP/1.1 20 x\r\n",
+        b"HTTP/1.1 500 \xe9\r\n",
+    ),
+    *(b"HTTP/1.1 101 Switching Protocols\r\n", b"HTTP/1.1  200 OK\r\n", b"http/1.1 200 OK\r\n"),
+)
+some_answers = st.tuples(st.sampled_from(STATUSES), st.lists(st.sampled_from(PARTS[9:]), max_size=8).map(b"".join)).map(
+    b"".join
+)
+likely_answers = st.tuples(
+    st.sampled_from(STATUSES), st.lists(st.sampled_from(PARTS[9:]), max_size=4).map(b"".join)
+).map(lambda parts: parts[0] + b"Content-Length: 3\r\n" + parts[1] + b"\r\n{ }")
+ANSWER = b"HTTP/1.1 200 OK\r\nServer: a\r\nContent-Length: 3\r\n\r\n{ }"
+
+
+@given(st.one_of(some_answers, likely_answers))
+@example(ANSWER)
+def test_an_answer_that_is_read_is_what_a_client_reads(data: bytes) -> None:
+    read = read_answer(data)
+    if read is not None:
+        assert read == read_by_a_client(data)
+
+
+@given(st.binary(max_size=40), st.integers(0, len(ANSWER)), st.integers(0, 3))
+def test_a_damaged_answer_is_read_alike_or_not_at_all(noise: bytes, at: int, removed: int) -> None:
+    data = ANSWER[:at] + noise + ANSWER[at + removed :]
+    read = read_answer(data)
+    if read is not None:
+        assert read == read_by_a_client(data)
+
+
+def test_a_plain_answer_is_read() -> None:
+    assert read_answer(ANSWER) == (200, [(b"server", b"a"), (b"content-length", b"3")], b"{ }")
 
 
 @given(st.text("/-._~%?=&+:#@ a0Z", max_size=12))

@@ -1,4 +1,4 @@
-#include "laneway/request.hpp"
+#include "laneway/message.hpp"
 
 #include <algorithm>
 
@@ -18,7 +18,7 @@ constexpr std::array<char, 256> table(const Of& of) {
   return out;
 }
 
-// Fewer than the grammar allows: what nobody's client sends need not be fast.
+// Fewer than the grammar allows: what nobody sends need not be fast.
 constexpr auto kNames = table([](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_' ? lowered(c) : '\0'; });
 constexpr auto kTargets = table([](char c) {
   const bool is_part = is_letter(c) || is_digit(c) || std::string_view("/-._~%?=&+:").find(c) != std::string_view::npos;
@@ -33,7 +33,7 @@ bool is_kept(std::string_view value) {
   return std::equal(value.begin(), value.end(), kKept.begin(), kKept.end(), [](char one, char kept) { return lowered(one) == kept; });
 }
 
-// What a field says of the request's end and of its connection.
+// What a field says of the message's end and of its connection.
 class Framing {
  public:
   // False where it says something that is not plain.
@@ -93,7 +93,7 @@ bool take(std::string_view& bytes, std::string_view what) {
 }
 
 // The name of the next field, in lower case; empty where there is none or no room for it.
-std::string_view take_name(std::string_view& bytes, Request& out, std::size_t& letters) {
+std::string_view take_name(std::string_view& bytes, Message& out, std::size_t& letters) {
   char* const begin = out.names.data() + letters;
   for (const char letter : bytes) {
     const char lower = at(kNames, letter);
@@ -112,17 +112,13 @@ bool is_plain(std::string_view value) {
   return !value.empty() && !is_blank(value.front()) && !is_blank(value.back());
 }
 
-}  // namespace
-
-bool read_request(std::string_view bytes, Request& out) {
-  if (!take(bytes, "POST ")) return false;
-  out.target = take(bytes, run(kTargets, bytes));
-  if (!out.target.starts_with('/') || !take(bytes, " HTTP/1.1\r\n")) return false;
+// Fields up to the empty line, and all that follows as the body, if they say that it is that long.
+bool take_rest(std::string_view bytes, Message& out) {
   Framing framing;
   out.count = 0;
   std::size_t letters = 0;
   while (!take(bytes, "\r\n")) {
-    if (out.count == Request::kMostFields) return false;
+    if (out.count == Message::kMostFields) return false;
     Field& field = out.all[out.count++];
     field.name = take_name(bytes, out, letters);
     if (field.name.empty() || !take(bytes, ":")) return false;
@@ -132,6 +128,28 @@ bool read_request(std::string_view bytes, Request& out) {
   }
   out.body = bytes;
   return framing.ends(bytes.size());
+}
+
+}  // namespace
+
+bool read_request(std::string_view bytes, Message& out) {
+  if (!take(bytes, "POST ")) return false;
+  out.target = take(bytes, run(kTargets, bytes));
+  return out.target.starts_with('/') && take(bytes, " HTTP/1.1\r\n") && take_rest(bytes, out);
+}
+
+bool read_answer(std::string_view bytes, Message& out) {
+  if (!take(bytes, "HTTP/1.1 ") || bytes.size() < 4) return false;
+  out.status = 0;
+  for (const char digit : take(bytes, std::size_t{3})) {
+    if (!is_digit(digit)) return false;
+    out.status = out.status * 10 + (digit - '0');
+  }
+  // Those that come before another one, or without a body whatever they say of it.
+  if (out.status < 200 || out.status >= 600 || out.status == 204 || out.status == 304) return false;
+  if (!take(bytes, " ")) return false;
+  take(bytes, run(kValues, bytes));
+  return take(bytes, "\r\n") && take_rest(bytes, out);
 }
 
 }  // namespace laneway
