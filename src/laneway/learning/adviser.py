@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from laneway.learning.dials import TurnedDials
-from laneway.learning.ground import Ground, Grounds
+from laneway.learning.ground import NO_HABITS, Ground, Grounds, Seating
 from laneway.learning.lesson import Lesson
 from laneway.learning.lessons import Lessons
 from laneway.policy import knn, rules
@@ -76,6 +76,7 @@ class PoolAdviser:
         self._busy = busy
         self._draw = draw
         self._grounds = Grounds()
+        self._seating = Seating()
         self._speeds_s: dict[str, float] = {}
         self._under_way: dict[str, int] = {}
         self.faults = 0
@@ -113,7 +114,7 @@ class PoolAdviser:
         if self.faults == 1:
             said = "a choice of models failed, and the default served; further ones are only counted"
             log.error(said, exc_info=error)
-        inquiry = _made(case, bias, None, None, None)
+        inquiry = self._made(case, bias, None, None, None)
         return _said(inquiry, declines(case, inquiry.field, Declined.FAULT))
 
     def keep(self, receipt: Receipt) -> None:
@@ -139,7 +140,17 @@ class PoolAdviser:
     def _inquire(self, case: Case, bias: float | None) -> Inquiry:
         shelf = self._shelves.get(case.tenant) if case.pool.rule in LEARNING else None
         lesson = self._lessons.get(case.pool, shelf) if shelf is not None else None
-        return _made(case, bias, self._dials.floor(case.tenant, case.pool), shelf, lesson)
+        return self._made(case, bias, self._dials.floor(case.tenant, case.pool), shelf, lesson)
+
+    def _made(
+        self, case: Case, bias: float | None, floor: float | None, shelf: Shelf | None, lesson: Lesson | None
+    ) -> Inquiry:
+        habits = lesson.habits if lesson is not None else NO_HABITS
+        field = runners(case, self._seating.get(case.pool, case.plan.ranked, habits))
+        pinned: str | None = None
+        if case.pin is not None and case.pool.sticky:
+            pinned = next((who.member.label for who in field if is_pinned(who, case)), None)
+        return Inquiry(case, field, setting_of(case), pinned, bias, floor, shelf, lesson)
 
     def _rank(self, inquiry: Inquiry) -> Ranking | None:
         """None where a provider has to be asked for the prompt's vector first."""
@@ -195,12 +206,6 @@ class PoolAdviser:
         if case.pool.rule == "learned":
             return _by_neighbours(inquiry, ground, inquiry.shelf, vector)
         return _by_relative(inquiry, ground, inquiry.shelf, vector)
-
-
-def _made(case: Case, bias: float | None, floor: float | None, shelf: Shelf | None, lesson: Lesson | None) -> Inquiry:
-    field = runners(case, lesson.habits if lesson is not None else {})
-    pinned = next((who.member.label for who in field if is_pinned(who, case)), None) if case.pool.sticky else None
-    return Inquiry(case, field, setting_of(case), pinned, bias, floor, shelf, lesson)
 
 
 def _said(inquiry: Inquiry, ranking: Ranking) -> Advice:

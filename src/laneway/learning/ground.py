@@ -1,24 +1,26 @@
 """Ground: what a learned choice stands on that is the same for request after request.
 
-Owns: what the examples say of each candidate on the whole, and the knobs, as a lesson, a dial and a floor put them;
-worked out once, and again as soon as one of these is another.
+Owns: who of a pool can serve a plan, what the examples say of each candidate on the whole, and the knobs, as a lesson,
+a dial and a floor put them; worked out once, and again as soon as one of these is another.
 Refuses: anything of a single request, and choosing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from laneway.learning.lesson import Lesson
+from laneway.policy.advice import Habits, Seat, seats
 from laneway.policy.dial import Dial, Stance
 from laneway.policy.knn import Candidate, Declined, Knobs, expected_mean
 from laneway.policy.stance import stand
 from laneway.ports import Shelf
-from laneway.route import Pool
+from laneway.route import Pool, Target
 
 MOST_KEPT = 4096
+NO_HABITS: Habits = {}
 NOTHING_LEARNED = Dial()
 
 
@@ -46,6 +48,21 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     def candidate(self, label: str, cost_nanos: float | None) -> Candidate:
         seat = self.seats[label]
         return Candidate(label, seat.column, cost_nanos, seat.mean, seat.labels)
+
+
+class Seating:
+    """Who of a pool can sit down to a plan: by pool, the last answer of each, as most requests bring the same plan."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Pool, Sequence[Target], Habits, tuple[Seat, ...]]] = {}
+
+    def get(self, pool: Pool, ranked: Sequence[Target], habits: Habits = NO_HABITS) -> tuple[Seat, ...]:
+        kept = self._kept.get(pool.name)
+        if kept is None or kept[0] is not pool or kept[1] is not ranked or kept[2] is not habits:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            kept = self._kept[pool.name] = pool, ranked, habits, seats(pool, ranked, habits)
+        return kept[3]
 
 
 class Grounds:

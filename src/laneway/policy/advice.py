@@ -8,9 +8,10 @@ Refuses: ranking (the rules do), and shelves, lessons and clocks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
+from msgspec.structs import astuple
 
 from laneway.policy import knn
 from laneway.policy.dial import Dial, Stance
@@ -18,7 +19,7 @@ from laneway.policy.expected import NO_HABIT, Habit, expected_nanos
 from laneway.policy.knn import Candidate, Choice, Declined
 from laneway.policy.stance import turns
 from laneway.ports import Advice, Case, Neighbour, Receipt, Setting, Stood
-from laneway.route import Decision, Member, Target
+from laneway.route import Decision, Member, Pool, Price, Target
 
 CHARS_PER_TOKEN = 4
 CACHE_S = 300.0
@@ -28,6 +29,15 @@ SHOWN = 10
 
 Habits: TypeAlias = Mapping[tuple[str, str], Habit]
 """How long answers were, by provider and model."""
+
+
+class Seat(NamedTuple):
+    """A candidate that is able to serve a plan, with what is known of it before there is a request."""
+
+    member: Member
+    targets: tuple[Target, ...]
+    price: Price | None
+    habit: Habit
 
 
 class Runner(msgspec.Struct, frozen=True):
@@ -61,28 +71,31 @@ def habit_of(target: Target, habits: Habits) -> Habit:
     return habits.get((target.provider.name, target.model), NO_HABIT)
 
 
-def runners(case: Case, habits: Habits) -> list[Runner]:
-    """The candidates that have a target in the plan, each with what this request is expected to cost there."""
+def seats(pool: Pool, ranked: Sequence[Target], habits: Habits) -> tuple[Seat, ...]:
+    """The candidates of a pool that have a target among those that are able."""
     # Most plans hold the very targets of the pool; a lane's have clocks of their own, and go by their names.
-    same = set(map(id, case.plan.ranked))
-    named: dict[str, Target] | None = None
-    view, prompt = case.view, max(case.view.text_chars // CHARS_PER_TOKEN, 1)
-    field: list[Runner] = []
-    for member in case.pool.members:
+    same = set(map(id, ranked))
+    named = {target.name: target for target in ranked}
+    taken: list[Seat] = []
+    for member in pool.members:
         targets = member.targets
-        for target in targets:
-            if id(target) not in same:
-                if named is None:
-                    named = {target.name: target for target in case.plan.ranked}
-                targets = tuple([named[target.name] for target in targets if target.name in named])
-                break
-        if not targets:
-            continue
-        first, cached = targets[0], 0
-        if case.pin is not None and _holds(case, targets):
+        if any(id(target) not in same for target in targets):
+            targets = tuple([named[target.name] for target in targets if target.name in named])
+        if targets:
+            taken.append(Seat(member, targets, targets[0].price, habit_of(targets[0], habits)))
+    return tuple(taken)
+
+
+def runners(case: Case, taken: Sequence[Seat]) -> list[Runner]:
+    """Each with what this request is expected to cost there."""
+    view, prompt = case.view, max(case.view.text_chars // CHARS_PER_TOKEN, 1)
+    limit, pin = view.max_tokens, case.pin
+    field: list[Runner] = []
+    for member, targets, price, habit in taken:
+        cached = 0
+        if pin is not None and _holds(case, targets):
             cached = max(view.text_chars - len(case.asked.text), 0) // CHARS_PER_TOKEN
-        habit = habits.get((first.provider.name, first.model), NO_HABIT)
-        cost = expected_nanos(first.price, prompt, habit, cached=cached, max_tokens=view.max_tokens)
+        cost = expected_nanos(price, prompt, habit, cached=cached, max_tokens=limit)
         field.append(Runner(member, targets, cost))
     return field
 
@@ -134,20 +147,18 @@ def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float
     waiting: dict[str, Runner] = {}
     for runner in field:
         waiting[runner.member.label] = runner
-    placed: dict[int, Target] = {}
+    ordered: list[Target] = []
     for label in (ranking.serves, *(ranking.order if ranking.declined is None else ())):
         if (next_ := waiting.pop(label, None)) is not None:
-            for target in next_.targets:
-                placed[id(target)] = target
+            ordered += next_.targets
     for runner in waiting.values():
-        for target in runner.targets:
-            placed[id(target)] = target
+        ordered += runner.targets
+    placed: dict[int, Target] = {}
+    for target in ordered:
+        placed[id(target)] = target
     if len(placed) < len(case.plan.ranked):
         for target in case.plan.ranked:
             placed.setdefault(id(target), target)
-    names: dict[int, str] = {}
-    for target in placed.values():
-        names[id(target)] = target.name
     plan = tuple(placed.values())
     declined = str(ranking.declined) if ranking.declined is not None else None
     rule = ranking.rule if declined is None or ranking.rule == "pin" else "default"
@@ -166,7 +177,7 @@ def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float
         pool=case.pool.name,
         lane=case.lane,
         rule=ranking.rule,
-        served=names[id(plan[0])] if plan else "",
+        served=plan[0].name if plan else "",
         declined=declined,
         reason=reason,
         bias=case.pool.bias if bias is None else bias,
@@ -179,45 +190,29 @@ def advice_of(case: Case, field: Sequence[Runner], ranking: Ranking, bias: float
         space=ranking.space,
         tag=case.tag,
         setting=setting,
-        standings=_standings(field, ranking, names),
+        standings=_standings(field, ranking),
         neighbours=ranking.near,
         dropped=tuple([(dropped.target.name, dropped.reason) for dropped in case.plan.dropped])
         if case.plan.dropped
         else (),
-        plan=tuple(names.values()),
+        plan=tuple([target.name for target in plan]),
         text=case.asked.text if case.pool.keep_prompts else None,
     )
     return Advice(decision, receipt)
 
 
-def _standings(field: Sequence[Runner], ranking: Ranking, names: Mapping[int, str]) -> tuple[Stood, ...]:
-    choice = ranking.choice
+def _standings(field: Sequence[Runner], ranking: Ranking) -> tuple[Stood, ...]:
+    stood = ranking.choice.ranked if ranking.choice is not None else ()
     made: list[Stood] = []
     for who in field:
-        label, target = who.member.label, names[id(who.targets[0])]
-        for known in choice.ranked if choice is not None else ():
+        label, target = who.member.label, who.targets[0].name
+        for known in stood:
             if known.name == label:
-                stood = Stood(
-                    label,
-                    target,
-                    known.quality,
-                    known.error,
-                    known.labels,
-                    known.cost_nanos,
-                    known.cost_ratio,
-                    known.penalty,
-                    known.score,
-                )
+                made.append(Stood(label, target, *astuple(known)[1:]))
                 break
         else:
-            stood = Stood(
-                label,
-                target,
-                quality=ranking.qualities.get(label),
-                cost_nanos=who.cost_nanos,
-                score=ranking.scores.get(label),
-            )
-        made.append(stood)
+            quality, score = ranking.qualities.get(label), ranking.scores.get(label)
+            made.append(Stood(label, target, quality, cost_nanos=who.cost_nanos, score=score))
     return tuple(made)
 
 

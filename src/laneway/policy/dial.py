@@ -10,7 +10,7 @@ Levels order every stance on one line: a weight where they are positive, a handi
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -72,6 +72,11 @@ class Dial(msgspec.Struct, frozen=True):
     """Weights by position, the first for the lowest cost, the last for the highest quality."""
 
     weights: tuple[float, ...] = (LARGEST_WEIGHT, 0.0)
+    rising: tuple[float, ...] = ()
+    """The same below zero, made of them and kept: every choice is looked up in it twice."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "rising", tuple([-weight for weight in self.weights]))
 
     def weight(self, bias: float) -> float:
         """`bias` runs from 0, lowest cost, to 1, highest quality."""
@@ -81,25 +86,12 @@ class Dial(msgspec.Struct, frozen=True):
 
     def first_below(self, weight: float) -> float:
         """The lowest bias whose weight is no larger: where the choice turns dearer that holds from `weight` up."""
-        low, high = 0, len(self.weights) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if self.weights[middle] > weight:
-                low = middle + 1
-            else:
-                high = middle
-        return low / max(len(self.weights) - 1, 1)
+        last = len(self.weights) - 1
+        return min(bisect_left(self.rising, -weight), last) / max(last, 1)
 
     def last_above(self, weight: float) -> float:
         """The highest bias whose weight is no smaller: where the choice turns cheaper that holds down to `weight`."""
-        low, high = 0, len(self.weights) - 1
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self.weights[middle] >= weight:
-                low = middle
-            else:
-                high = middle - 1
-        return low / max(len(self.weights) - 1, 1)
+        return max(bisect_right(self.rising, -weight) - 1, 0) / max(len(self.weights) - 1, 1)
 
 
 def spread(weights: Iterable[float]) -> Dial:
