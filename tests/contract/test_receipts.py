@@ -167,6 +167,17 @@ def test_receipts_survive_a_restart_and_are_forgotten_in_time(tmp_path: Path) ->
     run(scene())
 
 
+def test_a_receipt_that_is_no_text_is_counted_and_takes_no_other_along(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with started(tmp_path / "store.db") as store:
+            for number, text in enumerate(("fine", "\ud800", "fine too")):
+                store.receipts.keep(other(id=f"req_{number}", text=text))
+            assert ids(await store.receipts.recent("acme")) == ["req_2", "req_0"]
+            assert store.receipts.dropped == 1
+
+    run(scene())
+
+
 def test_a_row_holds_values_by_their_places() -> None:
     """If these move, receipts that people have kept are read wrongly."""
     stood = '["near/small","near/small",0.9,0.1,0.0,50.0,null,0.0,0.8]'
