@@ -14,7 +14,7 @@ from tests.reference import choice
 from tests.reference.choice import Seat
 
 shares = st.one_of(st.sampled_from((0.0, 0.5, 1.0)), st.floats(0, 1))
-costs = st.one_of(st.sampled_from((0.0, 1.0, 2.0)), st.floats(0, 50))
+costs = st.one_of(st.sampled_from((0.0, 1.0, 2.0)), st.floats(1e-6, 50))
 
 
 @st.composite
