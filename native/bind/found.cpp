@@ -2,6 +2,7 @@
 
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <initializer_list>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -70,9 +72,9 @@ nb::tuple shown_whole(const Shown& shown) {
   return nb::tuple(out);
 }
 
-std::vector<std::int64_t> shown_ids(const Shown& shown) {
-  std::vector<std::int64_t> out(shown.rows.size());
-  for (std::size_t row = 0; row < out.size(); ++row) out[row] = shown.rows.id(row);
+std::string shown_ids(const Shown& shown) {
+  std::string out = ",";
+  for (std::size_t row = 0; row < shown.rows.size(); ++row) out += std::to_string(shown.rows.id(row)) + ',';
   return out;
 }
 

@@ -162,7 +162,9 @@ class Shown(Sequence[tuple[int, float, dict[str, float]]]):
 
     def __iter__(self) -> Iterator[tuple[int, float, dict[str, float]]]: ...
     @property
-    def ids(self) -> list[int]: ...
+    def ids(self) -> str:
+        """Each between commas, as a text is searched for one."""
+
     @property
     def names(self) -> list[str]: ...
     @property

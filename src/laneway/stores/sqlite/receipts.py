@@ -135,12 +135,12 @@ def _whole(receipt: Receipt) -> Receipt:
     return msgspec.structs.replace(receipt, neighbours=tuple(receipt.neighbours))
 
 
-def _ids(neighbours: Sequence[Neighbour]) -> list[int]:
-    return neighbours.ids if type(neighbours) is Shown else [neighbour[0] for neighbour in neighbours]
+def _ids(neighbours: Sequence[Neighbour]) -> str:
+    """Each between commas."""
+    return neighbours.ids if type(neighbours) is Shown else ",".join(["", *(str(id_) for id_, _, _ in neighbours), ""])
 
 
 def _row(receipt: Receipt) -> _Row:
-    near = ",".join(map(str, _ids(receipt.neighbours)))
     return (
         receipt.id,
         receipt.tenant,
@@ -149,7 +149,7 @@ def _row(receipt: Receipt) -> _Row:
         receipt.rule,
         receipt.served,
         receipt.declined or "",
-        f",{near}," if near else ",",
+        _ids(receipt.neighbours),
         written(receipt),
     )
 
