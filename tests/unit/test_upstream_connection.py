@@ -32,6 +32,16 @@ async def _begun(
     return connection, line, keeper, opening
 
 
+async def _waiting() -> tuple[Connection, Line, asyncio.Task[EngineReply]]:
+    """A request that waits for others that may be sent in the same pass of the loop."""
+    connection = Connection(asyncio.get_running_loop(), Keeper())
+    line = Line(connection)
+    opening = asyncio.create_task(connection.exchange("POST", b"head", b"body", 10.0))
+    await asyncio.sleep(0)
+    assert not line.written
+    return connection, line, opening
+
+
 def _on_a_loop(scene: Callable[[], Awaitable[None]]) -> Callable[[], None]:
     async def awaited() -> None:
         await scene()
@@ -55,11 +65,7 @@ async def test_a_small_body_leaves_in_one_write_with_its_head() -> None:
 @_on_a_loop
 async def test_what_comes_before_the_request_is_out_is_no_answer_to_it() -> None:
     """Providers end connections that rest with a 408; a request of which nothing was sent may go another way."""
-    connection = Connection(asyncio.get_running_loop(), Keeper())
-    line = Line(connection)
-    opening = asyncio.create_task(connection.exchange("POST", b"head", b"body", 10.0))
-    await asyncio.sleep(0)
-    assert not line.written
+    connection, line, opening = await _waiting()
     connection.data_received(response(b"too late", status=408))
     with pytest.raises(FailureError) as failed:
         await opening
@@ -69,10 +75,7 @@ async def test_what_comes_before_the_request_is_out_is_no_answer_to_it() -> None
 
 @_on_a_loop
 async def test_a_request_that_is_called_off_before_it_is_out_is_not_sent() -> None:
-    connection = Connection(asyncio.get_running_loop(), Keeper())
-    line = Line(connection)
-    opening = asyncio.create_task(connection.exchange("POST", b"head", b"body", 10.0))
-    await asyncio.sleep(0)
+    connection, line, opening = await _waiting()
     opening.cancel()
     connection.abort()
     await asyncio.sleep(0)
