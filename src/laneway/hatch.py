@@ -16,7 +16,7 @@ MOST_WAITING = 32 * 1024
 
 
 class Hatch(asyncio.Protocol):
-    """What every protocol of ours is made on."""
+    """What the doorway is made on."""
 
     transport: asyncio.Transport
 

@@ -1,9 +1,8 @@
 """The threshold: what bytes alone tell of a request, and turning callers away as cheaply as bytes allow.
 
-Owns: the bytes that one who is turned away reads, knowing a plain request by its bytes, before a parser has seen them,
-what stands where the doorway keeps a turn while the rest of such a request passes, and what of a head is read past the
-parser: its target, and an offer to speak another protocol.
-Refuses: to guess. A request that is not whole, or says anything that changes where it ends, is the parser's.
+Owns: the bytes that one who is turned away reads, what stands where the doorway keeps a turn while the rest of such a
+request passes, and what of a head is read past the parser: its target, and an offer to speak another protocol.
+Refuses: to decide who is turned away (pressure does), and to find where a request ends (the core or the parser does).
 """
 
 from __future__ import annotations
