@@ -8,7 +8,6 @@ default.
 from __future__ import annotations
 
 import logging
-import math
 import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -20,8 +19,9 @@ from laneway.learning.ground import NO_HABITS, Ground, Grounds, Seating
 from laneway.learning.lesson import Lesson
 from laneway.learning.lessons import Lessons
 from laneway.policy import knn, rules
-from laneway.policy.advice import Ranking, Runner, advice_of, declines, is_pinned, near, runners, setting_of
-from laneway.policy.knn import Candidate, Declined
+from laneway.policy.advice import Ranking, advice_of, declines, near, setting_of
+from laneway.policy.knn import Declined
+from laneway.policy.lineup import Field, field_of, pinned_in
 from laneway.ports import Advice, Case, Neighbour, Receipt, Receipts, Setting, Shelf, Shelves
 from laneway.ports.examples import PLAIN
 from laneway.route import Attempt, Target
@@ -40,7 +40,7 @@ class Inquiry(msgspec.Struct, frozen=True):
     """A case with what is known of its tenant at this moment."""
 
     case: Case
-    field: list[Runner]
+    field: Field
     setting: Setting
     pinned: str | None
     """The candidate that served this conversation, where the pool keeps to that."""
@@ -146,11 +146,9 @@ class PoolAdviser:
         self, case: Case, bias: float | None, floor: float | None, shelf: Shelf | None, lesson: Lesson | None
     ) -> Inquiry:
         habits = lesson.habits if lesson is not None else NO_HABITS
-        field = runners(case, self._seating.get(case.pool, case.plan.ranked, habits))
-        pinned: str | None = None
-        if case.pin is not None and case.pool.sticky:
-            pinned = next((who.member.label for who in field if is_pinned(who, case)), None)
-        return Inquiry(case, field, setting_of(case), pinned, bias, floor, shelf, lesson)
+        lineup = self._seating.get(case.pool, case.plan.ranked, habits)
+        pinned = pinned_in(case, lineup) if case.pin is not None and case.pool.sticky else None
+        return Inquiry(case, field_of(case, lineup), setting_of(case), pinned, bias, floor, shelf, lesson)
 
     def _rank(self, inquiry: Inquiry) -> Ranking | None:
         """None where a provider has to be asked for the prompt's vector first."""
@@ -166,23 +164,22 @@ class PoolAdviser:
         order = self._plainly(rule, case, field)
         return Ranking(order[0], order, rule) if order else declines(case, field, Declined.NO_CANDIDATE)
 
-    def _plainly(self, rule: str, case: Case, field: Sequence[Runner]) -> list[str]:
+    def _plainly(self, rule: str, case: Case, field: Field) -> list[str]:
         """By a rule that looks at no prompt."""
-        names = [who.member.label for who in field]
+        names = field.lineup.labels
         if rule in ("cheapest", "cascade"):
-            dearest = max((who.cost_nanos for who in field if who.cost_nanos is not None), default=0.0)
             # What nobody knows the price of may be anything.
-            unknown = dearest * 2 + 1
-            return rules.cheapest(
-                {who.member.label: unknown if who.cost_nanos is None else who.cost_nanos for who in field}
-            )
-        if rule == "fastest":
-            # Nobody knows how fast one is that never answered, until it has.
-            return rules.fastest({who.member.label: self._speeds_s.get(who.targets[0].name, 0.0) for who in field})
-        if rule == "least-busy":
-            return rules.least_busy({who.member.label: self._calls(who.targets[0]) for who in field})
+            unknown = max((cost for cost in field.costs_nanos if cost is not None), default=0.0) * 2 + 1
+            costs = [unknown if cost is None else cost for cost in field.costs_nanos]
+            return rules.cheapest(dict(zip(names, costs, strict=True)))
         if rule == "weighted":
             return rules.weighted({name: case.pool.shares.get(name, 1.0) for name in names}, self._draw)
+        first = {seat.label: seat.targets[0] for seat in field.lineup.seats}
+        if rule == "fastest":
+            # Nobody knows how fast one is that never answered, until it has.
+            return rules.fastest({name: self._speeds_s.get(target.name, 0.0) for name, target in first.items()})
+        if rule == "least-busy":
+            return rules.least_busy({name: self._calls(target) for name, target in first.items()})
         return rules.fixed(names, case.pool.first)
 
     def _calls(self, target: Target) -> int:
@@ -219,32 +216,17 @@ def _stays(pinned: str) -> Ranking:
 
 
 def _by_neighbours(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
-    case, lesson = inquiry.case, inquiry.lesson
-    line: list[float] | None = None
-    if lesson is not None and lesson.line is not None:
-        line = lesson.line.expect(vector, lesson.tags.get(case.tag, 0))
-    candidates: list[Candidate] = []
-    ridge: list[float] | None = [] if line is not None else None
-    for who in inquiry.field:
-        label = who.member.label
-        candidates.append(ground.candidate(label, who.cost_nanos))
-        if line is not None and ridge is not None:
-            place = ground.places.get(label)
-            ridge.append(math.nan if place is None else line[place])
-    question = knn.Question(
-        candidates=tuple(candidates),
-        default=case.pool.default,
-        usual_nanos=lesson.usual_nanos if lesson is not None else None,
-        pinned=inquiry.pinned,
-        examples=ground.examples,
-        ridge=ridge,
-    )
+    case, lesson, field = inquiry.case, inquiry.lesson, inquiry.field
     tag = shelf.tag(case.tag)
+    panel = ground.panel(field.lineup.labels, tag)
+    ridge: list[float] | None = None
+    if lesson is not None and lesson.line is not None:
+        ridge = lesson.line.expect(vector, lesson.tags.get(case.tag, 0))
     found = shelf.search(vector, knn.NEIGHBOURS, tag)
-    choice = knn.choose(question, found, ground.known if tag else ground.unknown)
+    choice = panel.choose(found, field.costs_nanos, ridge, inquiry.pinned)
     declined = ground.declined if choice.declined is None else choice.declined
     return Ranking(
-        choice.serves if declined is choice.declined else question.without_opinion,
+        choice.serves if declined is choice.declined else panel.without_opinion,
         [standing.name for standing in choice.ranked] if declined is None else (),
         "learned",
         declined=declined,
@@ -253,7 +235,7 @@ def _by_neighbours(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.N
         dial=ground.dial,
         level=ground.level,
         floor=inquiry.floor,
-        near=near(found, candidates),
+        near=near(found, panel.seen),
         space=shelf.space,
     )
 
@@ -261,11 +243,10 @@ def _by_neighbours(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.N
 def _by_relative(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.NDArray[np.float32]) -> Ranking:
     """The rules of known routers, as they are: no dial, no confidence, no floor."""
     case, field, pool = inquiry.case, inquiry.field, inquiry.case.pool
-    candidates = [
-        one for who in field if (one := ground.candidate(who.member.label, who.cost_nanos)).labels >= pool.warm
-    ]
+    able = zip(field.lineup.labels, field.costs_nanos, strict=True)
+    candidates = [one for label, cost in able if (one := ground.candidate(label, cost)).labels >= pool.warm]
     if len(candidates) < 2:
-        return declines(case, field, Declined.WARMING if len(field) > 1 else Declined.ALONE)
+        return declines(case, field, Declined.WARMING if len(field.costs_nanos) > 1 else Declined.ALONE)
     if inquiry.pinned is not None:
         return _stays(inquiry.pinned)
     names = [who.name for who in candidates]
@@ -278,7 +259,7 @@ def _by_relative(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.NDA
         means = [told.get(who.name, who.mean) for who in candidates]
     else:
         found = shelf.search(vector, pool.k)
-        shown = near(found, candidates)
+        shown = near(found, knn.columns_of(candidates))
         means = rules.plain_mean(found.labels[:, [who.column for who in candidates]], [who.mean for who in candidates])
     scores = rules.plain_scores(means, [who.cost_nanos or 0.0 for who in candidates], pool.alpha)
     order = sorted(range(len(names)), key=lambda at: (-scores[at], names[at]))

@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from laneway.learning.lesson import Lesson
-from laneway.policy.advice import Habits, Seat, seats
 from laneway.policy.dial import Dial, Stance
-from laneway.policy.knn import Candidate, Declined, Knobs, expected_mean
+from laneway.policy.knn import Candidate, Declined, Knobs, Panel, expected_mean, panel_of
+from laneway.policy.lineup import Habits, Lineup, line_up
 from laneway.policy.stance import stand
 from laneway.ports import Shelf
 from laneway.route import Pool, Target
 
 MOST_KEPT = 4096
+MOST_PANELS = 64
 NO_HABITS: Habits = {}
 NOTHING_LEARNED = Dial()
 
@@ -44,25 +45,45 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """Which number of what the ridge says is whose."""
     declined: Declined | None
     """Why the best of opinions would not be followed."""
+    panels: dict[tuple[bool, tuple[str, ...]], Panel] = {}
+    """Those that were asked for, by whether the tag is known and by candidates."""
 
     def candidate(self, label: str, cost_nanos: float | None) -> Candidate:
         seat = self.seats[label]
         return Candidate(label, seat.column, cost_nanos, seat.mean, seat.labels)
+
+    def panel(self, labels: tuple[str, ...], tag: int) -> Panel:
+        """These candidates, for a request with a tag of this number."""
+        key = tag > 0, labels
+        panel = self.panels.get(key)
+        if panel is None:
+            if len(self.panels) >= MOST_PANELS:
+                self.panels.clear()
+            lesson = self.lesson
+            panel = self.panels[key] = panel_of(
+                [self.seats[label] for label in labels],
+                self.known if tag else self.unknown,
+                self.pool.default,
+                usual_nanos=lesson.usual_nanos if lesson is not None else None,
+                examples=self.examples,
+                lines=self.places,
+            )
+        return panel
 
 
 class Seating:
     """Who of a pool can sit down to a plan: by pool, the last answer of each, as most requests bring the same plan."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[Pool, Sequence[Target], Habits, tuple[Seat, ...]]] = {}
+        self._kept: dict[str, tuple[Pool, Habits, Lineup]] = {}
 
-    def get(self, pool: Pool, ranked: Sequence[Target], habits: Habits = NO_HABITS) -> tuple[Seat, ...]:
+    def get(self, pool: Pool, ranked: Sequence[Target], habits: Habits = NO_HABITS) -> Lineup:
         kept = self._kept.get(pool.name)
-        if kept is None or kept[0] is not pool or kept[1] is not ranked or kept[2] is not habits:
+        if kept is None or kept[0] is not pool or kept[2].ranked is not ranked or kept[1] is not habits:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            kept = self._kept[pool.name] = pool, ranked, habits, seats(pool, ranked, habits)
-        return kept[3]
+            kept = self._kept[pool.name] = pool, habits, line_up(pool, ranked, habits)
+        return kept[2]
 
 
 class Grounds:

@@ -17,9 +17,9 @@ from contextlib import suppress
 import msgspec
 
 from laneway.learning.lesson import MOST_ROWS, QUICK_ROWS, Lesson, Subject, learn
-from laneway.policy.advice import habit_of
 from laneway.policy.expected import Habit, expected_nanos
 from laneway.policy.knn import REFERENCE_NANOS, Knobs
+from laneway.policy.lineup import habit_of
 from laneway.policy.usage import DAY_S, day_of
 from laneway.ports import Question, Reports, Shelf, Shelves
 from laneway.route import Pool

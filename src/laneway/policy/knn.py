@@ -9,8 +9,9 @@ says why, in one of a closed list of reasons, and the lane's default serves.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -85,14 +86,6 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     ridge: Sequence[float] | None = None
     """What the ridge expects of each candidate, NaN where it cannot say."""
 
-    @property
-    def without_opinion(self) -> str:
-        """Who serves where nothing is decided: the default, or the first candidate where the default is not able."""
-        for candidate in self.candidates:
-            if candidate.name == self.default:
-                return self.default
-        return self.candidates[0].name if self.candidates else self.default
-
 
 class Standing(msgspec.Struct, frozen=True):
     """One candidate's part of a choice: score = quality - weight x cost_ratio - penalty."""
@@ -125,90 +118,159 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """Up to this weight another candidate, a dearer one, would win."""
 
 
+class Columns(NamedTuple):
+    """Where the labels of some candidates stand: those of whom there are any."""
+
+    names: list[str]
+    places: list[int]
+
+
+class Panel(msgspec.Struct, frozen=True, kw_only=True):
+    """Candidates as they stand before any request, by knobs: what every choice among them has in common."""
+
+    knobs: Knobs
+    without_opinion: str
+    """Who serves where nothing is decided: the default, or the first candidate where the default is not able."""
+    default_at: int | None
+    """Its place among the candidates."""
+    count: int
+    seen: Columns
+    warm: tuple[int, ...]
+    """The places of those that have labels enough to be chosen. Everything below has one for each of them."""
+    cold: tuple[str, ...]
+    names: list[str]
+    columns: list[int]
+    means: list[float]
+    lines: tuple[int | None, ...] | None
+    """Which of what the ridge says is whose; None where there are too few examples to ask it."""
+    nothing: list[float]
+    """What the ridge says where it is not asked."""
+    penalties: list[float]
+    """Where no conversation is pinned."""
+    usual_nanos: float | None
+
+    def choose(
+        self,
+        found: Found,
+        costs_nanos: Sequence[float | None],
+        ridge: Sequence[float] | None = None,
+        pinned: str | None = None,
+    ) -> Choice:
+        """Ranks the candidates by what the neighbours and the ridge expect of them, less what they cost."""
+        # This runs on every request. Loops are written out: a comprehension is a call.
+        knobs, warm, names = self.knobs, self.warm, self.names
+        if len(warm) < 2 or not len(found):
+            why = self._unanswerable(len(found))
+            return Choice(serves=self.without_opinion, cold=self.cold, declined=why, weight=knobs.weight)
+        ratios = self._ratios(costs_nanos)
+        penalties = self._penalties(pinned) if pinned else self.penalties
+        lines = self._said(ridge) if ridge is not None else self.nothing
+        placed, confidence, cheaper_from, dearer_until = found.vote(self.columns, self.means).stand(
+            names, lines, ratios, penalties, knobs.blend, knobs.weight
+        )
+        ranked: list[Standing] = []
+        for at, quality, error, effective, score in placed:
+            cost_nanos = costs_nanos[warm[at]]
+            ranked.append(Standing(names[at], quality, error, effective, cost_nanos, ratios[at], penalties[at], score))
+        likeness = found.likeness(LIKE)
+        declined: Declined | None = None
+        if likeness < knobs.familiar:
+            declined = Declined.NOVEL
+        elif confidence < knobs.least_confidence:
+            declined = Declined.UNSURE
+        return Choice(
+            serves=self.without_opinion if declined else ranked[0].name,
+            ranked=tuple(ranked),
+            cold=self.cold,
+            declined=declined,
+            confidence=confidence,
+            likeness=likeness,
+            weight=knobs.weight,
+            cheaper_from=cheaper_from,
+            dearer_until=dearer_until,
+        )
+
+    def _unanswerable(self, neighbours: int) -> Declined:
+        """Why there is no opinion where fewer than two candidates are warm, or nothing is near."""
+        if self.count < 2:
+            return Declined.ALONE if self.count else Declined.NO_CANDIDATE
+        return Declined.WARMING if neighbours else Declined.NO_EXAMPLES
+
+    def _said(self, ridge: Sequence[float]) -> list[float]:
+        """What the ridge expects of each."""
+        if self.lines is None:
+            return self.nothing
+        return [math.nan if at is None else ridge[at] for at in self.lines]
+
+    def _ratios(self, costs_nanos: Sequence[float | None]) -> list[float]:
+        """What each costs in defaults."""
+        usual_nanos = self.usual_nanos
+        default_nanos = costs_nanos[self.default_at] if self.default_at is not None else None
+        unknown = 1.0 if default_nanos is None or not usual_nanos else default_nanos / usual_nanos
+        base = usual_nanos or default_nanos or REFERENCE_NANOS
+        ratios: list[float] = []
+        for at in self.warm:
+            cost_nanos = costs_nanos[at]
+            ratios.append(unknown if cost_nanos is None else cost_nanos / base)
+        return ratios
+
+    def _penalties(self, pinned: str) -> list[float]:
+        """Where `pinned` has the conversation."""
+        switch = self.knobs.switch_penalty
+        return [
+            penalty if name == pinned else switch + penalty
+            for name, penalty in zip(self.names, self.penalties, strict=True)
+        ]
+
+
+def panel_of(
+    candidates: Sequence[Candidate],
+    knobs: Knobs,
+    default: str,
+    *,
+    usual_nanos: float | None = None,
+    examples: int = 0,
+    lines: Mapping[str, int] | None = None,
+) -> Panel:
+    """`lines` says which of what the ridge says is whose, by name; None: it says something of each, in their order."""
+    names = [who.name for who in candidates]
+    if lines is None:
+        lines = {name: at for at, name in enumerate(names)}
+    warm = [at for at, who in enumerate(candidates) if who.labels >= knobs.warm]
+    sitting = [candidates[at] for at in warm]
+    return Panel(
+        knobs=knobs,
+        without_opinion=default if default in names or not names else names[0],
+        default_at=names.index(default) if default in names else None,
+        count=len(names),
+        seen=columns_of(candidates),
+        warm=tuple(warm),
+        cold=tuple([who.name for who in candidates if who.labels < knobs.warm]),
+        names=[who.name for who in sitting],
+        columns=[who.column for who in sitting],
+        means=[who.mean for who in sitting],
+        lines=tuple([lines.get(who.name) for who in sitting]) if examples >= knobs.blend_from else None,
+        nothing=[math.nan] * len(sitting),
+        penalties=[0.0 if who.name == knobs.strong else knobs.handicap for who in sitting],
+        usual_nanos=usual_nanos,
+    )
+
+
+def columns_of(candidates: Sequence[Candidate]) -> Columns:
+    labelled = [who for who in candidates if who.column >= 0]
+    return Columns([who.name for who in labelled], [who.column for who in labelled])
+
+
 def choose(question: Question, found: Found, knobs: Knobs) -> Choice:
-    """Ranks the candidates by what the neighbours and the ridge expect of them, less what they cost."""
-    # This runs on every request. Loops are written out: a comprehension is a call, a sort with a key one for each item.
-    warm: list[Candidate] = []
-    cold: list[str] = []
-    for candidate in question.candidates:
-        if candidate.labels >= knobs.warm:
-            warm.append(candidate)
-        else:
-            cold.append(candidate.name)
-    if len(warm) < 2 or not len(found):
-        why = _unanswerable(question, len(found))
-        return Choice(serves=question.without_opinion, cold=tuple(cold), declined=why, weight=knobs.weight)
-    names: list[str] = []
-    columns: list[int] = []
-    means: list[float] = []
-    for candidate in warm:
-        names.append(candidate.name)
-        columns.append(candidate.column)
-        means.append(candidate.mean)
-    ratios, penalties = _costs(question, warm), _penalties(question, warm, knobs)
-    placed, confidence, cheaper_from, dearer_until = found.vote(columns, means).stand(
-        names, _lines(question, warm, knobs), ratios, penalties, knobs.blend, knobs.weight
+    """One choice by itself; who chooses among the same candidates again keeps a panel."""
+    panel = panel_of(
+        question.candidates,
+        knobs,
+        question.default,
+        usual_nanos=question.usual_nanos,
+        examples=question.examples,
     )
-    ranked: list[Standing] = []
-    for at, quality, error, effective, score in placed:
-        who = warm[at]
-        ranked.append(Standing(who.name, quality, error, effective, who.cost_nanos, ratios[at], penalties[at], score))
-    likeness = found.likeness(LIKE)
-    declined: Declined | None = None
-    if likeness < knobs.familiar:
-        declined = Declined.NOVEL
-    elif confidence < knobs.least_confidence:
-        declined = Declined.UNSURE
-    return Choice(
-        serves=question.without_opinion if declined else ranked[0].name,
-        ranked=tuple(ranked),
-        cold=tuple(cold),
-        declined=declined,
-        confidence=confidence,
-        likeness=likeness,
-        weight=knobs.weight,
-        cheaper_from=cheaper_from,
-        dearer_until=dearer_until,
-    )
-
-
-def _unanswerable(question: Question, neighbours: int) -> Declined:
-    """Why there is no opinion where fewer than two candidates are warm, or nothing is near."""
-    if len(question.candidates) < 2:
-        return Declined.ALONE if question.candidates else Declined.NO_CANDIDATE
-    return Declined.WARMING if neighbours else Declined.NO_EXAMPLES
-
-
-def _lines(question: Question, warm: Sequence[Candidate], knobs: Knobs) -> list[float]:
-    """What the ridge expects of each that is warm, as far as there are examples enough to ask it."""
-    if question.ridge is None or question.examples < knobs.blend_from:
-        return [math.nan] * len(warm)
-    if len(warm) == len(question.candidates):
-        return list(question.ridge)
-    told = {who.name: line for who, line in zip(question.candidates, question.ridge, strict=True)}
-    return [told[who.name] for who in warm]
-
-
-def _costs(question: Question, warm: Sequence[Candidate]) -> list[float]:
-    """What each costs in defaults."""
-    usual_nanos, default_nanos = question.usual_nanos, None
-    for who in question.candidates:
-        if who.name == question.default:
-            default_nanos = who.cost_nanos
-    unknown = 1.0 if default_nanos is None or not usual_nanos else default_nanos / usual_nanos
-    base = usual_nanos or default_nanos or REFERENCE_NANOS
-    return [unknown if who.cost_nanos is None else who.cost_nanos / base for who in warm]
-
-
-def _penalties(question: Question, warm: Sequence[Candidate], knobs: Knobs) -> list[float]:
-    pinned, strong, handicap = question.pinned, knobs.strong, knobs.handicap
-    if not pinned and not handicap:
-        return [0.0] * len(warm)
-    penalties: list[float] = []
-    for who in warm:
-        penalty = knobs.switch_penalty if pinned and who.name != pinned else 0.0
-        penalties.append(penalty if who.name == strong else penalty + handicap)
-    return penalties
+    return panel.choose(found, [who.cost_nanos for who in question.candidates], question.ridge, question.pinned)
 
 
 def expected_mean(total: float, labels: int) -> float:
