@@ -2,6 +2,7 @@
 
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -93,19 +94,24 @@ std::vector<std::vector<double>> covariance_of(const laneway::Ballot& ballot) {
 }
 
 // One call for all that follows a vote: as calls and lists of their own, the steps cost more than what they compute.
-nb::tuple stand(const laneway::Ballot& ballot, const nb::list& names, const std::vector<double>& lines,
-                const std::vector<double>& costs, const std::vector<double>& penalties, double blend, double weight) {
+nb::tuple stand(const Ballot& ballot, const nb::list& names, const std::vector<double>& lines, const nb::list& costs,
+                std::pair<double, double> units, const std::vector<double>& penalties, std::pair<double, double> terms) {
+  const auto [unit, unpriced] = units;
   const std::size_t count = names.size();
   if (lines.size() != count || costs.size() != count || penalties.size() != count)
     throw nb::value_error("names, lines, costs, penalties: expected as many of each");
   std::vector<laneway::Seat> seats(count);
-  for (std::size_t at = 0; at < count; ++at) seats[at] = {lines[at], costs[at], penalties[at]};
-  const laneway::Order order = laneway::stand(ballot, seats, {blend, weight}, [&](std::size_t one, std::size_t other) {
+  for (std::size_t at = 0; at < count; ++at) {
+    const nb::object cost = costs[at];
+    seats[at] = {lines[at], cost.is_none() ? unpriced : nb::cast<double>(cost) / unit, penalties[at]};
+  }
+  const laneway::Order order = laneway::stand(ballot, seats, {terms.first, terms.second}, [&](std::size_t one, std::size_t other) {
     return PyUnicode_Compare(nb::object(names[one]).ptr(), nb::object(names[other]).ptr()) < 0;
   });
   nb::list placed;
   for (const laneway::Placed& each : order.placed)
-    placed.append(nb::make_tuple(each.at, each.quality, each.error, each.effective, each.score));
+    placed.append(nb::make_tuple(names[each.at], each.quality, each.error, each.effective, costs[each.at], seats[each.at].cost,
+                                 seats[each.at].penalty, each.score));
   std::optional<double> cheaper, dearer;
   if (std::isfinite(order.cheaper_from)) cheaper = order.cheaper_from;
   if (order.dearer_until > 0) dearer = order.dearer_until;
@@ -120,7 +126,7 @@ void bind_found(nb::module_& module) {
       .def_ro("error", &Ballot::error)
       .def_ro("effective", &Ballot::effective)
       .def_prop_ro("covariance", &covariance_of)
-      .def("stand", &stand, "names"_a, "lines"_a, "costs"_a, "penalties"_a, "blend"_a, "weight"_a);
+      .def("stand", &stand, "names"_a, "lines"_a, "costs"_a, "units"_a, "penalties"_a, "terms"_a);
 
   nb::class_<Neighbours>(module, "Neighbours")
       .def("__len__", [](const Neighbours& self) { return self.ids.size(); })

@@ -7,10 +7,12 @@ nothing has changed. Long work lets other threads run.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Never, overload
+from typing import Never, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
+
+Placed: TypeAlias = tuple[str, float, float, float, float | None, float, float, float]
 
 SHAPE_DIMS: int
 """How many numbers of a vector, its last, are the prompt's shape."""
@@ -85,17 +87,18 @@ class Ballot:
         self,
         names: list[str],
         lines: Sequence[float],
-        costs: Sequence[float],
+        costs: list[float | None],
+        units: tuple[float, float],
         penalties: Sequence[float],
-        blend: float,
-        weight: float,
-    ) -> tuple[list[tuple[int, float, float, float, float]], float, float | None, float | None]:
-        """The candidates by quality - weight x cost - penalty, best first, each with its place in the vote, quality,
-        error, effective labels and score; how likely the first is no worse than whoever comes closest; from which
-        weight on a cheaper one would win, and up to which a dearer, if any would.
+        terms: tuple[float, float],
+    ) -> tuple[list[Placed], float, float | None, float | None]:
+        """The candidates by quality - weight x cost - penalty, best first, each with its quality, error, effective
+        labels, cost as it was given and in units, penalty and score; how likely the first is no worse than whoever
+        comes closest; from which weight on a cheaper one would win, and up to which a dearer, if any would.
 
-        `lines` is what else is expected of each, NaN where nothing is, and has the share `blend` in a quality. Those
-        that score and cost the same stand in the order of their names.
+        `units`: what costs are counted in, and how many of them it is taken to cost who has no cost. `lines` is what
+        else is expected of each, NaN where nothing is. `terms`: the share that a line has in a quality, and the weight.
+        Those that score and cost the same stand in the order of their names.
         """
 
 class Table:

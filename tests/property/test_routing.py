@@ -84,11 +84,9 @@ def test_a_choice_turns_exactly_where_its_receipt_says(
 
     here = data.draw(st.sampled_from(positions))
     choice = chosen(here)
-    told = turns(dial, level, choice.cheaper_from, choice.dearer_until)
+    cheaper, dearer = turns(dial, level, choice.cheaper_from, choice.dearer_until)
     for bias in positions:
-        turned = (told.cheaper is not None and bias <= told.cheaper) or (
-            told.dearer is not None and bias >= told.dearer
-        )
+        turned = (cheaper is not None and bias <= cheaper) or (dearer is not None and bias >= dearer)
         other = chosen(bias)
         assert (other.serves != choice.serves) is turned
         if turned:

@@ -14,7 +14,8 @@ from tests.reference import choice
 from tests.reference.choice import Seat
 
 shares = st.one_of(st.sampled_from((0.0, 0.5, 1.0)), st.floats(0, 1))
-costs = st.one_of(st.sampled_from((0.0, 1.0, 2.0)), st.floats(1e-6, 50))
+UNPRICED = 2.0
+prices = st.one_of(st.sampled_from((0.0, 1.0, 2.0)), st.floats(1e-6, 50))
 
 
 @st.composite
@@ -30,7 +31,7 @@ def elections(draw: st.DrawFn) -> tuple[_core.Ballot, list[Seat]]:
     ballot = _core.vote(similarities, np.ascontiguousarray(labels[:, columns]), [mean] * count)
     names = draw(st.permutations([f"m{at}" for at in range(count)]))
     line = st.one_of(st.none(), shares)
-    return ballot, [Seat(name, draw(line), draw(costs), draw(st.sampled_from((0.0, 0.02)))) for name in names]
+    return ballot, [Seat(name, draw(line), draw(prices), draw(st.sampled_from((0.0, 0.02)))) for name in names]
 
 
 @given(elections(), shares, st.one_of(st.just(0.0), st.floats(1e-6, 1e3)))
@@ -39,14 +40,24 @@ def test_candidates_stand_as_the_reference_says(
 ) -> None:
     ballot, seats = election
     lines = [math.nan if seat.line is None else seat.line for seat in seats]
-    named, paid, penalties = [each.name for each in seats], [each.cost for each in seats], [each[3] for each in seats]
-    placed, sure, cheaper, dearer = ballot.stand(named, lines, paid, penalties, blend, weight)
+    named, penalties = [each.name for each in seats], [each.penalty for each in seats]
+    # Half a unit each: halving and doubling is exact.
+    costs = [None if seat.cost == UNPRICED else seat.cost / 2 for seat in seats]
+    placed, sure, cheaper, dearer = ballot.stand(named, lines, costs, (0.5, UNPRICED), penalties, (blend, weight))
     expected = choice.stand(ballot, seats, blend, weight)
-    assert [(at, quality, score) for at, quality, _, _, score in placed] == [
-        (each.at, each.quality, each.score) for each in expected
+    assert placed == [
+        (
+            each.seat.name,
+            each.quality,
+            ballot.error[each.at],
+            ballot.effective[each.at],
+            costs[each.at],
+            each.seat.cost,
+            each.seat.penalty,
+            each.score,
+        )
+        for each in expected
     ]
-    assert [error for _, _, error, _, _ in placed] == [ballot.error[each.at] for each in expected]
-    assert [effective for _, _, _, effective, _ in placed] == [ballot.effective[each.at] for each in expected]
     assert sure == pytest.approx(choice.confidence(ballot, expected), abs=1e-9)
     assert (cheaper, dearer) == choice.turns(expected)
 
@@ -54,6 +65,6 @@ def test_candidates_stand_as_the_reference_says(
 def test_what_does_not_fit_is_refused() -> None:
     ballot = _core.vote(np.zeros(0, np.float32), np.zeros((0, 2), np.float32), [0.5, 0.5])
     with pytest.raises(ValueError, match="as many of each"):
-        ballot.stand(["a", "b"], [0.5], [1.0, 1.0], [0.0, 0.0], 0.5, 1.0)
+        ballot.stand(["a", "b"], [0.5], [1.0, 1.0], (1.0, 1.0), [0.0, 0.0], (0.5, 1.0))
     with pytest.raises(ValueError, match="for each of 2 candidates, got 1"):
-        ballot.stand(["a"], [0.5], [1.0], [0.0], 0.5, 1.0)
+        ballot.stand(["a"], [0.5], [1.0], (1.0, 1.0), [0.0], (0.5, 1.0))

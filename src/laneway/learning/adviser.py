@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,6 +35,7 @@ LEARNING = frozenset({"learned", "knn", "clusters"})
 SLOW = 0.8
 """The share that the past has in what is known of a target's speed."""
 log = logging.getLogger("laneway")
+_name = attrgetter("name")
 
 
 class Inquiry(msgspec.Struct, frozen=True):
@@ -227,7 +229,7 @@ def _by_neighbours(inquiry: Inquiry, ground: Ground, shelf: Shelf, vector: npt.N
     declined = ground.declined if choice.declined is None else choice.declined
     return Ranking(
         choice.serves if declined is choice.declined else panel.without_opinion,
-        [standing.name for standing in choice.ranked] if declined is None else (),
+        tuple(map(_name, choice.ranked)) if declined is None else (),
         "learned",
         declined=declined,
         choice=choice,

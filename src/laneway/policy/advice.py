@@ -20,6 +20,7 @@ from laneway.policy.stance import turns
 from laneway.ports import Advice, Case, Neighbour, Receipt, Setting, Stood
 from laneway.route import Decision
 
+NO_CHOICE = Choice(serves="")
 SHOWN = 10
 """Neighbours in a receipt."""
 
@@ -32,7 +33,8 @@ class Ranking(msgspec.Struct, frozen=True):
     rule: str
     declined: Declined | None = None
     reason: str = ""
-    choice: Choice | None = None
+    choice: Choice = NO_CHOICE
+    """Of the rule that learns."""
     scores: Mapping[str, float] = {}
     qualities: Mapping[str, float] = {}
     stance: Stance = Stance(0.0)
@@ -71,75 +73,69 @@ def declines(case: Case, field: Field, declined: Declined) -> Ranking:
 
 def advice_of(case: Case, field: Field, ranking: Ranking, bias: float | None, setting: Setting) -> Advice:
     """Who serves first, then those the rule ranked, then the others as they are written, then what is no candidate."""
-    ranked = () if ranking.declined is not None else ranking.order
-    plan, names = field.lineup.tried((ranking.serves, *ranked))
-    declined = str(ranking.declined) if ranking.declined is not None else None
-    rule = ranking.rule if declined is None or ranking.rule == "pin" else "default"
+    rule, choice, pool, able = ranking.rule, ranking.choice, case.pool, case.plan
+    by, declined, order = rule, None, ranking.order
+    if ranking.declined is not None:
+        by, declined, order = rule if rule == "pin" else "default", str(ranking.declined), ()
+    plan, names = field.lineup.tried((ranking.serves, *order))
     reason = ranking.reason or _reason(ranking, declined)
-    choice = ranking.choice
-    confidence = choice.confidence if choice is not None else None
-    decision = Decision(ranked=plan, by=rule, dropped=case.plan.dropped, reason=reason, confidence=confidence)
-    where = turns(
-        ranking.dial, ranking.level, *((choice.cheaper_from, choice.dearer_until) if choice else (None, None))
-    )
+    confidence = choice.confidence
+    decision = Decision(ranked=plan, by=by, dropped=able.dropped, reason=reason, confidence=confidence)
+    cheaper, dearer = turns(ranking.dial, ranking.level, choice.cheaper_from, choice.dearer_until)
     receipt = Receipt(
         id=case.id,
         at_s=case.at_s,
         tenant=case.tenant,
         key_id=case.key_id,
-        pool=case.pool.name,
+        pool=pool.name,
         lane=case.lane,
-        rule=ranking.rule,
+        rule=rule,
         served=names[0] if names else "",
         declined=declined,
         reason=reason,
-        bias=case.pool.bias if bias is None else bias,
+        bias=pool.bias if bias is None else bias,
         weight=ranking.stance.weight,
         floor=ranking.floor,
-        flips_cheaper=where.cheaper,
-        flips_dearer=where.dearer,
+        flips_cheaper=cheaper,
+        flips_dearer=dearer,
         confidence=confidence,
-        likeness=choice.likeness if choice is not None else None,
+        likeness=choice.likeness,
         space=ranking.space,
         tag=case.tag,
         setting=setting,
         standings=_standings(field, ranking),
         neighbours=ranking.near,
-        dropped=tuple([(dropped.target.name, dropped.reason) for dropped in case.plan.dropped])
-        if case.plan.dropped
-        else (),
+        dropped=tuple([(dropped.target.name, dropped.reason) for dropped in able.dropped]) if able.dropped else (),
         plan=names,
-        text=case.asked.text if case.pool.keep_prompts else None,
+        text=case.asked.text if pool.keep_prompts else None,
     )
     return Advice(decision, receipt)
 
 
 def _standings(field: Field, ranking: Ranking) -> tuple[Stood, ...]:
-    stood = ranking.choice.ranked if ranking.choice is not None else ()
+    chosen = {who.name: who for who in ranking.choice.ranked}
     made: list[Stood] = []
-    for (label, targets, _, _), cost_nanos in zip(field.lineup.seats, field.costs_nanos, strict=True):
-        target = targets[0].name
-        for known in stood:
-            if known.name == label:
-                made.append(Stood(label, target, *astuple(known)[1:]))
-                break
+    for (label, first, _, _, _), cost_nanos in zip(field.lineup.seats, field.costs_nanos, strict=True):
+        who = chosen.get(label)
+        if who is not None:
+            made.append(Stood(label, first, *astuple(who)[1:]))
         else:
             quality, score = ranking.qualities.get(label), ranking.scores.get(label)
-            made.append(Stood(label, target, quality, cost_nanos=cost_nanos, score=score))
+            made.append(Stood(label, first, quality, cost_nanos=cost_nanos, score=score))
     return tuple(made)
 
 
 def _reason(ranking: Ranking, declined: str | None) -> str:
     if declined is not None:
         return declined if ranking.rule != "pin" else f"same conversation; {declined}"
-    choice = ranking.choice
-    if choice is None or not choice.ranked:
+    ranked = ranking.choice.ranked
+    if not ranked:
         return f"the {ranking.rule} rule"
-    first = choice.ranked[0]
+    first = ranked[0]
     cost = f"{first.cost_ratio:.3g} of the default's usual cost"
-    if len(choice.ranked) < 2:
+    if len(ranked) < 2:
         return f"quality {first.quality:.2f} at {cost}"
-    next_ = choice.ranked[1]
+    next_ = ranked[1]
     return (
         f"quality {first.quality:.2f} at {cost}, ahead of {next_.name} "
         f"({next_.quality:.2f} at {next_.cost_ratio:.3g}) by {first.score - next_.score:.3f}"

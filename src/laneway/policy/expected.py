@@ -23,10 +23,12 @@ class Habit(msgspec.Struct, frozen=True):
 
     answers: int = 0
     output_tokens: int = 0
+    expected_output: float = 0.0
+    """Made of the two and kept: every request asks for it."""
 
-    @property
-    def expected_output(self) -> float:
-        return (self.output_tokens + PSEUDO_ANSWERS * USUAL_OUTPUT) / (self.answers + PSEUDO_ANSWERS)
+    def __post_init__(self) -> None:
+        expected = (self.output_tokens + PSEUDO_ANSWERS * USUAL_OUTPUT) / (self.answers + PSEUDO_ANSWERS)
+        msgspec.structs.force_setattr(self, "expected_output", expected)
 
 
 NO_HABIT = Habit()
@@ -40,8 +42,8 @@ def expected_nanos(
     if price is None:
         return None
     output = habit.expected_output
-    if max_tokens is not None:
-        output = min(output, float(max_tokens))
+    if max_tokens is not None and max_tokens < output:
+        output = max_tokens
     if not cached and price.above is None:
         return float(plain_nanos(input_tokens, round(output), price))
     usage = Usage(input=input_tokens, output=round(output), cache_read=min(cached, input_tokens))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import starmap
 from typing import NamedTuple
 
 import msgspec
@@ -143,35 +144,41 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     means: list[float]
     lines: tuple[int | None, ...] | None
     """Which of what the ridge says is whose; None where there are too few examples to ask it."""
+    straight: bool
+    """Whether that is each in turn."""
     nothing: list[float]
     """What the ridge says where it is not asked."""
     penalties: list[float]
     """Where no conversation is pinned."""
+    terms: tuple[float, float]
+    """The share that the ridge has in a quality, and the weight of costs."""
     usual_nanos: float | None
 
     def choose(
         self,
         found: Found,
-        costs_nanos: Sequence[float | None],
+        costs_nanos: list[float | None],
         ridge: Sequence[float] | None = None,
         pinned: str | None = None,
     ) -> Choice:
         """Ranks the candidates by what the neighbours and the ridge expect of them, less what they cost."""
-        # This runs on every request. Loops are written out: a comprehension is a call.
-        knobs, warm, names = self.knobs, self.warm, self.names
-        if len(warm) < 2 or not len(found):
+        knobs = self.knobs
+        if len(self.warm) < 2 or not len(found):
             why = self._unanswerable(len(found))
             return Choice(serves=self.without_opinion, cold=self.cold, declined=why, weight=knobs.weight)
-        ratios = self._ratios(costs_nanos)
-        penalties = self._penalties(pinned) if pinned else self.penalties
-        lines = self._said(ridge) if ridge is not None else self.nothing
+        # A request's costs count by what a usual one costs at the default; who has no price is taken for the default.
+        default_nanos = costs_nanos[self.default_at] if self.default_at is not None else None
+        usual_nanos = self.usual_nanos
+        unpriced = 1.0 if default_nanos is None or not usual_nanos else default_nanos / usual_nanos
         placed, confidence, cheaper_from, dearer_until = found.vote(self.columns, self.means).stand(
-            names, lines, ratios, penalties, knobs.blend, knobs.weight
+            self.names,
+            self._said(ridge) if ridge is not None else self.nothing,
+            [costs_nanos[at] for at in self.warm] if self.cold else costs_nanos,
+            (usual_nanos or default_nanos or REFERENCE_NANOS, unpriced),
+            self._penalties(pinned) if pinned else self.penalties,
+            self.terms,
         )
-        ranked: list[Standing] = []
-        for at, quality, error, effective, score in placed:
-            cost_nanos = costs_nanos[warm[at]]
-            ranked.append(Standing(names[at], quality, error, effective, cost_nanos, ratios[at], penalties[at], score))
+        ranked = tuple(starmap(Standing, placed))
         likeness = found.likeness(LIKE)
         declined: Declined | None = None
         if likeness < knobs.familiar:
@@ -180,7 +187,7 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
             declined = Declined.UNSURE
         return Choice(
             serves=self.without_opinion if declined else ranked[0].name,
-            ranked=tuple(ranked),
+            ranked=ranked,
             cold=self.cold,
             declined=declined,
             confidence=confidence,
@@ -196,23 +203,13 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
             return Declined.ALONE if self.count else Declined.NO_CANDIDATE
         return Declined.WARMING if neighbours else Declined.NO_EXAMPLES
 
-    def _said(self, ridge: Sequence[float]) -> list[float]:
+    def _said(self, ridge: Sequence[float]) -> Sequence[float]:
         """What the ridge expects of each."""
         if self.lines is None:
             return self.nothing
+        if self.straight and len(ridge) == len(self.lines):
+            return ridge
         return [math.nan if at is None else ridge[at] for at in self.lines]
-
-    def _ratios(self, costs_nanos: Sequence[float | None]) -> list[float]:
-        """What each costs in defaults."""
-        usual_nanos = self.usual_nanos
-        default_nanos = costs_nanos[self.default_at] if self.default_at is not None else None
-        unknown = 1.0 if default_nanos is None or not usual_nanos else default_nanos / usual_nanos
-        base = usual_nanos or default_nanos or REFERENCE_NANOS
-        ratios: list[float] = []
-        for at in self.warm:
-            cost_nanos = costs_nanos[at]
-            ratios.append(unknown if cost_nanos is None else cost_nanos / base)
-        return ratios
 
     def _penalties(self, pinned: str) -> list[float]:
         """Where `pinned` has the conversation."""
@@ -238,6 +235,7 @@ def panel_of(
         lines = {name: at for at, name in enumerate(names)}
     warm = [at for at, who in enumerate(candidates) if who.labels >= knobs.warm]
     sitting = [candidates[at] for at in warm]
+    own = tuple([lines.get(who.name) for who in sitting])
     return Panel(
         knobs=knobs,
         without_opinion=default if default in names or not names else names[0],
@@ -249,9 +247,11 @@ def panel_of(
         names=[who.name for who in sitting],
         columns=[who.column for who in sitting],
         means=[who.mean for who in sitting],
-        lines=tuple([lines.get(who.name) for who in sitting]) if examples >= knobs.blend_from else None,
+        lines=own if examples >= knobs.blend_from else None,
+        straight=own == tuple(range(len(own))),
         nothing=[math.nan] * len(sitting),
         penalties=[0.0 if who.name == knobs.strong else knobs.handicap for who in sitting],
+        terms=(knobs.blend, knobs.weight),
         usual_nanos=usual_nanos,
     )
 

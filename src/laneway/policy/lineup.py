@@ -29,6 +29,8 @@ class Seat(NamedTuple):
     """A candidate that is able to serve a plan, with what is known of it before there is a request."""
 
     label: str
+    first: str
+    """The name of the target that is called first."""
     targets: tuple[Target, ...]
     price: Price | None
     habit: Habit
@@ -91,7 +93,7 @@ def line_up(pool: Pool, ranked: Sequence[Target], habits: Habits) -> Lineup:
         if any(id(target) not in same for target in targets):
             targets = tuple([named[target.name] for target in targets if target.name in named])
         if targets:
-            taken.append(Seat(member.label, targets, targets[0].price, habit_of(targets[0], habits)))
+            taken.append(Seat(member.label, targets[0].name, targets, targets[0].price, habit_of(targets[0], habits)))
     return Lineup(ranked, tuple(taken), tuple([seat.label for seat in taken]))
 
 
@@ -100,10 +102,10 @@ def field_of(case: Case, lineup: Lineup) -> Field:
     chars, limit, pin = view.text_chars, view.max_tokens, case.pin
     prompt = max(chars // CHARS_PER_TOKEN, 1)
     costs_nanos: list[float | None] = []
-    for _, targets, price, habit in lineup.seats:
+    for _, first, _, price, habit in lineup.seats:
         cached = 0
-        if pin is not None and pin.target == targets[0].name and case.at_s - pin.at_s < CACHE_S:
-            # The provider of these has most of the conversation in its cache.
+        if pin is not None and pin.target == first and case.at_s - pin.at_s < CACHE_S:
+            # Its provider has most of the conversation in its cache.
             cached = max(chars - len(case.asked.text), 0) // CHARS_PER_TOKEN
         costs_nanos.append(expected_nanos(price, prompt, habit, cached=cached, max_tokens=limit))
     return Field(lineup, costs_nanos)

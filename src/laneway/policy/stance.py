@@ -6,18 +6,7 @@ position at which the winner changes. Refuses: the dial's own weights (`dial` sp
 
 from __future__ import annotations
 
-import msgspec
-
 from laneway.policy.dial import Dial, Stance, stance_at
-
-
-class Turns(msgspec.Struct, frozen=True):
-    """Positions of the dial, None where no position changes anything."""
-
-    cheaper: float | None
-    """From here downwards a cheaper candidate would win."""
-    dearer: float | None
-    """From here upwards a dearer one would."""
 
 
 def stand(dial: Dial, bias: float | None, usual: float, level: float | None) -> Stance:
@@ -30,15 +19,20 @@ def stand(dial: Dial, bias: float | None, usual: float, level: float | None) -> 
     return stance_at(level if bias is None else min(dial.weight(bias), level))
 
 
-def turns(dial: Dial, level: float | None, cheaper_from: float | None, dearer_until: float | None) -> Turns:
-    """`cheaper_from` and `dearer_until` are the weights at which the winner changes."""
+def turns(
+    dial: Dial, level: float | None, cheaper_from: float | None, dearer_until: float | None
+) -> tuple[float | None, float | None]:
+    """The position of the dial from which downwards a cheaper candidate would win, and that from which upwards a dearer
+    one would; None where no position changes anything.
+
+    `cheaper_from` and `dearer_until` are the weights at which the winner changes.
+    """
     if level is not None and level < 0:
-        return Turns(None, None)
+        return None, None
     most = dial.weights[0] if level is None else min(dial.weights[0], level)
-    least = dial.weights[-1]
     cheaper = dearer = None
     if cheaper_from is not None and cheaper_from <= most:
         cheaper = dial.last_above(cheaper_from)
-    if dearer_until is not None and dearer_until > least:
+    if dearer_until is not None and dearer_until > dial.weights[-1]:
         dearer = dial.first_below(dearer_until)
-    return Turns(cheaper, dearer)
+    return cheaper, dearer

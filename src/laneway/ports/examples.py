@@ -7,7 +7,7 @@ Refuses: any implementation (`stores/` keeps rows, `vectors` keeps shelves), and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -140,6 +140,10 @@ class Examples(Protocol):
         """All tenants' vectors of every space but these go: nobody searches there any more."""
 
 
+Placed: TypeAlias = tuple[str, float, float, float, float | None, float, float, float]
+"""Name, quality, error, effective labels, cost, cost in units, penalty and score."""
+
+
 class Ballot(Protocol):
     """What neighbours say about all candidates, one number for each."""
 
@@ -149,13 +153,14 @@ class Ballot(Protocol):
         self,
         names: list[str],
         lines: Sequence[float],
-        costs: Sequence[float],
+        costs: list[float | None],
+        units: tuple[float, float],
         penalties: Sequence[float],
-        blend: float,
-        weight: float,
-    ) -> tuple[Sequence[tuple[int, float, float, float, float]], float, float | None, float | None]:
-        """Best first: place in the vote, quality, error, effective labels and score of each; how sure the first is;
-        from which weight on a cheaper one would win, and up to which a dearer."""
+        terms: tuple[float, float],
+    ) -> tuple[Sequence[Placed], float, float | None, float | None]:
+        """Best first; how sure the first is; from which weight on a cheaper one would win, and up to which a dearer.
+        `units`: what costs are counted in, and how many it is taken to cost who has none; `terms`: the share that a
+        line has in a quality, and the weight of costs."""
 
 
 class Found(Protocol):

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import astuple
 
 from laneway._core import Shown
 from laneway.ports import Neighbour, Receipt, Setting, Stood
@@ -106,9 +107,9 @@ class SqliteReceipts:
 def written(receipt: Receipt) -> str:
     """Values without their names, in the order of the fields, and the core's neighbours as it packs them (in base64),
     beside the names of their columns: a third as long, so that three fit on a page of the file."""
-    values = list(msgspec.structs.astuple(receipt))
-    values[_SETTING] = msgspec.structs.astuple(receipt.setting)
-    values[_STANDINGS] = [msgspec.structs.astuple(stood) for stood in receipt.standings]
+    values = list(astuple(receipt))
+    values[_SETTING] = astuple(receipt.setting)
+    values[_STANDINGS] = tuple(map(astuple, receipt.standings))
     if type(near := receipt.neighbours) is Shown:
         values[_NEIGHBOURS] = near.packed, near.names
     return _encode(values).decode()
