@@ -268,6 +268,15 @@ nb::object read_request(const nb::bytes& data) {
   return nb::make_tuple(bytes_of(read.target), headers_of(read), bytes_of(read.body));
 }
 
+nb::object read_target(const nb::bytes& data, const nb::bytes& without) {
+  laneway::Message read;
+  if (!laneway::read_request({data.c_str(), data.size()}, read)) return nb::none();
+  const std::string_view unwanted{without.c_str(), without.size()};
+  const auto is_unwanted = [&](const laneway::Field& field) { return field.name == unwanted; };
+  if (std::ranges::any_of(read.fields(), is_unwanted)) return nb::none();
+  return bytes_of(read.target);
+}
+
 nb::object read_answer(const nb::bytes& data) {
   laneway::Message read;
   if (!laneway::read_answer({data.c_str(), data.size()}, read)) return nb::none();
@@ -286,6 +295,7 @@ NB_MODULE(_core, module) {
   module.def("shape", &shape, "text"_a, "tools"_a = 0, "earlier_turns"_a = 0, "system_characters"_a = 0,
              "structured"_a = false, "max_tokens"_a = 0);
   module.def("read_request", &read_request, "data"_a);
+  module.def("read_target", &read_target, "data"_a, "without"_a);
   module.def("read_answer", &read_answer, "data"_a);
   module.def("vote", &vote, "similarities"_a, "labels"_a, "means"_a);
 

@@ -48,6 +48,9 @@ def read_request(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], bytes] 
     a request, two of them, chunks, an offer of another protocol, a body that waits for leave, the wish to close.
     """
 
+def read_target(data: bytes, without: bytes) -> bytes | None:
+    """The target alone, of bytes that `read_request` reads; None also where there is a header of that name."""
+
 def read_answer(data: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
     """Status, headers (their names in lower case) and body, if these bytes are exactly one plain final answer.
 

@@ -1,26 +1,27 @@
 """The doorway: one caller's connection, and the requests that come in by it, one after the other.
 
-Owns: the protocol under uvicorn's server, what a connection may cost (clocks for heads, idle time and what comes after
-an early answer; bounds on heads and on what is read ahead), turning callers away before a request was made of their
-bytes, and telling who left. It stands instead of uvicorn's own, which makes a timer and two writes of each request.
-Refuses: routing, the words of an answer (turn), and other protocols than HTTP/1.1.
+Owns: the protocol under uvicorn's server, what a connection may cost (how long a head and what comes after an early
+answer may take; bounds on heads and on what is read ahead), turning callers away before a request was made of their
+bytes, letting the others wait for their turn, and telling who left. It stands instead of uvicorn's own, which makes a
+timer and two writes of each request.
+Refuses: running clocks (patience), routing, the words of an answer (turn), and other protocols than HTTP/1.1.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httptools
 
-from laneway._core import read_request
+from laneway._core import read_request, read_target
 from laneway.dialects import FRONTS, Front
 from laneway.edge import ENDING, WATCH, WHOLE, App
 from laneway.exchange import Scope
-from laneway.hatch import Hatch
+from laneway.patience import Patience
 from laneway.pressure import ADMITTED, PRESSURE, Pressure
 from laneway.threshold import AWAY, INVALID, NOWHERE, TOO_LONG, TOO_SLOW, kept_plain, parts, words
 from laneway.turn import Turn, encoded
@@ -33,16 +34,23 @@ SURPLUS_S = 30.0
 """How long a caller may go on sending a body that has been answered already."""
 ASK_S = 0.2
 """Between two looks, while a server stops, whether an answer can be ended."""
-IDLE_S = 75
-"""How long a connection is kept for a next request at least: longer than clients keep theirs, so that they end it."""
 
 _FRONTS: dict[bytes, tuple[str, Front]] = {path.encode(): (path, front) for path, front in FRONTS.items()}
+_FROM_A_PAGE = b"origin"
+"""Who asks with it needs headers that are made further in."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 log = logging.getLogger("laneway")
 
 
-class FrontProtocol(Hatch):
+class FrontProtocol(Patience):
     """Made for each connection, with the arguments that uvicorn's server gives."""
+
+    __slots__ = (
+        "_app", "_client", "_gone", "_parser", "_pressure", "_root", "_scheme",
+        "_server", "_server_state", "_state", "_watch", "_whole",
+        "_asks_leave", "_head_bytes", "_headers", "_in_body", "_in_head", "_last", "_serving",
+        "_turn", "_url", "_waiting",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -55,12 +63,11 @@ class FrontProtocol(Hatch):
     ) -> None:
         if not config.loaded:
             config.load()
-        super().__init__(_loop or asyncio.get_running_loop())
+        super().__init__(_loop or asyncio.get_running_loop(), scale)
         self._app: App = config.loaded_app
         self._root: str = config.root_path
         self._state = app_state
         self._server_state = server_state
-        self._scale = scale
         self._pressure: Pressure | None = app_state.get(PRESSURE)
         self._parser: Any = httptools.HttpRequestParser(self)
         # A request may follow on one that asked for the end; its answer goes out, and then nothing more.
@@ -72,14 +79,11 @@ class FrontProtocol(Hatch):
         self._watch: Callable[[Callable[[], None] | None], None] | None = self._set_gone
         self._whole: Callable[[], bytes | None] | None = self._take_whole
         self._gone: Callable[[], None] | None = None
-        self._clock: asyncio.TimerHandle | None = None
-        self._rest: asyncio.TimerHandle | None = None
-        self._alive = False
         # The request.
         self._turn: Any = None
         """The one whose bytes come in; what is answered may be one before it."""
         self._serving: Turn | None = None
-        self._waiting: deque[Turn] = deque()
+        self._waiting: list[Turn] = []
         self._in_head = True
         self._in_body = False
         self._head_bytes = 0
@@ -108,10 +112,6 @@ class FrontProtocol(Hatch):
         if self._serving is not None:
             self._serving.leave()
         self._waiting.clear()
-        self._stop_clock()
-        if self._rest is not None:
-            self._rest.cancel()
-            self._rest = None
         # All of these hold this, and would wait for the garbage collector; a turn that still runs has what it needs.
         self._parser = self._turn = self._serving = self._watch = self._whole = None
         gone, self._gone = self._gone, None
@@ -153,6 +153,9 @@ class FrontProtocol(Hatch):
 
     def data_received(self, data: bytes) -> None:
         if self._serving is None and not self._in_body and not (self._in_head and self._head_bytes):
+            pressure = self._pressure
+            if pressure is not None and (reason := pressure.full()) and self._turned_away(pressure, reason, data):
+                return
             read = read_request(data)
             if read is not None:
                 self._take(*read)
@@ -179,14 +182,28 @@ class FrontProtocol(Hatch):
 
     def _take(self, url: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """A plain request that came in one piece, between two that the parser has seen or not."""
-        if self._clock is not None:
-            self._stop_clock()
-        self._in_head = False
+        self._head_is_here()
         turn = self._asked(b"POST", url, headers, "1.1", keep_alive=True, asks_leave=False)
         if turn is not None:
             turn.fill(body)
         else:
             self._rest_now()
+
+    def _turned_away(self, pressure: Pressure, reason: str, data: bytes) -> bool:
+        """As most of those are for whom there is too much to do: by bytes alone, without a request being made."""
+        target = read_target(data, _FROM_A_PAGE)
+        known = _FRONTS.get(target) if target is not None else None
+        if known is None or self.transport.is_closing():
+            return False
+        self._head_is_here()
+        self.write_now(words(*pressure.turn_away(known[1], reason)))
+        self._rest_now()
+        return True
+
+    def _head_is_here(self) -> None:
+        self._in_head = False
+        if self._clock is not None:
+            self._stop_clock()
 
     def on_message_begin(self) -> None:
         if self._clock is not None:
@@ -207,10 +224,8 @@ class FrontProtocol(Hatch):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._head_is_here()
         self._in_body = True
-        if self._clock is not None:
-            self._stop_clock()
         headers = self._headers
         # Trailers may be discarded (RFC 9110, section 6.5.1), and must not grow a request that is being served.
         self._headers = NOWHERE
@@ -291,12 +306,22 @@ class FrontProtocol(Hatch):
             scope[ADMITTED] = True
             turn.over = self._pressure.leave
         if self._serving is None:
-            self._start(turn)
+            self._serving = turn
+            if admitted and self._pressure is not None and not self._pressure.begins():
+                self._pressure.wait(partial(self._begin, turn))
+            else:
+                self._start(turn)
         else:
             # An answer must not overtake those before it.
             self.pause_reading()
             self._waiting.append(turn)
         return turn
+
+    def _begin(self, turn: Turn) -> None:
+        if not turn.gone:
+            self._start(turn)
+        elif turn.over is not None:
+            turn.over()
 
     def _start(self, turn: Turn) -> None:
         self._serving = turn
@@ -311,7 +336,7 @@ class FrontProtocol(Hatch):
         if self.transport.is_closing():
             return
         if self._waiting:
-            self._start(self._waiting.popleft())
+            self._start(self._waiting.pop(0))
         elif self._in_body:
             # Answered early. Closing now would take the answer away from a caller who is still sending.
             self._start_clock(SURPLUS_S)
@@ -329,8 +354,7 @@ class FrontProtocol(Hatch):
         if reason is None:
             pressure.enter()
             return True
-        # A web page needs headers that are made there.
-        if any(name == b"origin" for name, _ in headers):
+        if any(name == _FROM_A_PAGE for name, _ in headers):
             return None
         # What stays unsaid of a body that waits for leave to come would be taken for the next request.
         self._last = last
@@ -352,39 +376,14 @@ class FrontProtocol(Hatch):
 
     # --- clocks --------------------------------------------------------------------------------------------
 
-    def _start_clock(self, limit_s: float) -> None:
-        self._stop_clock()
-        self._clock = self.loop.call_later(limit_s * self._scale, self._too_slow)
+    def is_busy(self) -> bool:
+        return self._serving is not None or self._in_head or self._in_body
 
-    def _stop_clock(self) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
-            self._clock = None
-
-    def _too_slow(self) -> None:
-        self._clock = None
+    def too_slow(self) -> None:
         self._hang_up(TOO_SLOW if self._in_head else b"")
 
     def _hang_up(self, words: bytes) -> None:
         if not self.transport.is_closing():
             if words and self._serving is None:
                 self.write(words)
-            self.close()
-
-    def _rest_now(self) -> None:
-        """Nothing is under way. The timer of an earlier rest is left where it is: one for each request would cost
-        more than all that is written here."""
-        if self._rest is None:
-            self._rest = self.loop.call_later(IDLE_S * self._scale, self._rested)
-        self._alive = True
-
-    def _rested(self) -> None:
-        self._rest = None
-        if self._serving is not None or self._in_head or self._in_body:
-            # There are other clocks for that, and whoever is answered rests again.
-            return
-        if self._alive:
-            self._alive = False
-            self._rest = self.loop.call_later(IDLE_S * self._scale, self._rested)
-        else:
             self.close()

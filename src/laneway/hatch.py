@@ -16,7 +16,9 @@ MOST_WAITING = 32 * 1024
 
 
 class Hatch(asyncio.Protocol):
-    """What the doorway is made on."""
+    """What patience and the doorway are made on."""
+
+    __slots__ = ("_lost", "_outbox", "_reading", "_unsent", "_writable", "loop", "transport", "write_paused")
 
     transport: asyncio.Transport
 
@@ -47,6 +49,12 @@ class Hatch(asyncio.Protocol):
         self._unsent = data
         if len(data) > MOST_WAITING or not self._outbox.takes(self, self.loop):
             self.flush()
+
+    def write_now(self, data: bytes) -> None:
+        """By itself, as those are told who are turned away: looking after so many short answers would cost more."""
+        if self._unsent:
+            self.flush()
+        self.transport.write(data)
 
     def flush(self) -> None:
         unsent, self._unsent = self._unsent, b""

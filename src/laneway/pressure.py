@@ -1,7 +1,11 @@
-"""Pressure: whether this process can take one more request, asked before anything is done for it.
+"""Pressure: whether this process can take one more request, asked before anything is done for it, and when it begins.
 
-Owns: the count of callers' requests under way, how late the loop is (one timer), what is said to those who are turned
-away (once per format and reason, then only looked up), and counting them: they are too many and too cheap for records.
+Few begin in one pass of the event loop, so that whoever is under way is never far from the next one, and what each of
+them touches is still at hand when it goes on; the others wait in order.
+
+Owns: the count of callers' requests under way, those that wait for their turn, how late the loop is (one timer), what
+is said to those who are turned away (once per format and reason, then only looked up), and counting them: they are too
+many and too cheap for records.
 Refuses: the arithmetic, which is policy's, and everything that is under way: only new requests are ever turned away.
 """
 
@@ -12,19 +16,25 @@ import logging
 import resource
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 
 from laneway.dialects import Front, Written, dialect
 from laneway.failure import Failure, Kind
 from laneway.metrics import Metrics
-from laneway.policy.pressure import Pace, turned
+from laneway.policy.pressure import CALM, ticked
 
 PRESSURE = "laneway.pressure"
 """Key in the state of an ASGI lifespan under which a server finds what to ask before it reads a request's body."""
 ADMITTED = "laneway.admitted"
 """Scope key: true where somebody outside, a server or a room, has asked already and tells when it is over."""
 TICK_S = 0.05
+AT_ONCE = 64
+"""So many begin in one pass of the loop."""
+FOR_EACH = 4
+"""One more begins for so many who were turned away meanwhile. That takes a tenth of serving one: without a share of
+their own in such long passes, those who wait would hardly ever begin."""
 TELL_S = 10.0
 """One line in the log for so many seconds of turning away."""
 SPREAD = 3
@@ -39,7 +49,7 @@ log = logging.getLogger("laneway")
 
 
 class Pressure:
-    """One process's. Without `start` nothing is known of the loop, and only the count decides."""
+    """One process's. Without `start` nothing is known of the loop: only the count decides, and nobody waits."""
 
     def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self.under_way = 0
@@ -47,12 +57,16 @@ class Pressure:
         self._clock = clock
         self._most = _ANY
         self._most_lag_s = 0.5
-        self._pace = Pace()
+        self._pace = CALM
         self._room = _ANY
-        self._taken = self._away = 0
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._crowded = False
+        """Whether every pass since the last tick began as many as it may, or had to turn somebody away."""
+        self._in_pass = self._begun = self._away = 0
         self._at_s = self._told_s = 0.0
         self._told = 0
         self._group = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def use(self, most_requests: int, most_lag_s: float) -> None:
@@ -66,15 +80,42 @@ class Pressure:
         """Why a new request cannot be taken; None where it can."""
         if self.under_way >= self._most:
             return "requests"
-        return "lag" if self._taken >= self._room else None
+        return "lag" if len(self._waiting) >= self._room else None
 
     def enter(self) -> None:
         """One more is under way, until `leave`."""
         self.under_way += 1
-        self._taken += 1
 
     def leave(self) -> None:
         self.under_way -= 1
+
+    def begins(self) -> bool:
+        """Whether one who has entered begins in this pass of the loop; else that is for `wait`."""
+        begun = self._in_pass
+        if begun >= AT_ONCE:
+            return False
+        if not begun and self._loop is not None:
+            self._loop.call_soon(self._passed)
+        elif self._loop is None:
+            return True
+        self._in_pass = begun + 1
+        return True
+
+    def wait(self, begin: Callable[[], None]) -> None:
+        """Calls it when its turn has come."""
+        self._waiting.append(begin)
+
+    def _passed(self) -> None:
+        """What began in the pass before has had its first step, or has it in this one."""
+        self._begun += self._in_pass
+        self._in_pass = begun = min(len(self._waiting), AT_ONCE + self._away // FOR_EACH)
+        if begun < AT_ONCE and not self._away:
+            self._crowded = False
+        self._away = 0
+        for _ in range(begun):
+            self._waiting.popleft()()
+        if begun and self._loop is not None:
+            self._loop.call_soon(self._passed)
 
     def turn_away(self, front: Front, reason: str) -> tuple[str, str, int]:
         """Counts one who is turned away; what comes of it is for `refusal`."""
@@ -82,41 +123,40 @@ class Pressure:
         self._away += 1
         made = (front.dialect, reason, wait_s)
         self._metrics.turned_away[reason] += 1
-        self._metrics.requests[(front.dialect, front.op, refusal(*made).status)] += 1
+        self._metrics.requests[_counted(front, reason)] += 1
         return made
 
     # --- the loop's lateness -------------------------------------------------------------------------------
 
     def start(self) -> None:
         """On the running loop."""
+        self._loop = asyncio.get_running_loop()
         self._at_s = self._told_s = self._clock()
-        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        self._timer = self._loop.call_later(TICK_S, self._ring)
 
     async def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _tick(self) -> None:
-        """Early in a turn: timers that are due come before what arrived meanwhile."""
+    def _ring(self) -> None:
+        self.tick()
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._ring)
+
+    def tick(self) -> None:
+        """Looks at how it went since the last one. Timers that are due come before what arrived meanwhile."""
         now = self._clock()
-        turn_s = now - self._at_s
-        lag_s = max(turn_s - TICK_S, 0.0)
-        self._metrics.lag_s = lag_s
-        self._pace = turned(
-            self._pace,
-            turn_s=turn_s,
-            lag_s=lag_s,
-            taken=self._taken,
-            away=self._away,
-            most_lag_s=self._most_lag_s,
+        tick_s = now - self._at_s
+        self._metrics.lag_s = max(tick_s - TICK_S, 0.0)
+        self._pace = ticked(
+            self._pace, tick_s=tick_s, begun=self._begun, crowded=self._crowded, most_lag_s=self._most_lag_s
         )
         self._room = _ANY if self._pace.room is None else self._pace.room
         self._at_s = now
-        self._taken = self._away = 0
+        self._begun = 0
+        self._crowded = bool(self._waiting)
         if now - self._told_s >= TELL_S:
             self._tell(now)
-        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _tell(self, now: float) -> None:
         total = sum(self._metrics.turned_away.values())
@@ -129,6 +169,11 @@ class Pressure:
                 self._metrics.lag_s,
             )
         self._told, self._told_s = total, now
+
+
+@lru_cache(maxsize=256)
+def _counted(front: Front, reason: str) -> tuple[str, str, int]:
+    return front.dialect, front.op, refusal(front.dialect, reason, 1).status
 
 
 @lru_cache(maxsize=256)

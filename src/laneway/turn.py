@@ -3,7 +3,7 @@
 Owns: giving the body as it comes, the bytes of an answer and how its end is told, and what becomes of an app that
 fails. Head and first words leave together, as ASGI's HTTP specification asks of a server: one system call instead of
 two. What an app says is checked once over the whole head, not header by header.
-Refuses: the connection and its clocks (doorway), and any opinion about the request.
+Refuses: the connection (doorway) and its clocks (patience), and any opinion about the request.
 """
 
 from __future__ import annotations

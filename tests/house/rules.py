@@ -45,7 +45,7 @@ FLOORS: tuple[Floor, ...] = (
         "the composition root and what stands beside the stack; the one place where the order is written",
     ),
     Floor(
-        "cli commands doorway entrance hatch listening logs serve threshold turn __main__",
+        "cli commands doorway entrance hatch listening logs patience serve threshold turn __main__",
         "what a person types; nobody imports it",
     ),
 )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from laneway._core import read_answer, read_request
+from laneway._core import read_answer, read_request, read_target
 from laneway.threshold import parts
 
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: a\r\nContent-Length: 3\r\n"
@@ -120,6 +120,15 @@ def test_what_is_read_is_what_a_server_reads(data: bytes) -> None:
     read = read_request(data)
     if read is not None:
         assert read == read_by_a_server(data)
+
+
+@given(st.one_of(requests, likely), st.sampled_from([b"origin", b"x", b"host"]))
+@example(HEAD + b"\r\n{ }", b"host")
+@example(HEAD + b"Origin: a\r\n\r\n{ }", b"origin")
+def test_a_target_alone_is_that_of_the_whole_request(data: bytes, without: bytes) -> None:
+    read = read_request(data)
+    named = read is not None and any(name == without for name, _ in read[1])
+    assert read_target(data, without) == (None if read is None or named else read[0])
 
 
 STATUSES = (

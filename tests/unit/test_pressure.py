@@ -1,61 +1,156 @@
-"""When new requests are turned away, and what knows a request by its bytes."""
+"""When a new request begins, when it waits for that, and when it is turned away."""
 
 from __future__ import annotations
+
+import asyncio
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from laneway.dialects import FRONTS
 from laneway.metrics import Metrics
 from laneway.middleware.pressure import PressureMiddleware
-from laneway.policy.pressure import ENOUGH, FEWEST, Pace, turned
-from laneway.pressure import Pressure
+from laneway.policy.pressure import CALM, ENOUGH, FEWEST, SAMPLES, Pace, ticked
+from laneway.pressure import AT_ONCE, FOR_EACH, Pressure
 from tests.harness.asgi import ASKS, Caller, ask
+from tests.harness.clock import Clock
 from tests.harness.loop import run
 from tests.harness.rooms import Foreign
 
 MOST_S = 0.5
 
 
-def after(*turns: tuple[float, int], pace: Pace | None = None, away: int = 0) -> Pace:
-    """Turns, each so long and with so many new requests."""
-    pace = pace or Pace()
-    for turn_s, taken in turns:
-        pace = turned(pace, turn_s=turn_s, lag_s=max(turn_s - 0.05, 0), taken=taken, away=away, most_lag_s=MOST_S)
+def after(*ticks: tuple[float, int], pace: Pace = CALM, crowded: bool = True) -> Pace:
+    """Ticks, each so long and with so many requests begun."""
+    for tick_s, begun in ticks:
+        pace = ticked(pace, tick_s=tick_s, begun=begun, crowded=crowded, most_lag_s=MOST_S)
     return pace
 
 
 # --- the arithmetic ----------------------------------------------------------------------------------------
 
 
-def test_a_turn_may_take_in_what_it_can_carry() -> None:
-    pace = after(*[(1.0, 2_000)] * ENOUGH)
-    assert pace.room == 1_000, "half a millisecond each, half a second for all"
-    assert after((0.2, 400), pace=pace).room is None, "in time again"
+def test_so_many_may_wait_as_are_begun_in_the_time_that_one_may_wait() -> None:
+    assert after(*[(0.05, 100)] * ENOUGH).room == 1_000, "two thousand in a second, half a second at most"
 
 
-def test_a_hiccup_limits_nobody() -> None:
-    assert after((3.0, 5)).room is None
-    assert after(*[(3.0, 5)] * 10).room is None, "busy with something else, as often as it may be"
-    assert after(*[(0.05, 500)] * 100, (3.0, 500)).room is None
+def test_a_crowd_that_came_at_once_is_let_in() -> None:
+    assert after(*[(0.05, 100)] * (ENOUGH - 1)).room is None
 
 
-def test_one_odd_turn_among_busy_ones_moves_little() -> None:
-    assert after((1.0, 2_000), (9.0, 20), (1.0, 2_000), (1.0, 2_000)).room == 1_000
+def test_what_was_learnt_is_forgotten_with_the_end_of_the_queue() -> None:
+    pace = after(*[(0.05, 100)] * 10)
+    assert after((0.05, 100), pace=pace, crowded=False) == CALM
 
 
-def test_the_time_that_turning_away_takes_does_not_make_for_fewer_and_fewer() -> None:
-    pace = after(*[(1.0, 2_000)] * ENOUGH)
-    assert after(*[(1.0, 1_000)] * 10, pace=pace, away=5_000).room == 1_000
-    # But what makes turns far too long is no matter of that.
-    assert after(*[(4.0, 1_000)] * 10, pace=pace, away=5_000).room == 125
+def test_one_odd_tick_among_busy_ones_moves_nothing() -> None:
+    assert after((0.05, 100), (9.0, 20), (0.05, 100), (0.05, 100)).room == 1_000
 
 
-@given(some.lists(some.tuples(some.floats(0.05, 20.0), some.integers(0, 10_000))))
-def test_a_turn_may_always_take_in_a_few(turns: list[tuple[float, int]]) -> None:
-    pace = after(*turns)
+def test_a_loop_that_is_held_up_for_good_lets_fewer_wait() -> None:
+    pace = after(*[(0.05, 100)] * 10)
+    assert after(*[(1.0, 200)] * SAMPLES, pace=pace).room == 100
+
+
+@given(some.lists(some.tuples(some.floats(0.05, 20.0), some.integers(0, 10_000), some.booleans())))
+def test_a_few_may_always_wait(ticks: list[tuple[float, int, bool]]) -> None:
+    pace = CALM
+    for tick_s, begun, crowded in ticks:
+        pace = after((tick_s, begun), pace=pace, crowded=crowded)
     assert pace.room is None or pace.room >= FEWEST
-    assert len(pace.costs_s) <= 5
+    assert len(pace.rates) <= SAMPLES
+
+
+# --- turns -------------------------------------------------------------------------------------------------
+
+
+async def started() -> Pressure:
+    kept = pressure(10_000)
+    kept.start()
+    return kept
+
+
+async def passes(count: int = 1) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_few_begin_in_one_pass_and_the_others_in_the_next_ones_in_order() -> None:
+    async def scenario() -> None:
+        kept = await started()
+        begun: list[int] = []
+        let_in = [kept.begins() for _ in range(AT_ONCE + 1)]
+        assert let_in == [True] * AT_ONCE + [False]
+        for at in range(2 * AT_ONCE + 1):
+            kept.wait(partial(begun.append, at))
+        await passes()
+        assert begun == list(range(AT_ONCE))
+        assert not kept.begins(), "who comes now is behind those who wait"
+        await passes(2)
+        assert begun == list(range(2 * AT_ONCE + 1))
+        assert kept.begins()
+        await passes(2)
+        assert [kept.begins() for _ in range(AT_ONCE)] == [True] * AT_ONCE
+        await kept.close()
+
+    run(scenario())
+
+
+def test_while_many_are_turned_away_more_of_the_others_begin() -> None:
+    """A pass takes as long as telling all of them does, and those who wait must not pay for that."""
+
+    async def scenario() -> None:
+        kept = await started()
+        begun: list[int] = []
+        while kept.begins():
+            pass
+        for at in range(10 * AT_ONCE):
+            kept.wait(partial(begun.append, at))
+        for _ in range(AT_ONCE * FOR_EACH):
+            kept.turn_away(FRONTS["/v1/messages"], "lag")
+        await passes()
+        assert len(begun) == 2 * AT_ONCE
+        await passes()
+        assert len(begun) == 3 * AT_ONCE, "nobody was turned away in this one"
+        await kept.close()
+
+    run(scenario())
+
+
+def test_without_a_loop_nobody_waits() -> None:
+    kept = pressure()
+    assert all(kept.begins() for _ in range(10 * AT_ONCE))
+
+
+def test_a_queue_that_does_not_end_turns_away_who_would_wait_too_long() -> None:
+    """Five hundred a second for half a second are let in; what the loop does in a tick is up to the test's clock."""
+
+    async def scenario() -> None:
+        clock = Clock(0.0)
+        kept = Pressure(Metrics(), clock)
+        kept.use(10_000, MOST_S)
+        kept.start()
+        while kept.begins():
+            pass
+        for _ in range(100 * AT_ONCE):
+            kept.wait(lambda: None)
+        kept.tick()
+        assert kept.full() is None
+        for _ in range(ENOUGH):
+            clock.now_s += AT_ONCE / 500
+            await passes()
+            kept.tick()
+        assert kept.full() == "lag"
+        while not kept.begins():
+            await passes()
+        clock.now_s += 1.0
+        kept.tick()
+        assert kept.full() is None, "nobody waits any more"
+        await kept.close()
+
+    run(scenario())
 
 
 # --- the room ----------------------------------------------------------------------------------------------

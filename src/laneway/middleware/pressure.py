@@ -1,11 +1,13 @@
 """Pressure, as a room: who comes while there is too much to do is told to come again, the body unread.
 
-Owns: asking once for each request of ours, and that what was let in is counted as under way until it is over. A server
-that does both by itself, before the request has become one (doorway.py does), is believed.
+Owns: asking once for each request of ours, waiting for its turn, and that what was let in is counted as under way until
+it is over. A server that does all this by itself, before the request has become one (doorway.py does), is believed.
 Refuses: turning away what is under way, and paths that are not fronts: health, metrics and admin stay reachable.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 from laneway.edge import App, Receive, Send
 from laneway.exchange import Scope, front_of
@@ -36,9 +38,19 @@ class PressureMiddleware:
         pressure.enter()
         scope[ADMITTED] = True
         try:
+            if not pressure.begins():
+                await _turn(pressure)
             await self.app(scope, receive, send)
         finally:
             pressure.leave()
+
+
+async def _turn(pressure: Pressure) -> None:
+    """Until it has come."""
+    come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    # Whoever is cancelled meanwhile gives the turn away to nobody: the next pass is near.
+    pressure.wait(lambda: None if come.done() else come.set_result(None))
+    await come
 
 
 async def _say(send: Send, words: tuple[str, str, int]) -> None:

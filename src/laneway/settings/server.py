@@ -35,7 +35,7 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_requests: Count = 10_000
     """Requests that one process has under way at most, and never more than its open files allow (two each)."""
     most_lag: Seconds = 0.5
-    """Seconds for which new requests may keep the loop busy in one turn; more are turned away with a Retry-After."""
+    """Seconds that a new request may wait to begin while others keep coming; who would wait longer is turned away."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses whose `X-Forwarded-*` headers are believed."""
     header_prefixes: tuple[str, ...] = ("x-laneway-", "x-awooop-")
