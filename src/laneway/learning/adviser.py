@@ -38,7 +38,7 @@ log = logging.getLogger("laneway")
 _name = attrgetter("name")
 
 
-class Inquiry(msgspec.Struct, frozen=True):
+class Inquiry(msgspec.Struct, frozen=True, gc=False):
     """A case with what is known of its tenant at this moment."""
 
     case: Case
@@ -154,10 +154,10 @@ class PoolAdviser:
 
     def _rank(self, inquiry: Inquiry) -> Ranking | None:
         """None where a provider has to be asked for the prompt's vector first."""
-        case, field, pinned = inquiry.case, inquiry.field, inquiry.pinned
-        rule = case.pool.rule
+        case, rule = inquiry.case, inquiry.case.pool.rule
         if rule in LEARNING:
             return self._learned(inquiry)
+        field, pinned = inquiry.field, inquiry.pinned
         if rule == "cascade" and case.view.stream:
             return declines(case, field, Declined.UNCHECKED)
         # A cascade begins anew with each turn: whom the last one was good enough for says nothing of this one.
@@ -189,11 +189,11 @@ class PoolAdviser:
         return max(self._busy(target), self._under_way.get(target.name, 0))
 
     def _learned(self, inquiry: Inquiry) -> Ranking | None:
-        case, text = inquiry.case, inquiry.case.asked.text
-        if not text.strip():
-            return declines(case, inquiry.field, Declined.NO_PROMPT)
-        if inquiry.shelf is None or not len(inquiry.shelf):
-            return declines(case, inquiry.field, Declined.NO_EXAMPLES)
+        text = inquiry.case.asked.text
+        if not text or text.isspace():
+            return declines(inquiry.case, inquiry.field, Declined.NO_PROMPT)
+        if not inquiry.shelf:
+            return declines(inquiry.case, inquiry.field, Declined.NO_EXAMPLES)
         vector = self._shelves.embed(text, inquiry.put)
         return None if vector is None else self._by_vector(inquiry, vector)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec.structs import astuple
 
 from laneway.policy import knn
 from laneway.policy.dial import Dial, Stance
@@ -25,7 +24,7 @@ SHOWN = 10
 """Neighbours in a receipt."""
 
 
-class Ranking(msgspec.Struct, frozen=True):
+class Ranking(msgspec.Struct, frozen=True, gc=False):
     """What a rule said: labels, best first, who is put first, and everything that explains it."""
 
     serves: str
@@ -118,10 +117,11 @@ def _standings(field: Field, ranking: Ranking) -> tuple[Stood, ...]:
     for (label, first, _, _, _), cost_nanos in zip(field.lineup.seats, field.costs_nanos, strict=True):
         who = chosen.get(label)
         if who is not None:
-            made.append(Stood(label, first, *astuple(who)[1:]))
+            quality, ratio = who.quality, who.cost_ratio
+            made.append(Stood(label, first, quality, who.error, who.labels, cost_nanos, ratio, who.penalty, who.score))
         else:
-            quality, score = ranking.qualities.get(label), ranking.scores.get(label)
-            made.append(Stood(label, first, quality, cost_nanos=cost_nanos, score=score))
+            told, score = ranking.qualities.get(label), ranking.scores.get(label)
+            made.append(Stood(label, first, told, cost_nanos=cost_nanos, score=score))
     return tuple(made)
 
 

@@ -88,7 +88,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What the ridge expects of each candidate, NaN where it cannot say."""
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """One candidate's part of a choice: score = quality - weight x cost_ratio - penalty."""
 
     name: str
@@ -102,7 +102,7 @@ class Standing(msgspec.Struct, frozen=True):
     score: float
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class Choice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was decided and why. Where `declined` is set, the default serves, and the ranking is an opinion."""
 
     serves: str

@@ -72,7 +72,7 @@ class Lineup(msgspec.Struct, frozen=True):
         return Tried(tuple(placed.values()), tuple([target.name for target in placed.values()]))
 
 
-class Field(msgspec.Struct, frozen=True):
+class Field(msgspec.Struct, frozen=True, gc=False):
     """A lineup before one request: for each seat what the request is expected to cost there, None without a price."""
 
     lineup: Lineup

@@ -17,7 +17,7 @@ from laneway.ports.receipts import Receipt
 from laneway.route import Attempt, Decision, Pool
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True):
+class Case(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request of a pool, as far as its choice is concerned."""
 
     id: str
@@ -36,7 +36,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Who served this conversation before."""
 
 
-class Advice(msgspec.Struct, frozen=True):
+class Advice(msgspec.Struct, frozen=True, gc=False):
     decision: Decision
     receipt: Receipt
 

@@ -19,7 +19,7 @@ HUMAN = "human"
 """The source of labels that people gave; others name themselves: a judge, a feedback, an import."""
 
 
-class Setting(msgspec.Struct, frozen=True):
+class Setting(msgspec.Struct, frozen=True, gc=False):
     """What surrounds a prompt in its request, as far as it says which model will do. Zeros say nothing."""
 
     tools: int = 0

@@ -17,7 +17,7 @@ Neighbour: TypeAlias = tuple[int, float, Mapping[str, float]]
 """An example's id, its similarity, and its scores by candidate."""
 
 
-class Stood(msgspec.Struct, frozen=True):
+class Stood(msgspec.Struct, frozen=True, gc=False):
     """One candidate's part of a decision: score = quality - weight x cost_ratio - penalty.
 
     Rows hold its values by their places, and a receipt's too: a new field goes to the end of either, with a default.
@@ -34,7 +34,7 @@ class Stood(msgspec.Struct, frozen=True):
     score: float | None = None
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A decision with everything that explains it."""
 
     id: str

@@ -55,27 +55,27 @@ def read_asked(op: Op, body: bytes) -> Asked:
     opening = text = ""
     system: list[str] = []
     for turn in chat.messages:
-        role = turn.role
+        role, content = turn.role, turn.content
+        words = content if isinstance(content, str) else _words(content)
+        if not words:
+            continue
         if role == "user":
-            if words := _words(turn.content):
-                opening, text = opening or words, words
-        elif role in ("system", "developer") and (words := _words(turn.content)):
+            opening, text = opening or words, words
+        elif role in ("system", "developer"):
             system.append(words)
     shape = chat.response_format
     return Asked(
         text=text,
         opening=opening,
-        system="\n".join(system),
+        system="\n".join(system) if system else "",
         tools=tuple([tool.function.name for tool in chat.tools if tool.function is not None]) if chat.tools else (),
         structured=shape is not None and shape.type in ("json_object", "json_schema"),
         tag=_tag(chat.metadata),
     )
 
 
-def _words(content: str | list[PartView] | None) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "\n".join([part.text for part in content if part.text is not None])
+def _words(content: list[PartView] | None) -> str:
+    return "\n".join([part.text for part in content if part.text is not None]) if content else ""
 
 
 def _tag(metadata: object) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from laneway._core import Shown
-from laneway.ports import Neighbour, Receipt, Setting, Stood
+from laneway.ports import Receipt, Setting, Stood
 from laneway.stores.sqlite.behind import Behind
 from laneway.stores.sqlite.database import Database
 
@@ -136,12 +136,8 @@ def _whole(receipt: Receipt) -> Receipt:
     return msgspec.structs.replace(receipt, neighbours=tuple(receipt.neighbours))
 
 
-def _ids(neighbours: Sequence[Neighbour]) -> str:
-    """Each between commas."""
-    return neighbours.ids if type(neighbours) is Shown else ",".join(["", *(str(id_) for id_, _, _ in neighbours), ""])
-
-
 def _row(receipt: Receipt) -> _Row:
+    near = receipt.neighbours
     return (
         receipt.id,
         receipt.tenant,
@@ -150,7 +146,8 @@ def _row(receipt: Receipt) -> _Row:
         receipt.rule,
         receipt.served,
         receipt.declined or "",
-        _ids(receipt.neighbours),
+        # Each between commas, as `influenced` looks for one.
+        near.ids if type(near) is Shown else ",".join(["", *(str(id_) for id_, _, _ in near), ""]),
         written(receipt),
     )
 
