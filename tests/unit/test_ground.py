@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from laneway.learning.ground import Ground, Grounds
+from laneway.learning.ground import MOST_PANELS, Ground, Grounds
 from tests.harness.taught import LARGE, PAIR, SMALL, Office, examples, in_office
 
 
@@ -22,6 +22,23 @@ def test_request_after_request_stands_on_the_same_ground() -> None:
         assert _of(office, grounds) is first
         assert first.candidate(SMALL.name, 5.0).cost_nanos == 5.0
         assert first.candidate(SMALL.name, None).cost_nanos is None
+
+    in_office(play)
+
+
+def test_the_same_candidates_sit_down_once_and_others_apart_from_them() -> None:
+    async def play(office: Office) -> None:
+        await office.teach("acme", examples(120))
+        ground = _of(office, Grounds())
+        both = ground.panel((SMALL.name, LARGE.name), 0)
+        assert ground.panel((SMALL.name, LARGE.name), 0) is both
+        assert both.knobs is ground.unknown
+        assert ground.panel((SMALL.name, LARGE.name), 1).knobs is ground.known
+        alone = ground.panel((SMALL.name,), 0)
+        assert (alone.names, alone.without_opinion, both.without_opinion) == ([SMALL.name], SMALL.name, LARGE.name)
+        for at in range(2 * MOST_PANELS):
+            ground.panel((SMALL.name,) * (at + 1), 0)
+        assert len(ground.panels) <= MOST_PANELS
 
     in_office(play)
 

@@ -75,6 +75,8 @@ class Taught:
             for at, name in enumerate(pool.models)
         )
         self.default = pool.models[pool.strong]
+        self.panel = knn.panel_of(self.candidates, knobs, self.default, examples=self.examples)
+        """For choices by quality alone, of which a lesson makes thousands."""
 
     def choose(
         self, row: int, *, costs_nanos: Sequence[float] | None = None, usual_nanos: float | None = None
@@ -82,15 +84,15 @@ class Taught:
         """What would be decided for this row; without costs, by quality alone."""
         vector, tag = self.prompts.vectors[row], int(self.prompts.tags[row])
         found = self.shelf.search(vector, knn.NEIGHBOURS, tag)
-        candidates = self.candidates
-        if costs_nanos is not None:
-            candidates = tuple(
-                [
-                    Candidate(name=who.name, column=who.column, cost_nanos=cost, mean=who.mean, labels=who.labels)
-                    for who, cost in zip(candidates, costs_nanos, strict=True)
-                ]
-            )
         line = None if self.line is None else self.line.expect(vector, tag)
+        if costs_nanos is None:
+            return self.panel.choose(found, [None] * len(self.candidates), line)
+        candidates = tuple(
+            [
+                Candidate(name=who.name, column=who.column, cost_nanos=cost, mean=who.mean, labels=who.labels)
+                for who, cost in zip(self.candidates, costs_nanos, strict=True)
+            ]
+        )
         question = Question(
             candidates=candidates,
             default=self.default,
