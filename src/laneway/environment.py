@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from laneway.config import Problem, visible
+from laneway.config import Problem, nearest, visible
 from laneway.places import faults, region_in
 from laneway.settings import (
     JudgeTable,
@@ -58,6 +58,10 @@ CLOUDS = {
 BEDROCK_KEYS = ("ABSK", "bedrock-api-key-")
 """How Bedrock's own API keys begin."""
 TIMEOUT_NAMES = ("connect", "headers", "first_content", "between_chunks")
+OURS = ("ADMIN_KEY", "CONFIG", "OPEN", "STORE", "TIMEOUTS", "TIMEOUT_SCALE")
+"""What LANEWAY_* says to the gateway."""
+_OTHERS = re.compile(r"LANEWAY_(?:KEY|LOOPBACK|SERVICE_.+|PORT_.+)")
+"""Of clients, of our own workers, and what Kubernetes gives every container beside a service of our name."""
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -98,6 +102,16 @@ def timeout_scale(environment: Mapping[str, str], problems: list[Problem]) -> fl
     if scale is None:
         problems.append(Problem("LANEWAY_TIMEOUT_SCALE", f'expected a number above 0, got "{visible(text, 40)}"'))
     return scale or 1.0
+
+
+def unheard(environment: Mapping[str, str], text: str) -> tuple[str, ...]:
+    """A line for each LANEWAY_* variable that says nothing to the gateway, nor to the file whose text this is."""
+    return tuple(
+        f"{visible(name, 80)} is set, but there is no such variable after LANEWAY_{nearest(meant, OURS)}"
+        for name, value in sorted(environment.items())
+        if name.startswith("LANEWAY_") and (meant := name.removeprefix("LANEWAY_")) not in OURS and name not in text
+        if not _OTHERS.fullmatch(name) and not (meant == "PORT" and "://" in value)
+    )
 
 
 def region_of(environment: Mapping[str, str]) -> str:

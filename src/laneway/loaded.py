@@ -44,7 +44,8 @@ def load(path: Path | None, variables: Mapping[str, str]) -> Loaded:
 
 
 def _loaded(path: Path | None, variables: Mapping[str, str]) -> Loaded:
-    source = config.read(_text(path), variables)
+    text = _text(path)
+    source = config.read(text, variables)
     problems = list(source.problems)
     settings = source.settings
     found: tuple[str, ...] = ()
@@ -83,7 +84,7 @@ def _loaded(path: Path | None, variables: Mapping[str, str]) -> Loaded:
         ) from None
     if problems:
         raise ConfigError(problems)
-    return Loaded(layout, path, found, scale)
+    return Loaded(layout, path, (*found, *environment.unheard(variables, text)), scale)
 
 
 def _within(path: str, unread: frozenset[str]) -> bool:

@@ -91,13 +91,13 @@ class Pressure:
 
     def begins(self) -> bool:
         """Whether one who has entered begins in this pass of the loop; else that is for `wait`."""
+        if self._loop is None:
+            return True
         begun = self._in_pass
         if begun >= AT_ONCE:
             return False
-        if not begun and self._loop is not None:
+        if not begun:
             self._loop.call_soon(self._passed)
-        elif self._loop is None:
-            return True
         self._in_pass = begun + 1
         return True
 
@@ -112,10 +112,10 @@ class Pressure:
         if begun < AT_ONCE and not self._away:
             self._crowded = False
         self._away = 0
-        for _ in range(begun):
-            self._waiting.popleft()()
         if begun and self._loop is not None:
             self._loop.call_soon(self._passed)
+        for _ in range(begun):
+            self._waiting.popleft()()
 
     def turn_away(self, front: Front, reason: str) -> tuple[str, str, int]:
         """Counts one who is turned away; what comes of it is for `refusal`."""

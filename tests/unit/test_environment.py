@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+import laneway
 from laneway.config import ConfigError, Problem
-from laneway.environment import offered, overlaid, region_of, shown, timeout_scale
+from laneway.environment import OURS, offered, overlaid, region_of, shown, timeout_scale
 from laneway.layout import Layout
 from laneway.loaded import Loaded, load
 from laneway.route import Tier
@@ -570,3 +572,31 @@ def test_a_file_is_found_in_three_ways(tmp_path: Path) -> None:
         load(path, env).layout.settings.server.port for path, env in ((None, {}), (None, variables), (named, variables))
     ]
     assert ports == [1, 2, 3]
+
+
+# --- variables of ours that say nothing --------------------------------------------------------------------
+
+
+def test_a_variable_that_says_nothing_is_told_with_what_may_have_been_meant(tmp_path: Path) -> None:
+    variables = {"LANEWAY_ADMINKEY": "secret-0001", "LANEWAY_PORT": "9000", "LANEWAY_OPEN": "1", "LANEWAY_MINE": "x"}
+    path = tmp_path / "laneway.toml"
+    path.write_text('[server]\nadmin_key = "${LANEWAY_MINE}"\n')
+    told = load(path, variables).found
+    meant, known = (line.partition(", but there is no such variable after LANEWAY_; ") for line in told[-2:])
+    assert (meant[0], meant[2]) == ("LANEWAY_ADMINKEY is set", 'did you mean "ADMIN_KEY"?')
+    assert (known[0], known[2]) == ("LANEWAY_PORT is set", f"known: {', '.join(OURS)}")
+    assert len([line for line in told if line.startswith("LANEWAY_")]) == 2
+    assert "secret" not in str(told)
+
+
+def test_what_kubernetes_says_of_a_service_of_our_name_is_none_of_ours() -> None:
+    given = {"LANEWAY_PORT": "tcp://10.0.0.1:80", "LANEWAY_PORT_80_TCP_ADDR": "10.0.0.1", "LANEWAY_SERVICE_HOST": "h"}
+    assert loaded(given).found == loaded({}).found
+
+
+def test_every_variable_that_is_heard_is_known() -> None:
+    """Whichever the sources read by its name."""
+    read = re.compile(r'(?:environment|variables|environ)(?:\.get\(|\[)"LANEWAY_(\w+)"')
+    sources = Path(laneway.__file__).parent.rglob("*.py")
+    names = {name for source in sources for name in read.findall(source.read_text())}
+    assert names - {"KEY", "LOOPBACK"} == set(OURS)
