@@ -4,7 +4,8 @@
 lane, budget, conversations, record, SQLite) before simulated models is first driven as fast as it goes by 64 callers
 who wait for their answers, which is the peak; then by so many times as many; then requests come at so many times that
 rate, whether or not anybody answers. Goodput is what was answered whole, right and in time; beside the clock it is
-counted by the gateway's own CPU, as others share the machine.
+counted by the gateway's own CPU, as others share the machine. All the while a few streams run, each of which has words
+every 50 ms: by how much those come late is told as well.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ import time
 import urllib.request
 from pathlib import Path
 
+from bench import readers
 from bench.flood import KEY
 from bench.peers.race import CPUS, end, free_port, start
 
 CALLERS = 64
+EVERY_MS = 50
+READ = f"sim-large-slow-{EVERY_MS}ms-long-400"
 CONFIG = """
 [server]
 store = "sqlite:///{folder}/overload.db"
@@ -41,17 +45,31 @@ lane = "crowd"
 [lanes.crowd]
 targets = ["flood"]
 sticky = true
+[tenants.readers]
+keys = ["{reads}"]
 """
 
 
 def flood(pid: int, port: int, rate: float, callers: int, asked: argparse.Namespace) -> dict[str, float]:
-    words = [str(each) for each in (port, asked.seconds, asked.deadline, rate, pid, callers)]
-    process = subprocess.Popen([sys.executable, "-m", "bench.flood", *words], stdout=subprocess.PIPE)
-    os.sched_setaffinity(process.pid, {CPUS[-1]})
-    said, _ = process.communicate(timeout=asked.seconds + 90)
-    if process.returncode:
-        raise RuntimeError("the flood failed")
+    reading = aside("bench.readers", port, READ, EVERY_MS)
+    flooding = aside("bench.flood", port, asked.seconds, asked.deadline, rate, pid, callers)
+    told = outcome(flooding, asked.seconds + 90) | {f"late_{name}_ms": ms for name, ms in outcome(reading, 30).items()}
     settle(port)
+    return told
+
+
+def aside(module: str, *words: object) -> subprocess.Popen[bytes]:
+    """On the processor that is not the gateway's."""
+    command = [sys.executable, "-m", module, *map(str, words)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    os.sched_setaffinity(process.pid, {CPUS[-1]})
+    return process
+
+
+def outcome(process: subprocess.Popen[bytes], limit_s: float) -> dict[str, float]:
+    said, _ = process.communicate(timeout=limit_s)
+    if process.returncode:
+        raise RuntimeError(f"{process.args!r} failed")
     told: dict[str, float] = json.loads(said)
     return told
 
@@ -75,6 +93,7 @@ def compared(name: str, told: dict[str, float], calm: dict[str, float]) -> tuple
         *(name, f"{told['asked'] / told['seconds']:.0f}", f"{good:.0f}", f"{good / peak:.2f}", f"{by_cpu:.2f}"),
         *(f"{told['turned_away'] / told['seconds']:.0f}", f"{told['late'] + told['wrong']:.0f}"),
         f"{told['p50_ms']:.0f}, {told['p99_ms']:.0f}",
+        f"{told['late_p50_ms']:.0f}, {told['late_p99_ms']:.0f}, {told['late_most_ms']:.0f}",
     ]
     print(f"| {' | '.join(figures)} |", flush=True)
     return good / peak, by_cpu
@@ -87,12 +106,15 @@ def main() -> None:
     parser.add_argument("--times", type=float, default=3.0)
     parser.add_argument("--deadline", type=float, default=5.0)
     asked = parser.parse_args()
-    print("| load | asked/s | good/s | of the peak | by CPU | turned away/s | late or wrong | p50, p99 ms |")
-    print("|" + " --- |" * 8)
+    print(
+        "| load | asked/s | good/s | of the peak | by CPU | turned away/s | late or wrong | p50, p99 ms "
+        "| words late by: p50, p99, most ms |"
+    )
+    print("|" + " --- |" * 9)
     kept: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path, port = Path(folder) / "overload.toml", free_port()
-        path.write_text(CONFIG.format(folder=folder, key=KEY))
+        path.write_text(CONFIG.format(folder=folder, key=KEY, reads=readers.KEY))
         served = [sys.executable, "-m", "laneway", "serve", "--config", str(path), "--port", str(port)]
         gateway = start(served, CPUS[0], port)
         try:

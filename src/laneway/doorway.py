@@ -198,7 +198,17 @@ class FrontProtocol(Patience):
         self._head_is_here()
         self.write_now(words(*pressure.turn_away(known[1], reason)))
         self._rest_now()
+        self._silence(pressure)
         return True
+
+    def _silence(self, pressure: Pressure) -> None:
+        """Where so many are turned away that those who ask again at once had better wait for that."""
+        if pressure.silences(self._listen):
+            self.pause_reading()
+
+    def _listen(self) -> None:
+        if not self.transport.is_closing():
+            self.resume_reading()
 
     def _head_is_here(self) -> None:
         self._in_head = False
@@ -359,6 +369,7 @@ class FrontProtocol(Patience):
         # What stays unsaid of a body that waits for leave to come would be taken for the next request.
         self._last = last
         self.write(words(*pressure.turn_away(front, reason), last=last))
+        self._silence(pressure)
         return False
 
     def _not_understood(self) -> None:

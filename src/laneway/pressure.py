@@ -1,11 +1,11 @@
 """Pressure: whether this process can take one more request, asked before anything is done for it, and when it begins.
 
 Few begin in one pass of the event loop, so that whoever is under way is never far from the next one, and what each of
-them touches is still at hand when it goes on; the others wait in order.
+them touches is still at hand when it goes on; the others wait in order. Few are turned away in one, too.
 
-Owns: the count of callers' requests under way, those that wait for their turn, how late the loop is (one timer), what
-is said to those who are turned away (once per format and reason, then only looked up), and counting them: they are too
-many and too cheap for records.
+Owns: the count of callers' requests under way, those that wait for their turn, those that are not listened to for now,
+how late the loop is (one timer), what is said to those who are turned away (once per format and reason, then only
+looked up), and counting them: they are too many and too cheap for records.
 Refuses: the arithmetic, which is policy's, and everything that is under way: only new requests are ever turned away.
 """
 
@@ -32,9 +32,9 @@ ADMITTED = "laneway.admitted"
 TICK_S = 0.05
 AT_ONCE = 64
 """So many begin in one pass of the loop."""
-FOR_EACH = 4
-"""One more begins for so many who were turned away meanwhile. That takes a tenth of serving one: without a share of
-their own in such long passes, those who wait would hardly ever begin."""
+TOLD = 256
+"""So many may be turned away in one pass and be listened to as before; AT_ONCE more are listened to again in each that
+follows. A pass in which thousands were told who ask again at once would hold up every stream that runs."""
 TELL_S = 10.0
 """One line in the log for so many seconds of turning away."""
 SPREAD = 3
@@ -60,6 +60,9 @@ class Pressure:
         self._pace = CALM
         self._room = _ANY
         self._waiting: deque[Callable[[], None]] = deque()
+        self._unheard: deque[Callable[[], None]] = deque()
+        self._passing = False
+        """Whether there will be a look back on this pass."""
         self._crowded = False
         """Whether every pass since the last tick began as many as it may, or had to turn somebody away."""
         self._in_pass = self._begun = self._away = 0
@@ -96,8 +99,8 @@ class Pressure:
         begun = self._in_pass
         if begun >= AT_ONCE:
             return False
-        if not begun:
-            self._loop.call_soon(self._passed)
+        if not self._passing:
+            self._look_back(self._loop)
         self._in_pass = begun + 1
         return True
 
@@ -105,17 +108,34 @@ class Pressure:
         """Calls it when its turn has come."""
         self._waiting.append(begin)
 
+    def silences(self, listen: Callable[[], None]) -> bool:
+        """Whether one who was turned away is not to be read from for now; `listen` is called when that is over."""
+        if self._away <= TOLD or self._loop is None:
+            return False
+        self._unheard.append(listen)
+        if not self._passing:
+            self._look_back(self._loop)
+        return True
+
     def _passed(self) -> None:
         """What began in the pass before has had its first step, or has it in this one."""
+        self._passing = False
         self._begun += self._in_pass
-        self._in_pass = begun = min(len(self._waiting), AT_ONCE + self._away // FOR_EACH)
+        self._in_pass = begun = min(len(self._waiting), AT_ONCE)
+        heard = min(len(self._unheard), AT_ONCE)
         if begun < AT_ONCE and not self._away:
             self._crowded = False
         self._away = 0
-        if begun and self._loop is not None:
-            self._loop.call_soon(self._passed)
+        if (begun or heard) and self._loop is not None:
+            self._look_back(self._loop)
         for _ in range(begun):
             self._waiting.popleft()()
+        for _ in range(heard):
+            self._unheard.popleft()()
+
+    def _look_back(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._passing = True
+        loop.call_soon(self._passed)
 
     def turn_away(self, front: Front, reason: str) -> tuple[str, str, int]:
         """Counts one who is turned away; what comes of it is for `refusal`."""

@@ -26,17 +26,32 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Held(Pressure):
-    """Nobody begins before the test says so."""
+    """Nobody begins before the test says so, and who is turned away is not listened to before that either."""
 
     def __init__(self) -> None:
         super().__init__(Metrics())
         self.held: list[Callable[[], None]] = []
+        self.silenced: list[Callable[[], None]] = []
+        self.is_full = False
+
+    def full(self) -> str | None:
+        return "requests" if self.is_full else None
 
     def begins(self) -> bool:
         return False
 
     def wait(self, begin: Callable[[], None]) -> None:
         self.held.append(begin)
+
+    def silences(self, listen: Callable[[], None]) -> bool:
+        self.silenced.append(listen)
+        return True
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 - real sockets set no event
+            await asyncio.sleep(0.005)
 
 
 class House:
@@ -61,9 +76,7 @@ class House:
         await send({"type": "http.response.body", "body": body})
 
     async def until(self, held: int) -> None:
-        async with asyncio.timeout(20):
-            while len(self.pressure.held) < held:  # noqa: ASYNC110 - real sockets set no event
-                await asyncio.sleep(0.005)
+        await until(lambda: len(self.pressure.held) >= held)
 
     @contextlib.asynccontextmanager
     async def called(self) -> AsyncIterator[Connection]:
@@ -114,8 +127,7 @@ def test_nothing_begins_for_one_who_has_left() -> None:
         writer.write(FIRST)
         await house.until(held=1)
         writer.transport.abort()
-        while house.server.server_state.connections:  # noqa: ASYNC110 - real sockets set no event
-            await asyncio.sleep(0.005)
+        await until(lambda: not house.server.server_state.connections)
         house.pressure.held[0]()
 
     assert waited(talk).asked == []
@@ -147,6 +159,46 @@ def test_a_server_that_stops_still_answers_who_waits() -> None:
         assert (await reader.read()).endswith(b"first")
 
     assert waited(talk).asked == [b"first"]
+
+
+CHUNKED = b"POST /v1/messages HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("request_", [FIRST, CHUNKED], ids=["plain", "by the parser"])
+def test_who_is_not_listened_to_is_answered_afterwards(request_: bytes) -> None:
+    async def talk(house: House, connection: Connection) -> None:
+        reader, writer = connection
+        house.pressure.is_full = True
+        writer.write(request_)
+        assert (await reader.readuntil(b"}}")).startswith(b"HTTP/1.1 529 ")
+        house.pressure.is_full = False
+        writer.write(SECOND)
+        await asyncio.sleep(0.05)
+        assert house.pressure.held == []
+        house.pressure.silenced[0]()
+        await house.until(held=1)
+        house.pressure.held[0]()
+        assert (await reader.readuntil(b"second")).startswith(b"HTTP/1.1 200 ")
+
+    assert waited(talk).asked == [b"second"]
+
+
+def test_who_leaves_without_being_listened_to_is_forgotten_then() -> None:
+    async def talk(house: House, connection: Connection) -> None:
+        reader, writer = connection
+        house.pressure.is_full = True
+        writer.write(FIRST)
+        await reader.readuntil(b"}}")
+        writer.write(SECOND)
+        writer.close()
+        await asyncio.sleep(0.05)
+        house.pressure.is_full = False
+        house.pressure.silenced[0]()
+        await until(lambda: not house.server.server_state.connections)
+        for begin in house.pressure.held:
+            begin()
+
+    assert waited(talk).asked == []
 
 
 # --- the room ----------------------------------------------------------------------------------------------

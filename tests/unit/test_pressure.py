@@ -13,7 +13,7 @@ from laneway.dialects import FRONTS
 from laneway.metrics import Metrics
 from laneway.middleware.pressure import PressureMiddleware
 from laneway.policy.pressure import CALM, ENOUGH, FEWEST, SAMPLES, Pace, ticked
-from laneway.pressure import AT_ONCE, FOR_EACH, Pressure
+from laneway.pressure import AT_ONCE, TOLD, Pressure
 from tests.harness.asgi import ASKS, Caller, ask
 from tests.harness.clock import Clock
 from tests.harness.loop import run
@@ -98,30 +98,55 @@ def test_few_begin_in_one_pass_and_the_others_in_the_next_ones_in_order() -> Non
     run(scenario())
 
 
-def test_while_many_are_turned_away_more_of_the_others_begin() -> None:
-    """A pass takes as long as telling all of them does, and those who wait must not pay for that."""
+def test_where_too_many_are_turned_away_they_are_listened_to_again_few_by_few_and_in_order() -> None:
+    """A pass takes as long as telling all of them does, and whoever runs waits for its end."""
 
     async def scenario() -> None:
         kept = await started()
-        begun: list[int] = []
-        while kept.begins():
-            pass
-        for at in range(10 * AT_ONCE):
-            kept.wait(partial(begun.append, at))
-        for _ in range(AT_ONCE * FOR_EACH):
-            kept.turn_away(FRONTS["/v1/messages"], "lag")
+        heard: list[int] = []
+
+        def turn_away(at: int) -> bool:
+            kept.turn_away(FRONTS["/v1/messages"], "requests")
+            return kept.silences(partial(heard.append, at))
+
+        first = [turn_away(at) for at in range(TOLD + AT_ONCE + 1)]
+        assert first == [False] * TOLD + [True] * (AT_ONCE + 1)
+        assert heard == []
         await passes()
-        assert len(begun) == 2 * AT_ONCE
+        assert heard == list(range(TOLD, TOLD + AT_ONCE))
+        assert not turn_away(0), "few of this pass know yet"
         await passes()
-        assert len(begun) == 3 * AT_ONCE, "nobody was turned away in this one"
+        assert heard[-1] == TOLD + AT_ONCE
         await kept.close()
 
     run(scenario())
 
 
-def test_without_a_loop_nobody_waits() -> None:
+def test_those_who_wait_begin_however_many_are_turned_away() -> None:
+    async def scenario() -> None:
+        kept = await started()
+        begun: list[int] = []
+        while kept.begins():
+            pass
+        for at in range(2 * AT_ONCE):
+            kept.wait(partial(begun.append, at))
+        for pass_ in range(2):
+            for _ in range(2 * TOLD):
+                kept.turn_away(FRONTS["/v1/messages"], "lag")
+                kept.silences(lambda: None)
+            await passes()
+            assert len(begun) == (pass_ + 1) * AT_ONCE
+        await kept.close()
+
+    run(scenario())
+
+
+def test_without_a_loop_nobody_waits_or_is_left_alone() -> None:
     kept = pressure()
     assert all(kept.begins() for _ in range(10 * AT_ONCE))
+    for _ in range(2 * TOLD):
+        kept.turn_away(FRONTS["/v1/messages"], "requests")
+        assert not kept.silences(lambda: None)
 
 
 def test_a_queue_that_does_not_end_turns_away_who_would_wait_too_long() -> None:
