@@ -120,6 +120,14 @@ def test_a_memory_is_handled_in_a_terminal(folder: Path) -> None:
     assert told(folder, "memory", "export", *acme)[1] == exported
 
 
+def test_a_packed_file_is_known_by_what_it_holds_whatever_its_name(folder: Path) -> None:
+    name = write(folder, prompts(3), "mine.jsonl.gz")
+    (folder / name).rename(folder / "mine.jsonl")
+    code, said, wrong = told(folder, "teach", "mine.jsonl", *ASK)
+    assert (code, wrong) == (0, "")
+    assert said.startswith("3 examples were taught (batch_")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -138,9 +146,9 @@ def test_a_file_that_makes_no_sense_is_refused_in_words(folder: Path, text: str,
 
 def test_what_cannot_be_reached_or_read_is_told(folder: Path) -> None:
     write(folder, prompts(1))
-    assert "nowhere.jsonl cannot be read" in told(folder, "teach", "nowhere.jsonl", *ASK)[2]
+    assert "There is no file nowhere.jsonl" in told(folder, "teach", "nowhere.jsonl", *ASK)[2]
     (folder / "bad.gz").write_bytes(b"no gzip")
-    assert "bad.gz cannot be read" in told(folder, "teach", "bad.gz", *ASK)[2]
+    assert "bad.gz is named like a gzip file, but is none" in told(folder, "teach", "bad.gz", *ASK)[2]
     assert "No gateway answers" in told(folder, "teach", "mine.jsonl", *ASK, "--url", "http://127.0.0.1:1")[2]
     assert "expected an http:// or" in told(folder, "teach", "mine.jsonl", *ASK, "--url", "ftp://x")[2]
 

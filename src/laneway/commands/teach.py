@@ -7,14 +7,12 @@ end. Refuses: deciding what is right, which the gateway does, or without one the
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,17 +82,16 @@ def _teach(parsed: argparse.Namespace) -> int:
 
 def _read(parsed: argparse.Namespace) -> list[tuple[int, bytes]]:
     """Its lines as they are sent, each with its number."""
+    # What reads sets of labelled prompts brings numpy, which no other command needs in order to start.
+    from laneway.evaluate.dataset import DatasetError, lines_of
+
     found: list[tuple[int, bytes]] = []
     try:
-        data = parsed.file.read_bytes()
-        if parsed.file.suffix == ".gz":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or "it is no whole gzip file"
-        raise fail(Kind.BAD_REQUEST, f"{parsed.file} cannot be read: {reason}.") from None
-    for number, line in enumerate(data.split(b"\n"), 1):
-        # Empty ones stay, so that the others keep their numbers.
-        found.append((number, _line(line, number, parsed) if line.strip() else b""))
+        for number, line in enumerate(lines_of(parsed.file), 1):
+            # Empty ones stay, so that the others keep their numbers.
+            found.append((number, _line(line, number, parsed) if line.strip() else b""))
+    except DatasetError as error:
+        raise fail(Kind.BAD_REQUEST, str(error)) from None
     if not any(line for _, line in found):
         raise fail(Kind.BAD_REQUEST, f"{parsed.file} holds no lines.")
     return found
