@@ -20,7 +20,7 @@ import uvloop
 from bench.peers.race import cpu_s
 
 WARM_S = 4.0
-MOST_CONNECTIONS = 9000
+MOST_CONNECTIONS = 12_000
 TICK_S = 0.002
 ASKED = {
     "model": "flood",

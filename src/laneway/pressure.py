@@ -56,7 +56,7 @@ class Pressure:
         self._metrics = metrics
         self._clock = clock
         self._most = _ANY
-        self._most_lag_s = 0.5
+        self._most_lag_s = 1.0
         self._pace = CALM
         self._room = _ANY
         self._waiting: deque[Callable[[], None]] = deque()

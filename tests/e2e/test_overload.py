@@ -195,3 +195,26 @@ def test_a_loop_that_is_late_turns_new_requests_away_and_finishes_the_others(tmp
         assert said(answer.body) == COUNTED
         assert counted(gateway, 'laneway_turned_away_total{reason="lag"}') >= 20
         until(lambda: gateway.chat("sim-large").status_code == 200)
+
+
+def test_a_crowd_that_comes_at_once_is_let_in(tmp_path: Path) -> None:
+    """However little one may wait while more come than can be served: this one will be over."""
+
+    async def ask(port: int, ready: asyncio.Event) -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await ready.wait()
+        writer.write(request(body=ASK))
+        status = int((await reader.readuntil(b"\r\n"))[9:12])
+        writer.close()
+        return status
+
+    async def crowd(port: int) -> set[int]:
+        ready = asyncio.Event()
+        asking = [asyncio.ensure_future(ask(port, ready)) for _ in range(1500)]
+        await asyncio.sleep(0.5)
+        ready.set()
+        async with asyncio.timeout(60):
+            return set(await asyncio.gather(*asking))
+
+    with served(tmp_path, CONFIG.format(more="most_lag = 0.02")) as gateway:
+        assert asyncio.run(crowd(gateway.port)) == {200}

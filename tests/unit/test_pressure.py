@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from laneway.dialects import FRONTS
 from laneway.metrics import Metrics
 from laneway.middleware.pressure import PressureMiddleware
-from laneway.policy.pressure import CALM, ENOUGH, FEWEST, SAMPLES, Pace, ticked
+from laneway.policy.pressure import CALM, FEWEST, FLOOD_S, SAMPLES, Pace, ticked
 from laneway.pressure import AT_ONCE, TOLD, Pressure
 from tests.harness.asgi import ASKS, Caller, ask
 from tests.harness.clock import Clock
@@ -29,28 +29,34 @@ def after(*ticks: tuple[float, int], pace: Pace = CALM, crowded: bool = True) ->
     return pace
 
 
+TICKS = int(FLOOD_S / 0.05) + 1
+FLOOD = after(*[(0.05, 100)] * TICKS)
+
 # --- the arithmetic ----------------------------------------------------------------------------------------
 
 
 def test_so_many_may_wait_as_are_begun_in_the_time_that_one_may_wait() -> None:
-    assert after(*[(0.05, 100)] * ENOUGH).room == 1_000, "two thousand in a second, half a second at most"
+    assert FLOOD.room == 1_000, "two thousand in a second, half a second at most"
 
 
 def test_a_crowd_that_came_at_once_is_let_in() -> None:
-    assert after(*[(0.05, 100)] * (ENOUGH - 1)).room is None
+    assert after(*[(0.05, 100)] * (TICKS - 1)).room is None
+
+
+def test_one_long_tick_is_no_flood() -> None:
+    assert after((FLOOD_S, 100)).room is None
 
 
 def test_what_was_learnt_is_forgotten_with_the_end_of_the_queue() -> None:
-    pace = after(*[(0.05, 100)] * 10)
-    assert after((0.05, 100), pace=pace, crowded=False) == CALM
+    assert after((0.05, 100), pace=FLOOD, crowded=False) == CALM
 
 
 def test_one_odd_tick_among_busy_ones_moves_nothing() -> None:
-    assert after((0.05, 100), (9.0, 20), (0.05, 100), (0.05, 100)).room == 1_000
+    assert after((0.05, 100), (9.0, 20), (0.05, 100), (0.05, 100), pace=FLOOD).room == 1_000
 
 
 def test_a_loop_that_is_held_up_for_good_lets_fewer_wait() -> None:
-    pace = after(*[(0.05, 100)] * 10)
+    pace = FLOOD
     assert after(*[(1.0, 200)] * SAMPLES, pace=pace).room == 100
 
 
@@ -153,18 +159,21 @@ def test_a_queue_that_does_not_end_turns_away_who_would_wait_too_long() -> None:
     """Five hundred a second for half a second are let in; what the loop does in a tick is up to the test's clock."""
 
     async def scenario() -> None:
-        clock = Clock(0.0)
+        clock, tick_s = Clock(0.0), AT_ONCE / 500
         kept = Pressure(Metrics(), clock)
         kept.use(10_000, MOST_S)
         kept.start()
+        # Ticks are the test's.
+        await kept.close()
         while kept.begins():
             pass
         for _ in range(100 * AT_ONCE):
             kept.wait(lambda: None)
         kept.tick()
         assert kept.full() is None
-        for _ in range(ENOUGH):
-            clock.now_s += AT_ONCE / 500
+        for _ in range(int(FLOOD_S / tick_s) + 1):
+            assert kept.full() is None
+            clock.now_s += tick_s
             await passes()
             kept.tick()
         assert kept.full() == "lag"
@@ -173,7 +182,6 @@ def test_a_queue_that_does_not_end_turns_away_who_would_wait_too_long() -> None:
         clock.now_s += 1.0
         kept.tick()
         assert kept.full() is None, "nobody waits any more"
-        await kept.close()
 
     run(scenario())
 

@@ -1,8 +1,8 @@
 """How many new requests may wait for their turn, so that nobody waits for what will not come.
 
 Owns: how many the loop begins in a second while others wait, learnt from the ticks of its clock, and the number that
-may wait which follows. A crowd that came at once is no flood: it takes several ticks in which somebody always waited
-before anything is believed, and with the queue's end all of it is forgotten.
+may wait which follows. A crowd that came at once is no flood: it takes seconds in which somebody always waited before
+anything is believed, and with the queue's end all of it is forgotten.
 Refuses: clocks, loops and requests; it is told what became of a tick, and answers with a number.
 """
 
@@ -15,12 +15,16 @@ FEWEST = 64
 SAMPLES = 5
 ENOUGH = 3
 """Fewer ticks than this say nothing."""
+FLOOD_S = 3.0
+"""Thousands who come at once and then wait for their answers have all begun by then."""
 
 
 class Pace(msgspec.Struct, frozen=True):
     """What is known of the loop. `room` is how many may wait; None: as many as come."""
 
     rates: tuple[float, ...] = ()
+    crowded_s: float = 0.0
+    """For how long somebody has always waited."""
     room: int | None = None
 
 
@@ -32,6 +36,7 @@ def ticked(pace: Pace, *, tick_s: float, begun: int, crowded: bool, most_lag_s: 
     if not crowded:
         return CALM
     rates = (*pace.rates[1 - SAMPLES :], begun / tick_s)
-    if len(rates) < ENOUGH:
-        return Pace(rates)
-    return Pace(rates, max(FEWEST, int(sorted(rates)[len(rates) // 2] * most_lag_s)))
+    crowded_s = pace.crowded_s + tick_s
+    if len(rates) < ENOUGH or crowded_s < FLOOD_S:
+        return Pace(rates, crowded_s)
+    return Pace(rates, crowded_s, max(FEWEST, int(sorted(rates)[len(rates) // 2] * most_lag_s)))

@@ -34,8 +34,8 @@ class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds in which a request body must have arrived."""
     most_requests: Count = 10_000
     """Requests that one process has under way at most, and never more than its open files allow (two each)."""
-    most_lag: Seconds = 0.5
-    """Seconds that a new request may wait to begin while others keep coming; who would wait longer is turned away."""
+    most_lag: Seconds = 1.0
+    """Seconds that a new request may wait to begin while more come than can; who would wait longer is turned away."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses whose `X-Forwarded-*` headers are believed."""
     header_prefixes: tuple[str, ...] = ("x-laneway-", "x-awooop-")
