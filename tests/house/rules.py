@@ -59,6 +59,7 @@ SIBLINGS: dict[str, str] = {
 
 # Parts of such a room that are a noun of their own and stand under the others.
 SHARED: dict[str, str] = {
+    "dialects.objects": "OpenAI's error object and model list are the same in both of its formats",
     "stores.holds": "requests under way are counted alike, wherever the sums rest",
     "stores.schema": "the tables are one noun, and an adapter opens them",
 }

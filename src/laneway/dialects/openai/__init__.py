@@ -13,10 +13,11 @@ from collections.abc import Sequence
 
 from laneway.chat import Answer, Card, ChatRequest, Embedding, EmbedRequest, Glance, Op
 from laneway.dialects import Asked, Dialect, Headers, Outgoing, Stamp, StreamReader, StreamWriter, View, Written
+from laneway.dialects.objects import fault, models
 from laneway.dialects.openai import answer as answers
 from laneway.dialects.openai import asked as prompts
 from laneway.dialects.openai import embedding as embeddings
-from laneway.dialects.openai import fault, models, outgoing
+from laneway.dialects.openai import outgoing
 from laneway.dialects.openai import request as requests
 from laneway.dialects.openai import view as views
 from laneway.dialects.openai.chunks import ChunkWriter

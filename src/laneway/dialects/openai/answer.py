@@ -13,8 +13,8 @@ import msgspec
 
 from laneway.chat import Answer, Finish, Glance, Op, Part, Text, Thinking, ToolCall, Usage
 from laneway.dialects import Stamp, Written
+from laneway.dialects.objects.fault import build_failure
 from laneway.dialects.openai.chunks import name_answer
-from laneway.dialects.openai.fault import build_failure
 from laneway.dialects.openai.stream import GAVE_UP, Delta, FunctionDelta, spell_arguments, split_parts
 from laneway.dialects.openai.usage import (
     FINISHES,

@@ -23,7 +23,7 @@ from laneway.chat import (
     Used,
 )
 from laneway.dialects import Stamp, StreamReader
-from laneway.dialects.openai.fault import write_error
+from laneway.dialects.objects.fault import write_error
 from laneway.dialects.openai.stream import ChunkReader
 from laneway.dialects.openai.usage import write_finish, write_logprobs, write_token_lists, write_usage
 from laneway.failure import Failure

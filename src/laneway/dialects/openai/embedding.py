@@ -16,8 +16,8 @@ import msgspec
 
 from laneway.chat import Embedding, EmbedRequest, Usage
 from laneway.dialects import Stamp, Written
+from laneway.dialects.objects.fault import build_failure
 from laneway.dialects.openai.answer import NO_ANSWER, NO_JSON
-from laneway.dialects.openai.fault import build_failure
 from laneway.dialects.openai.usage import UsageBody, read_usage
 from laneway.failure import FailureError
 from laneway.wire.json import UNREADABLE, encode

@@ -29,11 +29,11 @@ from laneway.chat import (
     Used,
 )
 from laneway.dialects import Frame
-from laneway.dialects.openai.fault import build_failure
+from laneway.dialects.objects.fault import build_failure, judge_stream
 from laneway.dialects.openai.usage import GIVEN_UP, LogprobsBody, UsageBody, read_finish, read_logprobs, read_usage
 from laneway.failure import Failure, FailureError, Kind
-from laneway.wire.fault import CUT, misfit
-from laneway.wire.json import UNREADABLE, decode_any, encode
+from laneway.wire.fault import CUT
+from laneway.wire.json import UNREADABLE, encode
 from laneway.wire.sse import SseFrame, SseFrames
 
 # Of a body that is no stream of events, this much is kept to see whether it is an error.
@@ -128,7 +128,7 @@ class ChunkReader:
             rest = b""
         if self._over or (self._finish is not None and not self._others):
             return [*found, Frame(rest, ())] if rest else found
-        failure = _no_stream(self._odd + rest) if self._id is None else CUT
+        failure = judge_stream(self._odd + rest) if self._id is None else CUT
         return [*found, Frame(b"", self._fault(failure))]
 
     @property
@@ -288,7 +288,7 @@ class ChunkReader:
         if self._over:
             return ()
         if self._id is None:
-            return self._fault(_no_stream(b""))
+            return self._fault(judge_stream(b""))
         self._over = True
         if self._finish is not None:
             return ()
@@ -326,15 +326,3 @@ def split_parts(parts: list[Any]) -> tuple[str, str]:
 
 
 GAVE_UP = Failure(kind=Kind.CUT, message="The provider gave the answer up before it was complete.")
-
-
-def _no_stream(body: bytes) -> Failure:
-    """What came instead of events: a mapped error if it is one, else an answer of the wrong form."""
-    try:
-        found = decode_any(body)
-    except UNREADABLE:
-        found = None
-    if isinstance(found, dict) and found.get("error"):
-        return build_failure(found["error"], 0)
-    what = "a whole JSON body" if found is not None else "something else" if body.strip() else "nothing of an answer"
-    return misfit(f"the stream it was asked for: it sent {what}")

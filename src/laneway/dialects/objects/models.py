@@ -14,9 +14,9 @@ import msgspec
 
 from laneway.chat import Card
 from laneway.dialects import Written
-from laneway.dialects.openai.answer import NO_JSON
-from laneway.dialects.openai.fault import build_failure
+from laneway.dialects.objects.fault import build_failure
 from laneway.failure import FailureError
+from laneway.wire.fault import misfit
 from laneway.wire.json import UNREADABLE, encode
 
 
@@ -38,6 +38,7 @@ class Listed(msgspec.Struct):
     error: Any = None
 
 
+_NO_LIST: Final = misfit("JSON of OpenAI's form")
 _decode: Final = msgspec.json.Decoder(Listed | list[Entry]).decode
 
 
@@ -46,7 +47,7 @@ def read_models(body: bytes) -> list[Card]:
     try:
         read = _decode(body)
     except UNREADABLE:
-        raise FailureError(NO_JSON) from None
+        raise FailureError(_NO_LIST) from None
     if isinstance(read, Listed):
         if read.error:
             raise FailureError(build_failure(read.error, 0))

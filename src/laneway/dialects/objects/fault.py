@@ -14,7 +14,7 @@ import msgspec
 
 from laneway.dialects import Headers, Written
 from laneway.failure import Failure, Kind
-from laneway.wire.fault import describe, read_status
+from laneway.wire.fault import describe, misfit, read_status
 from laneway.wire.json import UNREADABLE, decode_any, encode
 from laneway.wire.redact import read_words
 from laneway.wire.retry import read_retry_after, write_retry_after, write_should_retry
@@ -133,6 +133,18 @@ def read_failure(status: int, headers: Headers, body: bytes) -> Failure:
     return build_failure(error, status, headers)
 
 
+def judge_stream(body: bytes) -> Failure:
+    """What came instead of events: a mapped error if it is one, else an answer of the wrong form."""
+    try:
+        found = decode_any(body)
+    except UNREADABLE:
+        found = None
+    if isinstance(found, dict) and found.get("error"):
+        return build_failure(found["error"], 0)
+    what = "a whole JSON body" if found is not None else "something else" if body.strip() else "nothing of an answer"
+    return misfit(f"the stream it was asked for: it sent {what}")
+
+
 # --- to the caller -----------------------------------------------------------------------------------------
 
 # The codes OpenAI's own API uses; every other kind goes by its own name.
@@ -157,19 +169,20 @@ _TYPES: dict[int, str] = {
 }
 
 
+def make_error(failure: Failure) -> dict[str, str | None]:
+    """The error object."""
+    status = failure.status
+    return {
+        "message": failure.message,
+        "type": _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error"),
+        "param": failure.field,
+        "code": _OPENAI_CODES.get(failure.kind, failure.kind.value),
+    }
+
+
 def write_error(failure: Failure) -> bytes:
     """The error object, as a body and as a frame inside a stream."""
-    status = failure.status
-    return encode(
-        {
-            "error": {
-                "message": failure.message,
-                "type": _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error"),
-                "param": failure.field,
-                "code": _OPENAI_CODES.get(failure.kind, failure.kind.value),
-            }
-        }
-    )
+    return encode({"error": make_error(failure)})
 
 
 def write_failure(failure: Failure, request_id: str) -> Written:
