@@ -103,13 +103,18 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A function the model may call; `schema` is its JSON Schema as parsed JSON, None when none was given."""
+    """A function the model may call; `schema` is its JSON Schema as parsed JSON, None when none was given.
+
+    A tool of which `free` is set takes plain text and no object; it says of which form, {} being any. Formats without
+    such tools are told its schema, of an object whose only field `input` is that text.
+    """
 
     name: str
     description: str | None = None
     schema: dict[str, Json] | None = None
     strict: bool | None = None
     cache: str | None = None
+    free: dict[str, Json] | None = None
 
 
 class ToolMode(StrEnum):

@@ -28,7 +28,7 @@ from laneway.settings import (
 )
 
 Tier = Literal["local", "balanced", "premium"]
-Dialect = Literal["openai", "anthropic", "ollama", "converse"]
+Dialect = Literal["openai", "responses", "anthropic", "ollama", "converse"]
 
 SIMULATED = "simulated"
 

@@ -240,7 +240,7 @@ def region_in(url: str) -> str:
 
 def _path(name: str, path: str) -> str:
     """What stands between the host and a dialect's own paths, however people write it."""
-    if name == "openai":
+    if name in ("openai", "responses"):
         return path or "/v1"
     return path.removesuffix("/v1") if name == "anthropic" else path
 

@@ -1,7 +1,7 @@
 """How much a model is to think: named efforts, budgets in tokens, and the way from one to the other.
 
-Owns: the scale of efforts, the tokens each stands for, the nearest effort that a format knows, and which of Claude's
-models take a budget and no effort, wherever they are served.
+Owns: the scale of efforts, the tokens each stands for, the nearest effort that a format knows, which of Claude's
+models take a budget and no effort, wherever they are served, and whose signature a thought bears.
 Refuses: how any of it is written; that is each dialect's.
 """
 
@@ -30,10 +30,18 @@ ANSWER_TOKENS = 4096
 MIN_BUDGET = 1024
 """The smallest budget that Anthropic takes."""
 
+ENCRYPTED = "responses:"
+"""How a signature begins that is encrypted reasoning of the Responses API: only models behind it take that back."""
+
 # Claude up to 4.5 takes a budget only; from 4.6 on `adaptive` with an effort, and from 4.7 on nothing else
 # (https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking, and the page of that name in Bedrock's
 # user guide).
 _BUDGET_ONLY = re.compile(r"claude-(?:[23][-.]|instant|(?:opus|sonnet|haiku)-4(?:$|[-.@:](?:\d{6,}|[015](?!\d)|v\d)))")
+
+
+def is_signed(signature: str | None) -> bool:
+    """Whether a thought bears a signature as Claude's models give and check it."""
+    return signature is not None and not signature.startswith(ENCRYPTED)
 
 
 def takes_budget_only(model: str) -> bool:

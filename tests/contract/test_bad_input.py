@@ -31,6 +31,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": PROMPT}]},
     "completions": {"prompt": PROMPT},
     "embeddings": {"input": PROMPT},
+    "responses": {"input": PROMPT, "max_output_tokens": 10},
     "messages": {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 10},
     "count_tokens": {"messages": [{"role": "user", "content": PROMPT}]},
     "generate": {"prompt": PROMPT, "stream": False},
@@ -161,6 +162,7 @@ WRONG: dict[str, Any] = {
     "input": [7.5, {}, True, [{}]],
     "stream": ["yes", 7, []],
     "max_tokens": ["many", 1.5, [], {}],
+    "max_output_tokens": ["many", 1.5, [], {}],
 }
 CASES = [
     (path, field, value)

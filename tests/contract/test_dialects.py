@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +64,22 @@ HELLO = ChatRequest(
     temperature=0.5,
     stop=("END",),
 )
+SILENT = {"responses": ("stop",)}
+"""What of it a dialect has no word for."""
+LISTS = {"responses": "input"}
+"""What a dialect calls the list of turns, where it is not `messages`."""
+
+
+def hello(*names: str) -> ChatRequest:
+    """The conversation, as far as all of these can say it."""
+    unsaid = {field: () for name in names for field in SILENT.get(name, ())}
+    return msgspec.structs.replace(HELLO, **unsaid) if unsaid else HELLO
+
+
+def body_of(speaks: Dialect) -> Any:
+    return json.loads(speaks.write_request(hello(speaks.name), MODEL).body)
+
+
 ANSWER = Answer(
     model="m",
     parts=(Text("Rain – “wet”\u2028."), ToolCall("call_2", "weather", '{"city":"Genf"}')),
@@ -81,6 +98,8 @@ STREAM: tuple[Event, ...] = (
 )
 
 
+FIGURES = {"responses": Usage(input=9, output=4, cache_read=0, reasoning=0)}
+"""How the same usage reads in a dialect that always names all of its parts."""
 PAIRS = list(product(NAMES, NAMES))
 CALLERS = sorted({front.dialect for front in FRONTS.values()})
 """The dialects that callers speak; the others are provider formats, which nobody is answered in."""
@@ -176,7 +195,7 @@ def test_a_key_travels_in_headers(speaks: Dialect) -> None:
 
 
 def test_its_own_view_takes_what_it_writes(speaks: Dialect) -> None:
-    written = speaks.write_request(HELLO, MODEL)
+    written = speaks.write_request(hello(speaks.name), MODEL)
     view = speaks.view(Op.CHAT, written.body)
     assert view.op is Op.CHAT
     assert view.model == MODEL or quote(MODEL, safe="") in written.path
@@ -208,7 +227,7 @@ def test_several_choices_are_refused_in_translation(speaks: Dialect) -> None:
 
 
 def test_an_unknown_field_of_a_caller_is_listed_and_not_lost(speaks: Dialect) -> None:
-    body = json.loads(speaks.write_request(HELLO, MODEL).body) | {"magic": {"a": 1}}
+    body = body_of(speaks) | {"magic": {"a": 1}}
     assert "magic" in speaks.read_request(Op.CHAT, json.dumps(body).encode()).unknown
 
 
@@ -244,21 +263,23 @@ def test_a_broken_body_is_the_callers_mistake(speaks: Dialect, body: bytes) -> N
 
 
 def test_a_wrong_type_is_named_by_its_place(speaks: Dialect) -> None:
-    body = json.loads(speaks.write_request(HELLO, MODEL).body)
-    body["messages"][1]["role"] = 7
+    body, turns = body_of(speaks), LISTS.get(speaks.name, "messages")
+    body[turns][1]["role"] = 7
     failure = failure_of(speaks.view, Op.CHAT, json.dumps(body).encode())
-    assert failure.field == "messages[1].role"
-    assert failure.message == "Wrong type: expected text, got a number at messages[1].role."
+    assert failure.field == f"{turns}[1].role"
+    assert failure.message == f"Wrong type: expected text, got a number at {turns}[1].role."
 
 
 def test_every_dialect_says_the_same_of_the_same_mistake(speaks: Dialect) -> None:
-    body = json.loads(speaks.write_request(HELLO, MODEL).body)
-    for value, got in (("hi", "text"), (3, "a number"), ({"a": 1}, "an object"), (True, "true or false")):
-        failure = failure_of(speaks.view, Op.CHAT, json.dumps(body | {"messages": value}).encode())
-        assert failure.message == f"Wrong type: expected a list, got {got} at messages."
-    del body["messages"][1]["role"]
+    body, turns = body_of(speaks), LISTS.get(speaks.name, "messages")
+    # Where there is a list of turns, the Responses format takes plain text, too.
+    wanted, wrong = ("text or a list", []) if turns == "input" else ("a list", [("hi", "text")])
+    for value, got in (*wrong, (3, "a number"), ({"a": 1}, "an object"), (True, "true or false")):
+        failure = failure_of(speaks.view, Op.CHAT, json.dumps(body | {turns: value}).encode())
+        assert failure.message == f"Wrong type: expected {wanted}, got {got} at {turns}."
+    del body[turns][0]["role"]
     failure = failure_of(speaks.view, Op.CHAT, json.dumps(body).encode())
-    assert (failure.field, failure.message) == ("messages[1].role", "Missing `messages[1].role`.")
+    assert (failure.field, failure.message) == (f"{turns}[0].role", f"Missing `{turns}[0].role`.")
     assert failure_of(speaks.view, Op.CHAT, b"").message == "The body is empty; send a JSON object."
     assert failure_of(speaks.view, Op.CHAT, b"[]").message == "Wrong type: expected an object, got a list as the body."
     assert failure_of(speaks.view, Op.CHAT, b"{").message == "The body is not valid JSON: it ends too early, at byte 1."
@@ -291,7 +312,7 @@ def test_whatever_a_caller_sends_gets_a_view_or_a_refusal(body: bytes) -> None:
 
 def test_a_patch_changes_the_model_and_keeps_every_other_byte(speaks: Dialect) -> None:
     odd = b'{"n":1.50e+2,"text":"\\u00e9 \xc3\xa9", "list":[ 1 ]}'
-    body = speaks.write_request(HELLO, MODEL).body
+    body = speaks.write_request(hello(speaks.name), MODEL).body
     body = body[:-1] + b',"magic":' + odd + b"}"
     patched = speaks.patch(Op.CHAT, body, "other", ask_usage=False)
     assert odd in patched
@@ -315,7 +336,8 @@ def test_an_answer_it_writes_is_one_it_reads(speaks: Dialect) -> None:
     assert written.status == 200
     assert b"json" in written.content_type
     read = speaks.read_answer(Op.CHAT, written.body)
-    assert (read.parts, read.finish, read.usage) == (ANSWER.parts, ANSWER.finish, ANSWER.usage)
+    usage = FIGURES.get(speaks.name, ANSWER.usage)
+    assert (read.parts, read.finish, read.usage) == (ANSWER.parts, ANSWER.finish, usage)
 
 
 @pytest.mark.parametrize(("caller", "finish"), list(product(CALLERS, Finish)))
@@ -369,9 +391,8 @@ def test_no_body_of_a_provider_raises_anything_else(body: bytes) -> None:
 
 def test_a_stream_it_writes_is_one_it_reads_wherever_it_is_cut(speaks: Dialect) -> None:
     stream = write_stream(speaks, *STREAM)
-    expected = Told(
-        "Rain – “wet”\u2028.", {0: ("weather", '{"city":"Genf"}')}, Usage(input=9, output=4), Finish.TOOLS, None
-    )
+    usage = FIGURES.get(speaks.name, Usage(input=9, output=4))
+    expected = Told("Rain – “wet”\u2028.", {0: ("weather", '{"city":"Genf"}')}, usage, Finish.TOOLS, None)
     whole = read_stream(speaks.reader(Op.CHAT), stream)
     assert tell(whole) == expected
     for cut in range(len(stream)):
@@ -456,7 +477,7 @@ def test_skipped_chunks_are_not_written(speaks: Dialect) -> None:
 
 def test_what_a_choice_looks_at_is_what_the_request_says(speaks: Dialect) -> None:
     """The quick look at a body tells the same as the whole reading."""
-    body = speaks.write_request(HELLO, "asked").body
+    body = speaks.write_request(hello(speaks.name), "asked").body
     asked = speaks.asked(Op.CHAT, body)
     assert asked == asked_of(speaks.read_request(Op.CHAT, body))
     assert asked.text
@@ -476,7 +497,8 @@ def test_what_a_choice_looks_at_is_what_the_request_says(speaks: Dialect) -> Non
 
 @pytest.mark.parametrize(("caller", "provider"), PAIRS)
 def test_a_conversation_survives_every_translation(caller: str, provider: str) -> None:
-    body = dialect(caller).write_request(HELLO, "asked").body
+    said = hello(caller, provider)
+    body = dialect(caller).write_request(said, "asked").body
     request = dialect(caller).read_request(Op.CHAT, body)
     assert request.unknown == ()
     out = dialect(provider).write_request(request, MODEL)
@@ -489,7 +511,7 @@ def test_a_conversation_survives_every_translation(caller: str, provider: str) -
     assert isinstance(result, ToolResult)
     assert (result.call_id, result.parts, result.is_error) == ("call_1", (Text("rain"),), False)
     for field in ("tools", "max_tokens", "temperature", "stop"):
-        assert getattr(read, field) == getattr(HELLO, field)
+        assert getattr(read, field) == getattr(said, field)
 
 
 @pytest.mark.parametrize(("caller", "provider"), PAIRS)

@@ -127,10 +127,10 @@ def test_every_subset_refuses_bad_input_alike(front: str, rewritten: list[str]) 
         for rooms in subsets():
             world = World(simulated("sim-large"))
             upstream = Simulated()
-            caller = Caller(ASKS[front][0], b'{"model": "asked", "messages": 7}', headers=KEYED)
+            caller = Caller(ASKS[front][0], b'{"model": "asked", "messages": 7, "input": 7}', headers=KEYED)
             answer = await caller.call(world.stack(rooms, ours(upstream, world.targets[0])))
             assert answer.status == 400, (rooms, answer)
-            assert "messages" in answer.body.decode(), rooms
+            assert ("input" if front == "responses" else "messages") in answer.body.decode(), rooms
             assert not upstream.asked
             await check_books(rooms, world, caller, 400)
 

@@ -65,11 +65,14 @@ HOUSES = {
     "oa": Kept(
         "openai", "vendor/big:8b", "vendor/vectors", {"vendor/big:8b": "sim-large", "vendor/vectors": "sim-embed"}
     ),
+    "re": Kept("responses", "gpt-5", None, {"gpt-5": "sim-large"}),
     "an": Kept("anthropic", "claude-sonnet-4-6", None, {"claude-sonnet-4-6": "sim-large"}),
     "ol": Kept("ollama", "farm:8b", "farm-vectors", {"farm:8b": "sim-large", "farm-vectors": "sim-embed"}),
     "br": Kept("converse", CLAUDE, VECTORS, {CLAUDE: "sim-large", VECTORS: "sim-embed"}),
 }
 PROVIDERS = tuple(HOUSES)
+NO_STOP = {"re"}
+"""Who has no word for stop sequences."""
 
 
 class House(NamedTuple):

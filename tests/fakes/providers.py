@@ -29,7 +29,7 @@ from tests.fakes.upstream import FakeUpstream, Gone, Request, Wire, response
 
 T = TypeVar("T")
 
-PATHS = {"openai": "/v1", "anthropic": "/v1", "ollama": "", "converse": ""}
+PATHS = {"openai": "/v1", "responses": "/v1", "anthropic": "/v1", "ollama": "", "converse": ""}
 """What stands behind the address in a provider's url."""
 _FOR_EVER_S = 3600.0
 _PATIENT = Clocks(

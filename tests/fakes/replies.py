@@ -21,6 +21,12 @@ from laneway.route import Price, Provider, Target
 STAMP = Stamp(id="up-1", model="up", now_s=1_700_000_000)
 USED = Usage(input=100, output=20)
 
+
+def used(speaks: str) -> Usage:
+    """The same as a dialect reads it that always names every part."""
+    return Usage(input=100, output=20, cache_read=0, reasoning=0) if speaks == "responses" else USED
+
+
 HANG = "hang"
 """Nothing comes, until the one who waits is cancelled."""
 Step: TypeAlias = bytes | Failure | Exception | str

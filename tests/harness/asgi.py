@@ -25,6 +25,7 @@ Message = MutableMapping[str, Any]
 TEXT = "What is 7*8?"
 ASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "openai": ("/v1/chat/completions", {"messages": [{"role": "user", "content": TEXT}], "max_tokens": 1000}),
+    "responses": ("/v1/responses", {"input": TEXT, "max_output_tokens": 1000}),
     "anthropic": ("/v1/messages", {"messages": [{"role": "user", "content": TEXT}], "max_tokens": 1000}),
     "ollama": ("/api/chat", {"messages": [{"role": "user", "content": TEXT}], "stream": False}),
 }

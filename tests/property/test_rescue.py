@@ -82,7 +82,8 @@ class Providers:
 
 
 def begun(body: dict[str, Any]) -> str:
-    last = body["messages"][-1]
+    turns = body.get("messages") or body["input"]
+    last = turns[-1] if isinstance(turns, list) else {"role": "user"}
     if last["role"] != "assistant":
         return ""
     content = last["content"]

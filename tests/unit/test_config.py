@@ -191,7 +191,7 @@ def test_a_whole_file_is_read() -> None:
         (
             "[providers.a]\ndialect = 'opnai'",
             (
-                'providers.a.dialect: expected one of "openai", "anthropic", "ollama", "converse", '
+                'providers.a.dialect: expected one of "openai", "responses", "anthropic", "ollama", "converse", '
                 'got the text "opnai"; did you mean "openai"?'
             ),
         ),

@@ -18,14 +18,14 @@ from laneway.failure import Failure, FailureError, Kind, fail
 from laneway.forward import Forward
 from laneway.ports import Call
 from laneway.route import Attempt, Clocks, Decision, Dropped, Price, Target
-from tests.fakes.replies import HANG, USED, Given, Script, Scripted, events, failure, frames, refused, target, whole
+from tests.fakes.replies import HANG, Given, Script, Scripted, events, failure, frames, refused, target, used, whole
 from tests.harness.asgi import ASKS, Answer, Caller, ask, turns, until
 from tests.harness.loop import run
 from tests.harness.streams import heard, words
 
 PRICE = Price(input=1_000_000, output=2_000_000)
 fronts = pytest.mark.parametrize("front", ASKS)
-providers = pytest.mark.parametrize("provider", ["openai", "anthropic", "ollama", "converse"])
+providers = pytest.mark.parametrize("provider", ["openai", "responses", "anthropic", "ollama", "converse"])
 hooks = pytest.mark.parametrize("hook", [False, True], ids=["reading", "hook"])
 streams = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
@@ -55,7 +55,12 @@ def sent_body(upstream: Scripted) -> dict[str, Any]:
 @fronts
 def test_within_one_format_only_the_model_id_changes(front: str) -> None:
     caller = ask(front, "asked", x_vendor={"keep": [1, 2.50, "é"]}, temperature=0.25)
-    path = {"openai": "/p/chat/completions", "anthropic": "/p/v1/messages", "ollama": "/p/api/chat"}[front]
+    path = {
+        "openai": "/p/chat/completions",
+        "responses": "/p/responses",
+        "anthropic": "/p/v1/messages",
+        "ollama": "/p/api/chat",
+    }[front]
     _, upstream = serve(caller, whole(front), goal=target(front))
     asked = json.loads(exchange_of(caller).body or b"")
     assert sent_body(upstream) == {**asked, "model": "own-id"}
@@ -155,7 +160,7 @@ def test_every_front_reaches_every_provider(front: str, provider: str) -> None:
     made = attempt_of(caller)
     assert (made.failure, made.status, made.called) == (None, 200, True)
     # 100 tokens at 1 USD and 20 at 2 USD a million.
-    assert (made.usage, made.counted, made.cost_nanos) == (USED, False, 140_000)
+    assert (made.usage, made.counted, made.cost_nanos) == (used(provider), False, 140_000)
     assert upstream.replies[0].closed
     assert answer.headers["x-llm-backend"] == "box"
     assert answer.headers["x-laneway-attempts"] == "1"

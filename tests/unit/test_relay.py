@@ -32,7 +32,7 @@ from laneway.exchange import SLOT, Exchange
 from laneway.failure import Kind
 from laneway.forward import Forward
 from laneway.route import Attempt, Clocks, Price, Target
-from tests.fakes.replies import HANG, USED, Given, Scripted, Step, events, failure, frames, target
+from tests.fakes.replies import HANG, USED, Given, Scripted, Step, events, failure, frames, target, used
 from tests.harness.asgi import ASKS, Caller, ask, turns
 from tests.harness.clock import Clock
 from tests.harness.loop import run
@@ -75,7 +75,7 @@ def tells_a_fault(front: str, body: bytes) -> bool:
 @pairs
 def test_nothing_reaches_the_caller_before_the_first_content(front: str, provider: str) -> None:
     early = frames(provider, events("x"))[0] if provider != "ollama" else b""
-    comment = b": keep-alive\n\n" if provider in ("openai", "anthropic") else b""
+    comment = b": keep-alive\n\n" if provider in ("openai", "responses", "anthropic") else b""
     steps: list[Step] = [piece for piece in (comment, _started(provider), early[:5]) if piece]
     caller, upstream, app = stream(front, [*steps, HANG], provider=provider)
 
@@ -101,6 +101,7 @@ def _started(provider: str) -> bytes:
         "ollama": b'{"model":"m","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":""},'
         b'"done":false}\n',
         "converse": b"",
+        "responses": b'data: {"type":"response.created","sequence_number":0,"response":{"id":"1","model":"m"}}\n\n',
     }[provider]
 
 
@@ -176,7 +177,7 @@ def test_a_stream_arrives_whole_and_every_read_is_one_send(front: str, provider:
     assert len(caller.sent) - 1 <= upstream.replies[0].reads
     assert upstream.replies[0].closed
     made = attempt_of(caller)
-    assert (made.failure, made.usage, made.counted, made.finish) == (None, USED, False, Finish.STOP)
+    assert (made.failure, made.usage, made.counted, made.finish) == (None, used(provider), False, Finish.STOP)
     assert made.cost_nanos == 140_000
     assert made.first_content_s is not None
 
@@ -188,6 +189,8 @@ def test_bytes_of_the_same_format_pass_as_they_came(front: str) -> None:
         "anthropic": b"event:content_block_delta\r\ndata: "
         b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi"},"odd":2}\r\n\r\n',
         "ollama": b'{"message":{"content":"hi","odd":2},  "done":false}\r\n',
+        "responses": b'data:{"type":"response.output_text.delta","output_index":0,"delta":"hi","odd":2}\r\n\r\n'
+        b'event: response.tomorrow\ndata: {"type":"response.tomorrow","item":[7],"delta":{}}\n\n',
     }[front]
     comment = b": a comment\n\n" if front != "ollama" else b"\n"
     head, *rest = frames(front, events("there"))

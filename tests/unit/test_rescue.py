@@ -54,7 +54,7 @@ from tests.harness.streams import heard, words
 
 fronts = pytest.mark.parametrize("front", ASKS)
 CUT = failure(Kind.CUT)
-TERMINATORS = (b"[DONE]", b"message_stop", b'"done":true')
+TERMINATORS = (b"[DONE]", b"message_stop", b'"done":true', b"response.completed", b"response.incomplete")
 
 
 def goal(name: str, speaks: str = "openai", *abilities: str, price: Price = FREE) -> Target:
@@ -115,7 +115,7 @@ AGAIN = ("One t", "wo three.")
 
 
 @fronts
-@pytest.mark.parametrize("first", ["openai", "anthropic", "ollama", "converse"])
+@pytest.mark.parametrize("first", ["openai", "responses", "anthropic", "ollama", "converse"])
 def test_the_caller_reads_one_answer(front: str, first: str) -> None:
     played = Played(
         front, (goal("a", first), goal("b", "openai")), begins(first, *HALF, fault=CUT), says("openai", *AGAIN)

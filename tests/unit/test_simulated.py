@@ -46,7 +46,7 @@ from laneway.upstream.simulated import MODELS, Simulated, behaviour, difficulty,
 from laneway.upstream.simulated.questions import question, reply_text
 from tests.harness.loop import run
 
-PROVIDERS = ("openai", "anthropic", "ollama", "converse")
+PROVIDERS = ("openai", "responses", "anthropic", "ollama", "converse")
 QUICK = Clocks(headers_s=0.02, first_content_s=0.02, between_chunks_s=0.02)
 
 

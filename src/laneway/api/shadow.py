@@ -30,6 +30,7 @@ DECISIVE = frozenset({Kind.OVER_BUDGET, Kind.NO_TARGET, Kind.UNSUPPORTED, Kind.C
 """Refusals that are a decision about a request; all others are about how it was asked."""
 BY_SHAPE = {
     "openai": {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/embeddings"},
+    "responses": {"input": "/v1/responses"},
     "anthropic": {"messages": "/v1/messages"},
     "ollama": {"messages": "/api/chat", "prompt": "/api/generate", "input": "/api/embed"},
 }

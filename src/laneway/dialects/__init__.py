@@ -40,6 +40,8 @@ class View(msgspec.Struct, frozen=True):
     """Abilities the request asks of a model: tools, vision, schema, json, documents, logprobs, thinking."""
     choices: int = 1
     """How many answers are asked for, each of which may be as long as `max_tokens`."""
+    stored: bool = False
+    """A part of the prompt rests at the provider, so that nobody here knows how long it is."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,6 +216,7 @@ FRONTS: Mapping[str, Front] = {
     "/v1/chat/completions": Front("openai", Op.CHAT, "chat"),
     "/v1/completions": Front("openai", Op.COMPLETE, "completions"),
     "/v1/embeddings": Front("openai", Op.EMBED, "embeddings"),
+    "/v1/responses": Front("responses", Op.CHAT, "responses"),
     "/v1/messages": Front("anthropic", Op.CHAT, "messages"),
     "/v1/messages/count_tokens": Front("anthropic", Op.COUNT, "count_tokens"),
     "/api/chat": Front("ollama", Op.CHAT, "chat"),
@@ -222,7 +225,7 @@ FRONTS: Mapping[str, Front] = {
     "/api/embeddings": Front("ollama", Op.EMBED, "embeddings", passes=False),
 }
 
-NAMES = ("openai", "anthropic", "ollama", "converse")
+NAMES = ("openai", "responses", "anthropic", "ollama", "converse")
 
 _made: dict[str, Dialect] = {}
 

@@ -29,6 +29,8 @@ BYTES_PER_CHAR = 4
 DEFAULT_OUTPUT = 8192
 CHARS_PER_TOKEN = 4
 MOST_CHARS = 2**62
+MOST_PROMPT = 2**21
+"""Tokens of a prompt whose length nobody here knows: more than any window holds."""
 
 
 def per_mille(factor: str | int | float) -> int:
@@ -96,8 +98,11 @@ def bound_prompt(view: View, size_bytes: int) -> int:
     """More tokens than this a request's prompt cannot have; `size_bytes` is that of its body.
 
     No tokenizer makes more than one token of a byte, and everything that a model reads stands in the body: text in
-    any script, tools, documents. Only pictures are counted otherwise than they are written.
+    any script, tools, documents. Only pictures are counted otherwise than they are written; and what rests at the
+    provider may fill any window.
     """
+    if view.stored:
+        return MOST_PROMPT
     if view.tools:
         size_bytes += TOKENS_OF_TOOLS
     if not view.images:

@@ -21,7 +21,7 @@ from laneway.wire.json import NONE, decode, decode_any, encode, read_fields
 from laneway.wire.malformed import missing
 
 USUAL = "/v1/chat/completions"
-CHATS = {"openai": USUAL, "anthropic": "/v1/messages", "ollama": "/api/chat"}
+CHATS = {"openai": USUAL, "responses": "/v1/responses", "anthropic": "/v1/messages", "ollama": "/api/chat"}
 """The front that a dialect's name means."""
 MOST_KEY = 255
 _KEPT = frozenset({"traceparent", "anthropic-version", "anthropic-beta", "openai-beta", "http-referer", "x-title"})

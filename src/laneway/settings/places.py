@@ -16,8 +16,9 @@ from laneway.settings.units import Ability, Count, PriceTable, Seconds, Timeouts
 class ProviderTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A place that serves models."""
 
-    dialect: Literal["openai", "anthropic", "ollama", "converse"] = "openai"
-    """Wire format: `openai` for anything OpenAI-compatible, `converse` for AWS Bedrock."""
+    dialect: Literal["openai", "responses", "anthropic", "ollama", "converse"] = "openai"
+    """Wire format: `openai` for anything OpenAI-compatible, `responses` for OpenAI's Responses API, `converse` for AWS
+    Bedrock."""
     url: str = ""
     """Base url, with the version part where the provider has one (`https://api.openai.com/v1`); unset, for Bedrock:
     that of its region."""

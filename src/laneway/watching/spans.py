@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _OPERATIONS = {"chat": "chat", "complete": "text_completion", "embed": "embeddings", "count": "count_tokens"}
-_PROVIDERS = {"converse": "aws.bedrock"}
+_PROVIDERS = {"converse": "aws.bedrock", "responses": "openai"}
 """By dialect; the others are called as their dialects are."""
 
 

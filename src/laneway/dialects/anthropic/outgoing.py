@@ -33,7 +33,7 @@ from laneway.chat import (
 from laneway.dialects import Outgoing
 from laneway.failure import Kind, fail
 from laneway.pictures import sniff_type
-from laneway.thinking import ANSWER_TOKENS, BUDGETS, USUAL, fit_budget, map_efforts, takes_budget_only
+from laneway.thinking import ANSWER_TOKENS, BUDGETS, USUAL, fit_budget, is_signed, map_efforts, takes_budget_only
 from laneway.unsayable import refuse_settings, unsayable
 from laneway.wire.json import encode
 
@@ -124,7 +124,7 @@ class _Turns:
             elif type(part) is Thinking:
                 if part.redacted is not None:
                     blocks.append({"type": "redacted_thinking", "data": part.redacted})
-                elif part.signature is not None:
+                elif is_signed(part.signature):
                     blocks.append({"type": "thinking", "thinking": part.text, "signature": part.signature})
                 else:
                     # Thinking of another provider's model: Anthropic takes back only what it signed.

@@ -35,6 +35,7 @@ from laneway.dialects.converse import family
 from laneway.dialects.converse.request import DOCUMENT_TYPES
 from laneway.failure import Kind, fail
 from laneway.pictures import sniff_type
+from laneway.thinking import is_signed
 from laneway.unsayable import refuse_settings, unsayable
 from laneway.wire.json import encode
 
@@ -153,7 +154,7 @@ class _Turns:
     def _write_thinking(self, part: Thinking, place: str) -> list[Wire]:
         if part.redacted is not None:
             return [{"reasoningContent": {"redactedContent": part.redacted}}]
-        if part.signature is not None:
+        if is_signed(part.signature):
             said = {"text": part.text, "signature": part.signature}
             return [{"reasoningContent": {"reasoningText": said}}]
         # Unsigned thinking was another provider's, and the models that check it refuse it.

@@ -42,6 +42,7 @@ _ROUTES: tuple[tuple[str, str, Op], ...] = (
     ("/chat/completions", "openai", Op.CHAT),
     ("/completions", "openai", Op.COMPLETE),
     ("/embeddings", "openai", Op.EMBED),
+    ("/responses", "responses", Op.CHAT),
     ("/messages", "anthropic", Op.CHAT),
     ("/messages/count_tokens", "anthropic", Op.COUNT),
     ("/converse", "converse", Op.CHAT),
