@@ -105,6 +105,10 @@ FRONTS: dict[str, tuple[str, Callable[[str, bool], dict[str, Any]]]] = {
         "/v1/chat/completions",
         lambda model, stream: {"model": model, "stream": stream, "messages": said()},
     ),
+    "responses": (
+        "/v1/responses",
+        lambda model, stream: {"model": model, "stream": stream, "input": said()},
+    ),
     "anthropic": (
         "/v1/messages",
         lambda model, stream: {

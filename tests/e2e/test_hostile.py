@@ -188,10 +188,10 @@ NOWHERE: list[tuple[str, str, dict[str, str], str, str]] = [
     ),
     (
         "POST",
-        "/v1/responses",
+        "/v1/audio/speech",
         {},
         "error.message",
-        "There is nothing at POST /v1/responses. Fronts: /v1/chat/completions, ",
+        "There is nothing at POST /v1/audio/speech. Fronts: /v1/chat/completions, ",
     ),
 ]
 WRONG_METHOD: list[tuple[str, str, dict[str, str], str, str]] = [

@@ -17,7 +17,7 @@ from tests.harness.gateway import Served, served
 
 TEXT = "One two  three,\nfour – fünf 六, seven eight nine ten."
 BREAKS, WELL = "breaks", "well"
-SPOKEN = ("openai", "anthropic", "ollama")
+SPOKEN = ("openai", "responses", "anthropic", "ollama")
 LANE = """
 [lanes.{first}-{second}-{rescue}]
 targets = ["{first}/{breaks}", "{second}/{well}"]
@@ -63,6 +63,22 @@ def test_openais_client(gateway: Served, first: str, second: str, rescue: str) -
     assert len([choice for choice in said if choice.delta.role]) == 1
     assert len({chunk.id for chunk in chunks}) == 1
     assert chunks[-1].usage is not None
+
+
+@pairs
+@rescues
+def test_openais_client_of_responses(gateway: Served, first: str, second: str, rescue: str) -> None:
+    with (
+        openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0) as client,
+        client.responses.stream(model=f"{first}-{second}-{rescue}", input=TEXT) as stream,
+    ):
+        events = list(stream)
+        final = stream.get_final_response()
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == TEXT
+    assert (final.output_text, [item.type for item in final.output]) == (TEXT, ["message"])
+    assert (final.status, final.model) == ("completed", WELL)
+    assert final.usage is not None
 
 
 @pairs
@@ -126,6 +142,12 @@ def test_without_it_every_client_is_told_the_truth(gateway: Served) -> None:
         ) as stream,
     ):
         stream.until_done()
+    with (
+        openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0) as by_openai,
+        pytest.raises(openai.APIError, match="before the end of its answer"),
+        by_openai.responses.stream(model=lane, input=TEXT) as responses,
+    ):
+        responses.until_done()
 
 
 PATIENT = """

@@ -126,12 +126,14 @@ def test_a_lane_for_runs_refuses_who_waits_and_serves_who_does_not(yard: Yard) -
     ("front", "request_", "said"),
     [
         ("anthropic", {"max_tokens": 50, "stream": True}, lambda result: result["content"][0]["text"]),
+        ("responses", {"input": QUESTION, "stream": True}, lambda result: result["output"][0]["content"][0]["text"]),
         ("/api/chat", {"options": {"temperature": 0}}, lambda result: result["message"]["content"]),
         ("openai", {"stream": True}, lambda result: result["choices"][0]["message"]["content"]),
     ],
 )
 def test_a_request_of_any_front_is_answered_in_its_format(yard: Yard, front: str, request_: Any, said: Any) -> None:
-    request = {"model": "deep", "messages": [{"role": "user", "content": QUESTION}], **request_}
+    turns = {} if "input" in request_ else {"messages": [{"role": "user", "content": QUESTION}]}
+    request = {"model": "deep", **turns, **request_}
     done = yard.ended(yard.begun({"front": front, "request": request}))
     assert done["state"] == "succeeded", done
     assert said(done["result"]) == ANSWER

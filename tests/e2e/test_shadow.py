@@ -273,6 +273,7 @@ def test_any_fronts_body_is_taken_as_it_is_with_a_lane_in_the_headers(gateway: S
     for headers, body in (
         ({}, {"model": "m", "messages": turns}),
         ({"anthropic-version": "2023-06-01"}, {"model": "m", "max_tokens": 5, "messages": turns}),
+        ({"x-laneway-front": "responses"}, {"model": "m", "input": "hi"}),
         ({"x-laneway-front": "/api/generate"}, {"model": "m", "prompt": "hi"}),
         ({"x-laneway-front": "ollama"}, {"model": "m", "prompt": "hi"}),
     ):

@@ -66,6 +66,32 @@ def openai(usage: bytes, price: Price, seen: Usage, nanos: int) -> Told:
     return Told("openai", whole, stream, seen, price, nanos)
 
 
+def responses(usage: bytes, price: Price, seen: Usage, nanos: int) -> Told:
+    item = (
+        b'{"id":"msg_1","type":"message","status":"completed","role":"assistant",'
+        b'"content":[{"type":"output_text","text":"hi","annotations":[]}]}'
+    )
+    response = (
+        b'{"id":"resp_1","object":"response","created_at":1,"model":"gpt","status":"%b","output":[%b],"usage":%b}'
+    )
+    whole = response % (b"completed", item, usage)
+    stream = sse(
+        b'{"type":"response.created","sequence_number":0,"response":%b}' % (response % (b"in_progress", b"", b"null")),
+        b'{"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":%b}' % item,
+        b'{"type":"response.output_text.delta","sequence_number":2,"output_index":0,"content_index":0,"delta":"hi"}',
+        b'{"type":"response.output_item.done","sequence_number":3,"output_index":0,"item":%b}' % item,
+        b'{"type":"response.completed","sequence_number":4,"response":%b}' % whole,
+        names=(
+            b"response.created",
+            b"response.output_item.added",
+            b"response.output_text.delta",
+            b"response.output_item.done",
+            b"response.completed",
+        ),
+    )
+    return Told("responses", whole, stream, seen, price, nanos)
+
+
 def anthropic(first: bytes, last: bytes, price: Price, seen: Usage, nanos: int) -> Told:
     whole = (
         b'{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[{"type":"text","text":"hi"}],'
@@ -153,6 +179,20 @@ CASES = {
         Usage(input=12, output=0, cache_read=0),
         12 * 2500,
     ),
+    # 100 fresh x 2500, 600 cached x 1250, 300 stored x 2500, 200 out x 10000.
+    "the Responses API's input_tokens include the cached ones and those that were stored": responses(
+        b'{"input_tokens":1000,"input_tokens_details":{"cached_tokens":600,"cache_write_tokens":300},'
+        b'"output_tokens":200,"output_tokens_details":{"reasoning_tokens":150},"total_tokens":1200}',
+        GPT,
+        Usage(input=1000, output=200, cache_read=600, cache_write_5m=300, reasoning=150),
+        400 * 2500 + 600 * 1250 + 200 * 10_000,
+    ),
+    "reasoning beside the output of the Responses API": responses(
+        b'{"input_tokens":10,"output_tokens":5,"output_tokens_details":{"reasoning_tokens":100},"total_tokens":115}',
+        GPT,
+        Usage(input=10, output=105, reasoning=100),
+        10 * 2500 + 105 * 10_000,
+    ),
     "Anthropic's input_tokens leave the cached ones out": anthropic(
         b'"input_tokens":100,"cache_read_input_tokens":600,"cache_creation_input_tokens":0',
         b'"output_tokens":50',
@@ -223,7 +263,7 @@ def test_what_it_costs_is_exact(told: Told) -> None:
 
 
 @cases
-@pytest.mark.parametrize("front", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("front", ["openai", "responses", "anthropic", "ollama"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_cached_tokens_counted_twice(told: Told, front: str, stream: bool) -> None:
     """They are not: from any provider to any caller, the books show the provider's figures, once."""
@@ -325,6 +365,17 @@ SERVED = {
             b'{"id":"c","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}],"service_tier":"%b"}',
             b'{"id":"c","choices":[],"usage":{"prompt_tokens":100,"completion_tokens":20},"service_tier":"%b"}',
             b"[DONE]",
+        ),
+    ),
+    "responses": (
+        (
+            b'{"id":"r","status":"completed","output":[],"usage":{"input_tokens":100,"output_tokens":20},'
+            b'"service_tier":"%b"}'
+        ),
+        sse(
+            b'{"type":"response.created","response":{"id":"r","service_tier":"auto"}}',
+            b'{"type":"response.completed","response":{"id":"r","service_tier":"%b","output":[],'
+            b'"usage":{"input_tokens":100,"output_tokens":20}}}',
         ),
     ),
     "anthropic": (

@@ -72,7 +72,7 @@ def asked(headers: Mapping[str, str], *, front: str = "openai", **knobs: Any) ->
         {"authorization": "Bearer ", "x-api-key": KEY},
     ],
 )
-@pytest.mark.parametrize("front", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("front", ["openai", "responses", "anthropic", "ollama"])
 def test_a_key_opens_wherever_a_client_library_puts_it(headers: dict[str, str], front: str) -> None:
     answer, exchange, _ = asked(headers, front=front, keys=keys(), tenants={"team-a": TEAM})
     assert answer.status == 200
@@ -84,7 +84,7 @@ def test_a_key_opens_wherever_a_client_library_puts_it(headers: dict[str, str], 
     "headers",
     [{}, {"authorization": ""}, {"authorization": "Bearer"}, {"authorization": f"Basic {KEY}"}, {"x-api-key": ""}],
 )
-@pytest.mark.parametrize("front", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("front", ["openai", "responses", "anthropic", "ollama"])
 def test_without_a_key_nobody_gets_in_where_there_are_keys(headers: dict[str, str], front: str) -> None:
     answer, exchange, app = asked(headers, front=front, keys=keys())
     assert answer.status == 401

@@ -212,7 +212,7 @@ def test_a_new_day_begins_with_nothing_spent() -> None:
 # --- refusal -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("front", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("front", ["openai", "responses", "anthropic", "ollama"])
 def test_a_refusal_names_cap_spent_held_and_reset(front: str) -> None:
     bank = Bank(box("cheap", CHEAP), spent=usd("0.75"), cap=usd("0.76"))
     run(bank.ledger.hold("other", [Share(DAY, usd("0.0099"), usd("0.76"))], NOW_S))
@@ -396,6 +396,7 @@ def fastapi_app(reply: Any) -> FastAPI:
     app = FastAPI()
 
     @app.post("/v1/chat/completions")
+    @app.post("/v1/responses")
     @app.post("/v1/messages")
     @app.post("/api/chat")
     async def mine(request: Request) -> Response:
@@ -415,7 +416,7 @@ def _in_fastapi(reply: Any, caller: Caller, cap: int = CAP) -> tuple[Answer, Cou
     return run(caller.call(app)), ledger
 
 
-@pytest.mark.parametrize("front", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("front", ["openai", "responses", "anthropic", "ollama"])
 def test_an_answer_of_fastapi_is_metered_as_json(front: str) -> None:
     body = json.loads(whole(front).steps[0])  # type: ignore[arg-type]
     answer, ledger = _in_fastapi(lambda _: JSONResponse(body), ask(front, "asked"))
@@ -423,7 +424,7 @@ def test_an_answer_of_fastapi_is_metered_as_json(front: str) -> None:
     assert ledger.ended == [("settle", 140_000)]
 
 
-@pytest.mark.parametrize("front", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("front", ["openai", "responses", "anthropic", "ollama"])
 def test_an_answer_of_fastapi_is_metered_as_a_stream(front: str) -> None:
     kind = "application/x-ndjson" if front == "ollama" else "text/event-stream"
     pieces = frames(front, events("7 * ", "8"))

@@ -311,8 +311,8 @@ def finishes(front: str, body: bytes) -> tuple[Finish | None, str]:
     return (ended[-1] if ended else None), words(told)
 
 
-@pytest.mark.parametrize("front", ["openai", "anthropic", "ollama"])
-@pytest.mark.parametrize("speaks", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("front", ["openai", "responses", "anthropic", "ollama"])
+@pytest.mark.parametrize("speaks", ["openai", "responses", "anthropic", "ollama"])
 def test_a_stream_whose_hold_runs_out_ends_as_if_it_had_come_to_its_length(front: str, speaks: str) -> None:
     """In the caller's own dialect and whole, with what was used in the books and never more than the cap."""
     cap = "0.0022" if front != "ollama" else "0.018"

@@ -36,7 +36,7 @@ from tests.harness.loop import run
 from tests.harness.streams import heard, words
 
 fronts = pytest.mark.parametrize("front", ASKS)
-SPOKEN = ("openai", "anthropic")
+SPOKEN = ("openai", "responses", "anthropic")
 """Formats whose streams have comments."""
 A, B = (target(name=name, price=FREE) for name in ("a", "b"))
 HALF = frames("openai", events("One ", "two ", finish=False), end=False)

@@ -168,7 +168,7 @@ def test_an_end_is_told_even_of_what_broke() -> None:
     assert house.adviser.ends == [[]]
 
 
-@pytest.mark.parametrize("front", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("front", ["openai", "responses", "anthropic", "ollama"])
 def test_every_front_tells_its_prompt(front: str) -> None:
     house = House()
     house.serve(front=front)

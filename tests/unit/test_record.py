@@ -207,14 +207,14 @@ def test_an_error_of_our_own_is_a_500_in_the_callers_shape_and_one_line(watched:
 
 def test_an_error_of_our_own_is_told_without_a_trace(caplog: pytest.LogCaptureFixture) -> None:
     app = ObserveMiddleware(Forward(Scripted(RuntimeError("secret prompt")), target=target()))
-    for front in ("openai", "anthropic", "ollama"):
+    for front in ("openai", "responses", "anthropic", "ollama"):
         answer = run(ask(front, "asked").call(app))
         assert answer.status == 500
         assert b"secret" not in answer.body
         assert b"Traceback" not in answer.body
         assert b"its log says why" in answer.body
     lines = [record for record in caplog.records if record.name == "laneway"]
-    assert [record.levelname for record in lines] == ["ERROR"] * 3, "one line for each, and in it the trace"
+    assert [record.levelname for record in lines] == ["ERROR"] * 4, "one line for each, and in it the trace"
     assert all(record.exc_info for record in lines)
 
 

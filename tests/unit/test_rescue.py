@@ -525,7 +525,7 @@ def test_no_more_than_so_many_calls_are_made() -> None:
 # --- the old forms -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("second", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("second", ["openai", "responses", "anthropic", "ollama"])
 @pytest.mark.parametrize(
     ("path", "speaks"), [("/v1/completions", "openai"), ("/api/generate", "ollama"), ("/api/generate", "anthropic")]
 )

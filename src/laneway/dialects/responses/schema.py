@@ -17,7 +17,7 @@ from laneway.wire.strangers import list_beyond
 
 # Beyond any model's window, and small enough to be reckoned with.
 Count: TypeAlias = Annotated[int, msgspec.Meta(le=2**31 - 1)]
-Other: TypeAlias = dict[str, msgspec.Raw]
+Other: TypeAlias = dict[str, Any]
 """What some item of a provider's own has under a name that ours have, too."""
 
 ROLES: Final = frozenset(("user", "assistant", "system", "developer"))
