@@ -234,8 +234,8 @@ def _tokens(text: str) -> int:
 
 
 def _plain(cell: Cell, kind: Kind | None) -> Kind | None:
-    # Only OpenAI's format has a word for a refusal on policy: in the others it is any refused request.
-    return Kind.REFUSED if kind is Kind.BAD_REQUEST and cell.speaks != "openai" else kind
+    # Only OpenAI's formats have a word for a refusal on policy: in the others it is any refused request.
+    return Kind.REFUSED if kind is Kind.BAD_REQUEST and cell.speaks not in ("openai", "responses") else kind
 
 
 def _nanos(usage: Usage) -> int:

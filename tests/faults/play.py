@@ -32,7 +32,12 @@ from tests.faults.table import FRONTS, GAP_S, GOING_ON, PATIENT_S, RESCUES, SCAL
 AT_ONCE = 120
 PRICE = {"input": 2, "output": 10}
 """USD per million tokens, of every model."""
-FRONT_PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "ollama": "/api/chat"}
+FRONT_PATHS = {
+    "openai": "/v1/chat/completions",
+    "responses": "/v1/responses",
+    "anthropic": "/v1/messages",
+    "ollama": "/api/chat",
+}
 PROMPT = "Count to five."
 HEALTHY = "healthy"
 HEADED = "anthropic"
@@ -93,7 +98,7 @@ class Providers:
         body = json.loads(request.body)
         model = body["model"]
         speaks = next(name for name in FRONTS if request.target.startswith(f"/{name}/"))
-        last = body["messages"][-1]
+        last = (body.get("messages") or body["input"])[-1]
         begun = last["content"] if last["role"] == "assistant" else ""
         asked = Asked(SPEECHES[speaks], model, body.get("stream", speaks == "ollama"), self.calls[model], begun)
         if model not in self._cells:
@@ -198,8 +203,8 @@ async def _played(providers: Providers, journal: Kept, port: int, turn: asyncio.
 
 
 async def _ask(port: int, cell: Cell) -> Answered | None:
-    body: dict[str, object] = {"model": lane(cell), "messages": [{"role": "user", "content": PROMPT}]}
-    body |= {"stream": cell.stream}
+    turns = "input" if cell.front == "responses" else "messages"
+    body: dict[str, object] = {"model": lane(cell), turns: [{"role": "user", "content": PROMPT}], "stream": cell.stream}
     if cell.front == "anthropic":
         body["max_tokens"] = 64
     try:

@@ -1,6 +1,6 @@
 """What a provider of each dialect says, as bytes written by hand: answers, pieces of answers, and errors.
 
-Owns: the spelling of one well-known answer and of each error in the three dialects that have a front, and reading
+Owns: the spelling of one well-known answer and of each error in the four dialects that have a front, and reading
 what a caller of a front was told. Refuses: the gateway's own readers and writers, which are what is being tested.
 """
 
@@ -78,6 +78,65 @@ _OPENAI = Speech(
     garbage=b'data: {"id":"c1","choices":[{"del\n\n',
 )
 
+# --- Responses ---------------------------------------------------------------------------------------------
+
+
+def _event(kind: str, **said: object) -> bytes:
+    return _sse({"type": kind, **said}, kind)
+
+
+def _item(words: str, status: str) -> dict[str, object]:
+    content = [{"type": "output_text", "text": words, "annotations": []}] if words else []
+    return {"id": "msg_1", "type": "message", "status": status, "role": "assistant", "content": content}
+
+
+def _response(model: str, status: str) -> dict[str, object]:
+    head = {
+        "id": f"resp_{model}",
+        "object": "response",
+        "created_at": 1,
+        "model": model,
+        "status": status,
+        "error": None,
+    }
+    if status == "in_progress":
+        return head | {"output": [], "usage": None}
+    usage = {"input_tokens": INPUT, "output_tokens": OUTPUT, "total_tokens": INPUT + OUTPUT}
+    return head | {"output": [_item(FULL, status)], "usage": usage}
+
+
+def _responses_lead(model: str) -> list[bytes]:
+    part = {"type": "output_text", "text": "", "annotations": []}
+    return [
+        _event("response.created", response=_response(model, "in_progress")),
+        _event("response.output_item.added", output_index=0, item=_item("", "in_progress")),
+        _event("response.content_part.added", item_id="msg_1", output_index=0, content_index=0, part=part),
+    ]
+
+
+def _responses_tail(model: str) -> list[bytes]:
+    return [
+        _event("response.output_text.done", item_id="msg_1", output_index=0, content_index=0, text=FULL),
+        _event("response.output_item.done", output_index=0, item=_item(FULL, "completed")),
+        _event("response.completed", response=_response(model, "completed")),
+    ]
+
+
+_RESPONSES = Speech(
+    stream_type=b"text/event-stream",
+    lead=_responses_lead,
+    words=lambda _, words: _event(
+        "response.output_text.delta", item_id="msg_1", output_index=0, content_index=0, delta=words
+    ),
+    tail=_responses_tail,
+    error=lambda words: _event("error", code="server_error", message=words, param=None),
+    whole=lambda model, finished: json.dumps(
+        _response(model, "completed") | ({} if finished else {"status": "in_progress"})
+    ).encode(),
+    failed=_OPENAI.failed,
+    garbage=b'event: response.output_text.delta\ndata: {"type":"response.outp\n\n',
+)
+
 # --- Anthropic ---------------------------------------------------------------------------------------------
 
 
@@ -150,7 +209,7 @@ _OLLAMA = Speech(
     garbage=b'{"model":"m","message":{"ro\n',
 )
 
-SPEECHES = {"openai": _OPENAI, "anthropic": _ANTHROPIC, "ollama": _OLLAMA}
+SPEECHES = {"openai": _OPENAI, "responses": _RESPONSES, "anthropic": _ANTHROPIC, "ollama": _OLLAMA}
 
 # --- what a caller was told --------------------------------------------------------------------------------
 
@@ -171,13 +230,16 @@ class Heard:
         self.usage: tuple[int, int] | None = None
         """Tokens of prompt and answer, as they were said last."""
         self.blocks: list[int | None] = []
-        """Of Anthropic's format: the blocks that were begun; None once they have ended."""
+        """Of Anthropic's format the blocks, of Responses the items that were begun; None once they have ended."""
         self.ordered = True
         """They are numbered one after the other, and nothing is said outside of them."""
         self.after_error = 0
         """Events behind the error."""
 
     def _event(self, front: str, event: Mapping[str, Any]) -> None:
+        if event.get("type") == "response.failed" and self.error is not None:
+            # Some clients end at the error, some at the response that failed of it.
+            return
         self.after_error += self.error is not None
         if event.get("error"):
             self.error = event["error"]
@@ -199,8 +261,34 @@ class Heard:
             if event["done"]:
                 self.usage = (event.get("prompt_eval_count", 0), event.get("eval_count", 0))
             self.finish = event.get("done_reason") or self.finish
+        elif front == "responses":
+            self._responses(event)
         else:
             self._anthropic(event)
+
+    def _responses(self, event: Mapping[str, Any]) -> None:
+        kind, index = event.get("type", "whole"), event.get("output_index")
+        if kind == "response.output_item.added":
+            self.ordered = self.ordered and index == len(self.blocks)
+            self.blocks.append(index)
+        elif index is not None:
+            self.ordered = self.ordered and self.blocks[-1:] == [index]
+        if kind == "response.output_item.done" and self.blocks:
+            self.blocks[-1] = None
+        self.text += event["delta"] if kind == "response.output_text.delta" else ""
+        response = event if kind == "whole" else event.get("response")
+        if response is None:
+            return
+        self.ids.add(response["id"])
+        self.models.add(response["model"])
+        self.starts += kind in ("whole", "response.created")
+        if response["status"] == "completed":
+            whole = "".join(part["text"] for item in response["output"] for part in item["content"])
+            self.text = self.text or whole
+            self.ordered = self.ordered and self.text == whole and not any(each is not None for each in self.blocks)
+            if used := response["usage"]:
+                self.usage = (used["input_tokens"], used["output_tokens"])
+            self.finish, self.ended = "completed", kind == "response.completed"
 
     def _anthropic(self, event: Mapping[str, Any]) -> None:
         message = event.get("message", event)

@@ -341,6 +341,10 @@ class Shape(NamedTuple):
     anthropic: tuple[int, str]
     ollama: tuple[int, str]
 
+    @property
+    def responses(self) -> tuple[int, str]:
+        return self.openai
+
 
 SHAPES: Mapping[Kind, Shape] = {
     Kind.RATE_LIMITED: Shape((429, "rate_limit_error"), (429, "rate_limit_error"), (429, "")),
@@ -357,7 +361,7 @@ SHAPES: Mapping[Kind, Shape] = {
 
 # --- what is played ----------------------------------------------------------------------------------------
 
-FRONTS = ("openai", "anthropic", "ollama")
+FRONTS = ("openai", "responses", "anthropic", "ollama")
 _NEXT = dict(zip(FRONTS, (*FRONTS[1:], FRONTS[0]), strict=True))
 
 

@@ -161,14 +161,16 @@ def test_what_is_no_whole_answer_is_a_failure(fields: dict[str, Any], kind: Kind
 # --- whole answers, written --------------------------------------------------------------------------------
 
 
-def test_an_answer_is_written_with_what_it_repeats_of_the_request() -> None:
-    answer = Answer(
-        model="claude",
-        parts=(Thinking("Hm.", "c2ln"), Text("Hi."), ToolCall("c1", "f", ""), ToolCall("c2", "patch", '{"input":"x"}')),
-        finish=Finish.TOOLS,
-        usage=Usage(input=9, output=4, cache_read=2, cache_write_5m=1, reasoning=3),
-    )
-    told = written(answer, FREE)
+WHOLE = Answer(
+    model="claude",
+    parts=(Thinking("Hm.", "c2ln"), Text("Hi."), ToolCall("c1", "f", ""), ToolCall("c2", "patch", '{"input":"x"}')),
+    finish=Finish.TOOLS,
+    usage=Usage(input=9, output=4, cache_read=2, cache_write_5m=1, reasoning=3),
+)
+
+
+def test_an_answer_repeats_the_request_and_says_what_was_used() -> None:
+    told = written(WHOLE, FREE)
     assert (told["id"], told["object"], told["created_at"], told["model"]) == (
         "resp_req-1",
         "response",
@@ -191,6 +193,17 @@ def test_an_answer_is_written_with_what_it_repeats_of_the_request() -> None:
         {"type": "custom", "name": "patch"},
         {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": False},
     ]
+    assert told["usage"] == {
+        "input_tokens": 9,
+        "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 1},
+        "output_tokens": 4,
+        "output_tokens_details": {"reasoning_tokens": 3},
+        "total_tokens": 13,
+    }
+
+
+def test_parts_are_items_in_their_order() -> None:
+    told = written(WHOLE, FREE)
     assert told["output"] == [
         {
             "id": "rs_req-1_0",
@@ -222,13 +235,6 @@ def test_an_answer_is_written_with_what_it_repeats_of_the_request() -> None:
             "input": "x",
         },
     ]
-    assert told["usage"] == {
-        "input_tokens": 9,
-        "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 1},
-        "output_tokens": 4,
-        "output_tokens_details": {"reasoning_tokens": 3},
-        "total_tokens": 13,
-    }
 
 
 @pytest.mark.parametrize("arguments", ["plain words", '{"text":"x"}', '{"input":7}', '{"input":"a","more":1}', "[1]"])
