@@ -26,6 +26,9 @@ unpriced = {{ input = "1", output = "2" }}
 
 [providers.oa]
 url = "{oa}"
+[providers.re]
+dialect = "responses"
+url = "{re}"
 [providers.an]
 dialect = "anthropic"
 url = "{an}"
@@ -95,9 +98,9 @@ class Scene(NamedTuple):
 def scene(folder: Path) -> Iterator[Scene]:
     """The gateway, taught, and its providers."""
     with Street() as street:
-        houses = tuple(street.open(dialect) for dialect in ("openai", "anthropic", "ollama"))
+        houses = tuple(street.open(dialect) for dialect in ("openai", "responses", "anthropic", "ollama"))
         text = CONFIG
-        for name, house in zip(("oa", "an", "ol"), houses, strict=True):
+        for name, house in zip(("oa", "re", "an", "ol"), houses, strict=True):
             text = text.replace(f"{{{name}}}", house.url)
         (folder / "gateway.toml").write_text(text.format(refresh=20))
         (folder / "learned.jsonl").write_bytes(bundle.read("config/learned.jsonl"))

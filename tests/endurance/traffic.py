@@ -17,9 +17,9 @@ import httpx
 from tests.endurance.scene import ADMIN, POOR, TEAM
 
 LIMIT_S = 60.0
-CHAT, MESSAGES, OLLAMA = "/v1/chat/completions", "/v1/messages", "/api/chat"
+CHAT, RESPONSES, MESSAGES, OLLAMA = FRONTS = "/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
-ENDS = {CHAT: "data: [DONE]", MESSAGES: "message_stop", OLLAMA: '"done":true'}
+ENDS = {CHAT: "data: [DONE]", RESPONSES: "response.completed", MESSAGES: "message_stop", OLLAMA: '"done":true'}
 
 
 class Traffic:
@@ -79,7 +79,9 @@ class Traffic:
     # --- kinds ---------------------------------------------------------------------------------------------
 
     async def whole(self) -> None:
-        path, model = self.rng.choice(((CHAT, "oa/sim-large"), (MESSAGES, "an/sim-large"), (OLLAMA, "ol/sim-large")))
+        path, model = self.rng.choice(
+            tuple(zip(FRONTS, ("oa/sim-large", "re/sim-large", "an/sim-large", "ol/sim-large"), strict=True))
+        )
         began = time.monotonic()
         await self._ask(path, body(path, model), 200)
         if path == CHAT:
@@ -87,8 +89,8 @@ class Traffic:
             self.steady.append((now, now - began))
 
     async def streamed(self) -> None:
-        path = self.rng.choice((CHAT, MESSAGES, OLLAMA))
-        model = self.rng.choice(("oa", "an", "ol")) + "/sim-medium-long-25-slow-4ms"
+        path = self.rng.choice(FRONTS)
+        model = self.rng.choice(("oa", "re", "an", "ol")) + "/sim-medium-long-25-slow-4ms"
         await self._stream(path, model, ENDS[path])
 
     async def tools(self) -> None:
@@ -121,7 +123,7 @@ class Traffic:
         await self._ask(CHAT, body(CHAT, model), status)
 
     async def left(self) -> None:
-        path = self.rng.choice((CHAT, MESSAGES, OLLAMA))
+        path = self.rng.choice(FRONTS)
         asked = {**body(path, "oa/sim-large-long-200-slow-10ms"), "stream": True}
         async with self.client.stream("POST", path, json=asked, headers=TEAM) as answer:
             async for _ in answer.aiter_bytes():
@@ -170,7 +172,8 @@ class Traffic:
         tail = ""
         async with self.client.stream("POST", path, json=asked, headers=TEAM) as answer:
             async for piece in answer.aiter_text():
-                tail = (tail + piece)[-600:]
+                # The end of a response repeats all of it.
+                tail = (tail + piece)[-4000:]
         if answer.status_code != 200 or end not in tail:
             self.complain(f"{path} {model}: {answer.status_code}, and not the end that was due: {tail[-200:]}")
 
@@ -179,5 +182,8 @@ class Traffic:
 
 
 def body(path: str, model: str, prompt: str = "What is the capital of France?") -> dict[str, Any]:
+    turns = [{"role": "user", "content": prompt}]
+    if path == RESPONSES:
+        return {"model": model, "input": turns, "max_output_tokens": 300}
     more: dict[str, Any] = {"stream": False} if path == OLLAMA else {"max_tokens": 300}
-    return {"model": model, "messages": [{"role": "user", "content": prompt}], **more}
+    return {"model": model, "messages": turns, **more}

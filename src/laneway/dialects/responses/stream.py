@@ -21,7 +21,6 @@ from laneway.chat import (
     Started,
     TextDelta,
     ThinkingDelta,
-    TokenLogprob,
     ToolBegan,
     ToolDelta,
     Used,
@@ -40,7 +39,9 @@ from laneway.wire.sse import SseFrame, SseFrames
 
 # Of a body that is no stream of events, this much is kept to see whether it is an error.
 _ODD_BYTES = 65536
-_EMPTY = (b"", b"[]", b"null")
+# What is no longer says that there are none: `null`, `[]`, nothing.
+_NO_LOGPROBS = 4
+TEXT = "response.output_text.delta"
 FREE_HEAD, FREE_TAIL = '{"input":"', '"}'
 """What stands around the text of a free tool's call, where it is told as the arguments of a function."""
 
@@ -51,16 +52,23 @@ class Said(msgspec.Struct, gc=False):
     type: str = ""
     delta: Any = None
     output_index: int = 0
-    summary_index: int = 0
     content_index: int = 0
-    sequence_number: int = -1
-    logprobs: msgspec.Raw = NONE
+    sequence_number: int | None = None
     item: msgspec.Raw = NONE
     response: msgspec.Raw = NONE
     error: Any = None
     code: Any = None
     message: Any = None
     param: Any = None
+
+
+class Words(msgspec.Struct, gc=False):
+    """`response.output_text.delta`, which nearly every event is."""
+
+    delta: str
+    output_index: int = 0
+    sequence_number: int | None = None
+    logprobs: msgspec.Raw = NONE
 
 
 class Head(msgspec.Struct, gc=False):
@@ -78,9 +86,10 @@ class Ended(msgspec.Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(Said).decode
+_words: Final = msgspec.json.Decoder(Words).decode
 _head: Final = msgspec.json.Decoder(Head).decode
 _ended: Final = msgspec.json.Decoder(Ended).decode
-_tokens: Final = msgspec.json.Decoder(list[TokenBody]).decode
+_tokens: Final = msgspec.json.Decoder(list[TokenBody] | None).decode
 
 
 class Reader:
@@ -137,31 +146,35 @@ class Reader:
         if self._over or not data or data.strip() == b"[DONE]":
             return ()
         try:
+            if frame.event == TEXT:
+                return self._read_text(_words(data))
             said = _decode(data)
-            if said.sequence_number >= 0:
-                self.sequence = said.sequence_number
             kind = said.type or frame.event
-            if kind == "response.output_text.delta":
-                return self._read_text(said)
+            if kind == TEXT:
+                return self._read_text(_words(data))
+            if said.sequence_number is not None:
+                self.sequence = said.sequence_number
             return tuple(self._read_rare(kind, said))
         except UNREADABLE:
             return (Skipped(len(frame.raw)),)
 
-    def _read_text(self, said: Said) -> tuple[Event, ...]:
+    def _read_text(self, said: Words) -> tuple[Event, ...]:
         text = said.delta
-        if type(text) is not str:
-            return ()
-        self._began = True
-        item = self.items.get(said.output_index) or self._begin(said.output_index, MESSAGE)
-        if item.kind != MESSAGE:
+        if said.sequence_number is not None:
+            self.sequence = said.sequence_number
+        item = self.items.get(said.output_index)
+        if item is None:
+            self._began = True
+            item = self._begin(said.output_index, MESSAGE)
+        elif item.kind != MESSAGE:
             return ()
         item.pieces.append(text)
         item.part = True
-        logprobs: tuple[TokenLogprob, ...] = ()
-        if bytes(said.logprobs) not in _EMPTY:
-            logprobs = read_tokens(_tokens(said.logprobs))
+        if len(said.logprobs) > _NO_LOGPROBS:
+            logprobs = read_tokens(_tokens(said.logprobs) or ())
             item.logprobs += logprobs
-        return (TextDelta(text, logprobs),) if text or logprobs else ()
+            return (TextDelta(text, logprobs),)
+        return (TextDelta(text),) if text else ()
 
     def _read_rare(self, kind: str, said: Said) -> Iterator[Event]:
         self._began = self._began or kind.startswith("response.")
@@ -182,7 +195,8 @@ class Reader:
             self.odd = self.odd or said.content_index > 0
         elif kind == "response.refusal.delta":
             self.odd = self._refused = True
-            yield from self._read_text(said)
+            if type(said.delta) is str:
+                yield from self._read_text(Words(said.delta, said.output_index))
         elif kind in ("response.completed", "response.incomplete"):
             yield from self._finish(kind.removeprefix("response."), said)
         elif kind == "response.failed":

@@ -26,6 +26,7 @@ _decode: Final = msgspec.json.Decoder(View)
 _read: Final = _decode.decode
 _NO_NEEDS: Final[frozenset[str]] = frozenset()
 _FORMAT_NEEDS = {"json_object": "json", "json_schema": "schema"}
+_MESSAGE = (None, "message")
 _OWN_TOOLS = frozenset(("function", "custom"))
 # What each type of item cannot be without, and what it is. Types that are not here are not ours to judge.
 _NEEDS: Final = {
@@ -46,7 +47,7 @@ class _Tally(msgspec.Struct, gc=False):
 
 def read_view(body: bytes) -> Facts:
     said = json.decode(_decode, body)
-    check(said)
+    check(said, said.input)
     needs: list[str] = []
     tally = _Tally(len(said.instructions or ""), stored=_is_stored(said))
     given, turns = said.input, 1
@@ -55,7 +56,12 @@ def read_view(body: bytes) -> Facts:
     elif given is not None:
         turns = len(given)
         for index, item in enumerate(given):
-            _weigh(item, index, tally, needs)
+            content = item.content
+            # Nearly every item of nearly every conversation that is no agent's.
+            if type(content) is str and item.role in schema.ROLES and item.type in _MESSAGE:
+                tally.chars += len(content)
+            else:
+                _weigh(item, index, tally, needs)
     tools = said.tools
     if tools:
         needs.append("tools")
@@ -80,7 +86,7 @@ def read_view(body: bytes) -> Facts:
     )
 
 
-def check(said: schema.Settings) -> None:
+def check(said: schema.Settings, given: object) -> None:
     """What both depths refuse."""
     if not said.model:
         raise missing("model")
@@ -90,7 +96,6 @@ def check(said: schema.Settings) -> None:
             "Laneway keeps no responses to be fetched later; leave `background` out, or post the request to /v1/runs.",
             field="background",
         )
-    given: object = getattr(said, "input")  # noqa: B009 - each depth has its own
     if not given and not _is_stored(said):
         raise missing("input")
 
@@ -113,14 +118,12 @@ def _list_needs(said: View, needs: list[str]) -> None:
 def _weigh(item: ItemView, index: int, tally: _Tally, needs: list[str]) -> None:
     """Adds to the characters, the pictures and what rests at the provider."""
     check_item(item, index)
-    for said in (item.content, item.output):
+    for name in ("content", "output", "arguments", "input"):
+        said = getattr(item, name)
         if type(said) is str:
             tally.chars += len(said)
         elif type(said) is list:
-            _weigh_parts(said, f"input[{index}]", tally, needs)
-    for written in (item.arguments, item.input):
-        if type(written) is str:
-            tally.chars += len(written)
+            _weigh_parts(said, f"input[{index}].{name}", tally, needs)
     if item.type == "item_reference":
         tally.stored = True
 
@@ -130,7 +133,7 @@ def _weigh_parts(parts: list[PartView], place: str, tally: _Tally, needs: list[s
         if part.text is not None:
             tally.chars += len(part.text)
         elif part.type in schema.TEXTS:
-            raise missing(f"{place}.content[{at}].text")
+            raise missing(f"{place}[{at}].text")
         elif part.type == "input_image":
             tally.images += 1
             needs.append("vision")
@@ -216,7 +219,7 @@ def read_whole(body: bytes) -> tuple[dict[str, Any], schema.Body]:
         said = msgspec.convert(tree, schema.Body)
     except UNREADABLE as error:
         raise malformed(error, body) from None
-    check(said)
+    check(said, said.input)
     return tree, said
 
 
