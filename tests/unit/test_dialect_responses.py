@@ -115,6 +115,14 @@ def test_a_prompt_that_rests_at_the_provider_may_fill_any_window(fields: dict[st
     assert read(**fields).unknown
 
 
+def test_a_result_by_its_functions_name_alone_passes_and_is_no_result_elsewhere() -> None:
+    given = [*HELLO, {"type": "function_call_output", "name": "f", "output": "x"}]
+    assert SPEAKS.view(Op.CHAT, body(input=given)).turns == 2
+    assert failure_of(SPEAKS.read_request, Op.CHAT, body(input=given)).field == "input[1].call_id"
+    named = [*HELLO, {"type": "function_call_output", "call_id": "c", "name": "f", "output": "x"}]
+    assert read(input=named).messages[1].parts == (ToolResult("c", (Text("x"),), name="f"),)
+
+
 def test_what_continues_a_stored_conversation_needs_no_input() -> None:
     lean = json.dumps({"model": "m", "previous_response_id": "resp_1"}).encode()
     assert SPEAKS.view(Op.CHAT, lean).turns == 1

@@ -4,7 +4,7 @@ Owns: the format as OpenAI's API reference documents it, and as vLLM, llama.cpp,
 Mistral, Groq and Azure speak it where they differ. Paths are behind a url that ends in `/v1`, as its clients have it.
 A COMPLETE request that is translated is asked as a chat, unless its model serves completions only; readers of answers
 take either shape, so that `op` need not follow.
-Refuses: the Responses API and audio, which have no neutral form yet.
+Refuses: the Responses API, which is a dialect of its own, and audio, which has no neutral form yet.
 """
 
 from __future__ import annotations

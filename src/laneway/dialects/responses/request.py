@@ -120,9 +120,12 @@ def _read_item(item: Item, kind: str, path: str) -> list[Part]:
     if kind == "custom_tool_call":
         return [ToolCall(item.call_id or "", item.name or "", tools.write_arguments(str(item.input)))]
     if kind in _RESULTS:
+        if item.call_id is None:
+            # OpenAI itself takes the result of a call by the function's name alone.
+            raise missing(f"{path}.call_id")
         output = item.output if isinstance(item.output, str | list) else None
         shown = [part for part in _read_content(output, path, "output") if isinstance(part, Text | Image)]
-        return [ToolResult(item.call_id or "", tuple(shown))]
+        return [ToolResult(item.call_id, tuple(shown), name=item.name)]
     if kind == "reasoning":
         thought = "\n\n".join([part.text for part in item.summary or () if part.text])
         if not thought and isinstance(item.content, list):
@@ -249,7 +252,8 @@ def _list_hints(tree: dict[str, Any]) -> Iterator[tuple[str, Json]]:
     for index, item in enumerate(tree["input"] if isinstance(tree.get("input"), list) else ()):
         if item.get("phase"):
             yield f"input[{index}].phase", item["phase"]
-        for at, part in enumerate(item["content"] if isinstance(item.get("content"), list) else ()):
-            for name in schema.PART_HINTS & part.keys():
-                if part[name]:
-                    yield f"input[{index}].content[{at}].{name}", True
+        for field in ("content", "output"):
+            for at, part in enumerate(item[field] if isinstance(item.get(field), list) else ()):
+                for name in schema.PART_HINTS & part.keys():
+                    if part[name]:
+                        yield f"input[{index}].{field}[{at}].{name}", True

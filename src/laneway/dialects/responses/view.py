@@ -31,7 +31,7 @@ _OWN_TOOLS = frozenset(("function", "custom"))
 # What each type of item cannot be without, and what it is. Types that are not here are not ours to judge.
 _NEEDS: Final = {
     "function_call": ("call_id", "name", "arguments"),
-    "function_call_output": ("call_id", "output"),
+    "function_call_output": ("output",),
     "custom_tool_call": ("call_id", "name", "input"),
     "custom_tool_call_output": ("call_id", "output"),
 }
