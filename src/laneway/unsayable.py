@@ -1,7 +1,7 @@
 """What a provider's format has no word for, refused in one sentence whatever the format.
 
-Owns: that sentence, and the check of the settings that Anthropic's family of formats lacks. The field has OpenAI's
-name where it has one, because most callers know it by that.
+Owns: that sentence, the check of the settings that Anthropic's family of formats lacks, and who bears several calls at
+once. The field has OpenAI's name where it has one, because most callers know it by that.
 Refuses: to refuse a value that asks for what happens anyway.
 """
 
@@ -15,6 +15,15 @@ def unsayable(field: str, why: str = "") -> FailureError:
     """UNSUPPORTED: the next target may have a word for it."""
     reason = f": {why}" if why else "; leave it out"
     return fail(Kind.UNSUPPORTED, f"This provider's format has no word for `{field}`{reason}.", field=field)
+
+
+SERIAL = "parallel_tool_calls"
+"""The hint of a caller who says false of every model that he does not know, as agents do, and bears what comes."""
+
+
+def must_call_once(request: ChatRequest) -> bool:
+    """Whether a model that may always call several tools at once will not do. Where it will, the hint is listed."""
+    return request.parallel_tools is False and SERIAL not in request.hints
 
 
 def refuse_settings(request: ChatRequest) -> None:

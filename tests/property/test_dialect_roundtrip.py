@@ -238,6 +238,9 @@ def requests(draw: st.DrawFn, name: str) -> ChatRequest:
             fields["tool_choice"] = ToolChoice(mode, tools[0].name if mode is ToolMode.ONE else None)
             if "parallel_tools" in tongue.settings:
                 fields["parallel_tools"] = draw(st.none() | st.booleans())
+                if name == "responses" and fields["parallel_tools"] is False:
+                    # Its callers bear what nobody can keep a model from.
+                    fields["hints"] = {"parallel_tool_calls": False}
     system = draw(st.lists(texts(tongue), max_size=2))
     return ChatRequest(model=tongue.model, system=tuple(system), messages=draw(turns(tongue)), **fields)
 

@@ -309,6 +309,7 @@ def test_settings_have_their_neutral_names() -> None:
         "service_tier": "flex",
         "store": True,
         "truncation": "auto",
+        "parallel_tool_calls": False,
         "text.verbosity": "low",
         "reasoning.summary": "auto",
     }
@@ -333,6 +334,25 @@ def test_a_tool_of_plain_text_is_a_function_of_one_field_elsewhere() -> None:
     assert 'start: "x"' in told["parameters"]["properties"]["input"]["description"]
     # That nobody holds the model to it is said.
     assert dialect("openai").write_request(request, "local").omitted == ("tools[0].format",)
+
+
+def test_who_wishes_for_one_call_at_a_time_bears_several_where_nobody_can_keep_a_model_to_it() -> None:
+    """Agents say so of every model that they do not know; the callers of other formats mean it."""
+    tools = [{"type": "function", "name": "f", "parameters": CITY}]
+    request = read(tools=tools, parallel_tool_calls=False)
+    for name in ("ollama", "converse"):
+        assert dialect(name).write_request(request, "m").omitted == ("parallel_tool_calls",)
+    for name, words in (
+        ("openai", b'"parallel_tool_calls":false'),
+        ("responses", b'"parallel_tool_calls":false'),
+        ("anthropic", b'"disable_parallel_tool_use":true'),
+    ):
+        written = dialect(name).write_request(request, "m")
+        assert words in written.body
+        assert written.omitted == ()
+    meant = ChatRequest(model="m", messages=request.messages, tools=request.tools, parallel_tools=False)
+    for name in ("ollama", "converse"):
+        assert failure_of(dialect(name).write_request, meant, "m").kind is Kind.UNSUPPORTED
 
 
 STRANGE: list[tuple[dict[str, Any], str]] = [

@@ -34,7 +34,7 @@ from laneway.dialects import Outgoing
 from laneway.failure import Kind, fail
 from laneway.pictures import sniff_type
 from laneway.thinking import ANSWER_TOKENS, BUDGETS, USUAL, fit_budget, is_signed, map_efforts, takes_budget_only
-from laneway.unsayable import refuse_settings, unsayable
+from laneway.unsayable import SERIAL, refuse_settings, unsayable
 from laneway.wire.json import encode
 
 _EFFORTS = map_efforts("low", "medium", "high", "xhigh", "max")
@@ -303,7 +303,7 @@ def _write_settings(request: ChatRequest, said: Wire, omitted: list[str]) -> Non
     for name, hint in request.hints.items():
         if _knows(name, hint):
             said[name] = hint
-        elif name != "thinking.display":
+        elif name not in ("thinking.display", SERIAL):
             omitted.append(name)
 
 

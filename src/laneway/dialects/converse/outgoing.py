@@ -36,7 +36,7 @@ from laneway.dialects.converse.request import DOCUMENT_TYPES
 from laneway.failure import Kind, fail
 from laneway.pictures import sniff_type
 from laneway.thinking import is_signed
-from laneway.unsayable import refuse_settings, unsayable
+from laneway.unsayable import must_call_once, refuse_settings, unsayable
 from laneway.wire.json import encode
 
 _FORMATS = {media_type: name for name, media_type in DOCUMENT_TYPES.items()}
@@ -86,7 +86,7 @@ def write_request(request: ChatRequest, model: str) -> Outgoing:
 
 def _refuse(request: ChatRequest) -> None:
     refuse_settings(request)
-    if request.tools and request.parallel_tools is False:
+    if request.tools and must_call_once(request):
         raise unsayable("parallel_tool_calls")
 
 

@@ -38,7 +38,7 @@ from laneway.chat import (
 from laneway.dialects import Outgoing
 from laneway.failure import Kind, fail
 from laneway.thinking import map_efforts
-from laneway.unsayable import unsayable
+from laneway.unsayable import must_call_once, unsayable
 from laneway.wire.json import encode
 
 PATHS = {Op.CHAT: "/api/chat", Op.COMPLETE: "/api/generate", Op.EMBED: "/api/embed"}
@@ -90,7 +90,7 @@ def _refuse(request: ChatRequest) -> None:
         raise unsayable("logit_bias", "it has no such option")
     if request.tool_choice is not None and request.tool_choice.mode in (ToolMode.ANY, ToolMode.ONE):
         raise unsayable("tool_choice", "a model there decides itself whether to call a tool")
-    if request.parallel_tools is False:
+    if must_call_once(request):
         raise unsayable("parallel_tools", "a model there may always call several tools at once")
 
 

@@ -39,7 +39,7 @@ from laneway.dialects.openai.schema import HINTS, SERVICE_TIERS
 from laneway.failure import Kind, fail
 from laneway.pictures import sniff_type, write_data_url
 from laneway.thinking import USUAL, name_effort
-from laneway.unsayable import unsayable
+from laneway.unsayable import SERIAL, unsayable
 from laneway.wire.json import encode
 
 # Ids may carry an aggregator's prefix (openai/gpt-5). gpt-oss is served by everybody else.
@@ -111,7 +111,7 @@ class _Writing:
         for name, value in self._request.hints.items():
             if _takes(name, value):
                 body[name] = value
-            else:
+            elif name != SERIAL:
                 self._omit(name)
         return Outgoing(path=path, body=encode(body), omitted=tuple(self._omitted))
 

@@ -35,7 +35,7 @@ from laneway.dialects.responses.tools import free_tools, read_arguments
 from laneway.failure import Kind, fail
 from laneway.pictures import sniff_type, write_data_url
 from laneway.thinking import ENCRYPTED, USUAL, name_effort
-from laneway.unsayable import unsayable
+from laneway.unsayable import SERIAL, unsayable
 from laneway.wire.json import encode
 
 Wire = dict[str, Any]
@@ -147,10 +147,8 @@ class _Writing:
             body.setdefault("text", {})["verbosity"] = hint
         elif name in ("reasoning.summary", "reasoning.context"):
             body.setdefault("reasoning", {})[name.removeprefix("reasoning.")] = hint
-        elif name.startswith("tools["):
-            # The form of a free tool, which this format has a word for.
-            return
-        elif name == "text.format.description":
+        elif name in ("text.format.description", SERIAL) or name.startswith("tools["):
+            # Said in its own place.
             return
         elif name in schema.HINTS and (name != "service_tier" or hint in schema.SERVICE_TIERS):
             body[name] = hint

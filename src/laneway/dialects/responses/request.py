@@ -32,6 +32,7 @@ from laneway.dialects.responses.items import read_sealed
 from laneway.dialects.responses.schema import Body, Item, kind_of
 from laneway.dialects.responses.view import check_item, check_tools, read_whole
 from laneway.pictures import Carried, read_data_url
+from laneway.unsayable import SERIAL
 from laneway.wire.malformed import missing
 
 _MODES = {"none": ToolMode.NONE, "auto": ToolMode.AUTO, "required": ToolMode.ANY}
@@ -235,6 +236,9 @@ def _list_hints(tree: dict[str, Any]) -> Iterator[tuple[str, Json]]:
     for name in sorted(schema.HINTS & tree.keys()):
         if not schema.is_harmless(name, tree[name]):
             yield name, tree[name]
+    if tree.get("parallel_tool_calls") is False:
+        # Codex says so of every model that it does not know, and takes several calls all the same.
+        yield SERIAL, False
     text, reasoning = tree.get("text") or {}, tree.get("reasoning") or {}
     form = text.get("format") or {}
     for path, value in (
