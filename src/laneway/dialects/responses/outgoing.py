@@ -73,6 +73,8 @@ class _Writing:
         self._request = request
         self._model = model
         self._free = free_tools(request)
+        # A result is told as its call was, which stands before it.
+        self._free_calls: set[str] = set()
         self._omitted: dict[str, None] = {}
 
     def write(self) -> Outgoing:
@@ -209,6 +211,7 @@ class _Writing:
             self._omit("cache")
         said = {"call_id": call.id, "name": call.name}
         if call.name in self._free:
+            self._free_calls.add(call.id)
             return {"type": "custom_tool_call", **said, "input": read_arguments(call.arguments)}
         # Servers parse the arguments, and an empty text is no JSON.
         return {"type": "function_call", **said, "arguments": call.arguments or "{}"}
@@ -218,19 +221,9 @@ class _Writing:
             self._omit("is_error")
         if result.cache is not None:
             self._omit("cache")
-        kind = "function_call_output"
-        if any(call.name in self._free for call in self._calls(result.call_id)):
-            kind = "custom_tool_call_output"
+        kind = "custom_tool_call_output" if result.call_id in self._free_calls else "function_call_output"
         output = self._write_parts(result.parts, f"{path}.tool_result")
         return {"type": kind, "call_id": result.call_id, "output": output}
-
-    def _calls(self, call_id: str) -> list[ToolCall]:
-        return [
-            part
-            for message in self._request.messages
-            for part in message.parts
-            if isinstance(part, ToolCall) and part.id == call_id
-        ]
 
     def _said(self, part: Text) -> str:
         if part.cache is not None:

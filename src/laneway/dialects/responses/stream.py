@@ -200,8 +200,10 @@ class Reader:
         elif kind in ("response.completed", "response.incomplete"):
             yield from self._finish(kind.removeprefix("response."), said)
         elif kind == "response.failed":
-            error = _ended(said.response).error if said.response else None
-            yield from self._fail(build_failure(error or said.error, 0))
+            ended = _ended(said.response) if said.response else Ended()
+            if ended.usage is not None:
+                yield Used(read_usage(ended.usage, ended.service_tier))
+            yield from self._fail(build_failure(ended.error or said.error, 0))
         elif kind == "response.cancelled":
             yield from self._fail(CANCELLED)
         elif kind == "error":
