@@ -98,7 +98,7 @@ STREAM: tuple[Event, ...] = (
 )
 
 
-FIGURES = {"responses": Usage(input=9, output=4, cache_read=0, reasoning=0)}
+FIGURES = {"responses": Usage(input=9, output=4, cache_read=0, cache_write_5m=0, reasoning=0)}
 """How the same usage reads in a dialect that always names all of its parts."""
 PAIRS = list(product(NAMES, NAMES))
 CALLERS = sorted({front.dialect for front in FRONTS.values()})

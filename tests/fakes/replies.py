@@ -24,7 +24,7 @@ USED = Usage(input=100, output=20)
 
 def used(speaks: str) -> Usage:
     """The same as a dialect reads it that always names every part."""
-    return Usage(input=100, output=20, cache_read=0, reasoning=0) if speaks == "responses" else USED
+    return Usage(input=100, output=20, cache_read=0, cache_write_5m=0, reasoning=0) if speaks == "responses" else USED
 
 
 HANG = "hang"

@@ -99,7 +99,7 @@ TONGUES = {
         documents=True,
         urls=True,
         logprobs=True,
-        usages=("input", "output", "cache_read", "reasoning"),
+        usages=("input", "output", "cache_read", "cache_write_5m", "reasoning"),
     ),
     "anthropic": Tongue(
         model="claude-sonnet-4-6",

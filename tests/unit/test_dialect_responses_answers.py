@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import TypeAdapter
 
 from laneway.chat import (
     Answer,
@@ -23,6 +25,7 @@ from laneway.chat import (
     TextDelta,
     Thinking,
     ThinkingDelta,
+    TokenLogprob,
     Tool,
     ToolBegan,
     ToolCall,
@@ -609,3 +612,23 @@ def test_a_stream_that_runs_out_of_money_inside_a_call_ends_with_what_there_is()
     said = unframed(writer.write(Finished(Finish.LENGTH)) + writer.end(), first=6)
     assert said[-1]["type"] == "response.incomplete"
     assert said[-1]["response"]["output"][0]["input"] == 'a "b'
+
+
+def test_the_clients_types_find_everything_that_they_require() -> None:
+    """The client itself takes nearly anything; programs made from the same description of the API do not."""
+    likely = TokenLogprob("Hi", -1.0, None, (TokenLogprob("Ho", -2.0),))
+    given: list[Event] = [
+        Started("x", "m"),
+        ThinkingDelta("Hm"),
+        ThinkingDelta(signature="c2ln"),
+        TextDelta("Hi", (likely,)),
+        ToolBegan(0, "c1", "f"),
+        ToolDelta(0, "{}"),
+        ToolBegan(1, "c2", "patch"),
+        ToolDelta(1, '{"input":"x"}'),
+        Used(Usage(input=9, output=4)),
+    ]
+    broken = told(*given, Faulted(Failure(kind=Kind.CUT, message="It ended.")), request=FREE)
+    for event in (*told(*given, Finished(Finish.TOOLS), request=FREE), *broken):
+        TypeAdapter(ResponseStreamEvent).validate_python(event)
+    Response.model_validate(written(WHOLE, FREE))

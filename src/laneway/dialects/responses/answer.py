@@ -23,7 +23,7 @@ from laneway.dialects.responses.usage import Details, UsageBody, read_finish, re
 from laneway.failure import Failure, FailureError, Kind
 from laneway.wire.fault import UNFINISHED, misfit
 from laneway.wire.json import NONE, UNREADABLE, encode
-from laneway.wire.logprobs import TokenBody, read_tokens
+from laneway.wire.logprobs import TokenBody
 
 
 class PartBody(msgspec.Struct, gc=False):
@@ -155,7 +155,7 @@ def read_answer(body: bytes) -> Answer:
         id=said.id or "",
         created_s=None if said.created_at is None else int(said.created_at),
         usage=Usage() if said.usage is None else read_usage(said.usage, said.service_tier),
-        logprobs=read_tokens(logprobs),
+        logprobs=items.read_logprobs(logprobs),
     )
 
 

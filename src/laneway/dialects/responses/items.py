@@ -15,6 +15,7 @@ import msgspec
 from laneway.chat import Thinking, TokenLogprob
 from laneway.dialects.responses.tools import read_arguments
 from laneway.thinking import ENCRYPTED
+from laneway.wire.logprobs import TokenBody, read_tokens
 
 MESSAGE, REASONING, CALL, FREE_CALL = "message", "reasoning", "function_call", "custom_tool_call"
 KINDS: Final = frozenset((MESSAGE, REASONING, CALL, FREE_CALL))
@@ -109,4 +110,12 @@ def write_logprobs(logprobs: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
 
 
 def _write_token(one: TokenLogprob) -> dict[str, Any]:
-    return {"token": one.token, "logprob": one.logprob, "bytes": None if one.bytes is None else list(one.bytes)}
+    # Unlike in chat completions they are always a list here.
+    return {"token": one.token, "logprob": one.logprob, "bytes": list(one.bytes or ())}
+
+
+def read_logprobs(tokens: Sequence[TokenBody]) -> tuple[TokenLogprob, ...]:
+    for token in tokens:
+        for one in (token, *(token.top_logprobs or ())):
+            one.bytes = one.bytes or None
+    return read_tokens(tokens)

@@ -28,13 +28,13 @@ from laneway.chat import (
 from laneway.dialects import Frame
 from laneway.dialects.objects.fault import build_failure, judge_stream
 from laneway.dialects.responses.answer import CANCELLED, ItemBody, read_item, read_reasoning
-from laneway.dialects.responses.items import CALL, FREE_CALL, MESSAGE, REASONING, Item, read_sealed
+from laneway.dialects.responses.items import CALL, FREE_CALL, MESSAGE, REASONING, Item, read_logprobs, read_sealed
 from laneway.dialects.responses.tools import write_arguments
 from laneway.dialects.responses.usage import Details, UsageBody, read_finish, read_usage
 from laneway.failure import Failure, FailureError
 from laneway.wire.fault import CUT
 from laneway.wire.json import NONE, UNREADABLE, decode_fields, encode
-from laneway.wire.logprobs import TokenBody, read_tokens
+from laneway.wire.logprobs import TokenBody
 from laneway.wire.sse import SseFrame, SseFrames
 
 # Of a body that is no stream of events, this much is kept to see whether it is an error.
@@ -171,7 +171,7 @@ class Reader:
         item.pieces.append(text)
         item.part = True
         if len(said.logprobs) > _NO_LOGPROBS:
-            logprobs = read_tokens(_tokens(said.logprobs) or ())
+            logprobs = read_logprobs(_tokens(said.logprobs) or ())
             item.logprobs += logprobs
             return (TextDelta(text, logprobs),)
         return (TextDelta(text),) if text else ()

@@ -55,16 +55,16 @@ def read_usage(body: UsageBody, tier: object = None) -> Usage:
 
 
 def write_usage(usage: Usage) -> dict[str, Any] | None:
-    """None when nothing was reported. Else both details are there, because clients read them unasked."""
+    """None when nothing was reported. Else all details are there, because clients read them unasked."""
     if usage.input is None and usage.output is None:
         return None
-    sent, received, stored = usage.input or 0, usage.output or 0, sum_stored(usage)
-    details: dict[str, int] = {"cached_tokens": usage.cache_read or 0}
-    if stored is not None:
-        details["cache_write_tokens"] = stored
+    sent, received = usage.input or 0, usage.output or 0
     return {
         "input_tokens": sent,
-        "input_tokens_details": details,
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read or 0,
+            "cache_write_tokens": sum_stored(usage) or 0,
+        },
         "output_tokens": received,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
         "total_tokens": sent + received,
