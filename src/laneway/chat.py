@@ -105,8 +105,7 @@ class Message(msgspec.Struct, frozen=True):
 class Tool(msgspec.Struct, frozen=True):
     """A function the model may call; `schema` is its JSON Schema as parsed JSON, None when none was given.
 
-    A tool of which `free` is set takes plain text and no object; it says of which form, {} being any. Formats without
-    such tools are told its schema, of an object whose only field `input` is that text.
+    With `free` ({}: any) it takes plain text, elsewhere its schema's field `input`; `space`: its group's name and use.
     """
 
     name: str
@@ -115,6 +114,7 @@ class Tool(msgspec.Struct, frozen=True):
     strict: bool | None = None
     cache: str | None = None
     free: dict[str, Json] | None = None
+    space: tuple[str, str] | None = None
 
 
 class ToolMode(StrEnum):

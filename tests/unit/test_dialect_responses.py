@@ -33,6 +33,7 @@ SPEAKS = dialect("responses")
 PIXEL = "iVBORw0KGgoAAA=="
 HELLO = [{"role": "user", "content": "Hello."}]
 CITY: Any = {"type": "object", "properties": {"city": {"type": "string"}}}
+RESULTS = (("function_call_output", "c1"), ("custom_tool_call_output", "c2"))
 GRAMMAR: Any = {"type": "grammar", "syntax": "lark", "definition": 'start: "x"'}
 
 
@@ -336,6 +337,32 @@ def test_a_tool_of_plain_text_is_a_function_of_one_field_elsewhere() -> None:
     assert dialect("openai").write_request(request, "local").omitted == ("tools[0].format",)
 
 
+def test_a_tool_of_a_group_is_known_by_both_names_where_there_are_no_groups() -> None:
+    free = {"type": "custom", "name": "note", "format": GRAMMAR}
+    find = {"type": "function", "name": "find", "parameters": CITY, "strict": False}
+    group = {"type": "namespace", "name": "crm", "description": "Customers.", "tools": [find, free]}
+    calls: list[Any] = [
+        {"type": "function_call", "call_id": "c1", "name": "find", "namespace": "crm", "arguments": "{}"},
+        {"type": "custom_tool_call", "call_id": "c2", "name": "note", "namespace": "crm", "input": "x"},
+    ]
+    results = [{"type": kind, "call_id": name, "output": "ok"} for kind, name in RESULTS]
+    request = read(tools=[group, find], input=[*HELLO, *calls, *results])
+    assert SPEAKS.view(Op.CHAT, body(tools=[group])).stored is False
+    assert [tool.name for tool in request.tools] == ["crm__find", "crm__note", "find"]
+    assert [part.name for part in request.messages[1].parts if isinstance(part, ToolCall)] == ["crm__find", "crm__note"]
+    told = dialect("anthropic").write_request(request, "claude")
+    assert [tool["name"] for tool in json.loads(told.body)["tools"]] == ["crm__find", "crm__note", "find"]
+    assert told.omitted == ("tools[0].description", "tools[0].tools[1].format")
+    again = said(request)
+    assert again["tools"] == [group, find]
+    assert again["input"][1:] == [*calls, *results]
+
+
+def test_a_tool_of_a_group_has_a_name() -> None:
+    group = {"type": "namespace", "name": "crm", "tools": [{"type": "function"}]}
+    assert failure_of(SPEAKS.read_request, Op.CHAT, body(tools=[group])).field == "tools[0].tools[0].name"
+
+
 def test_who_wishes_for_one_call_at_a_time_bears_several_where_nobody_can_keep_a_model_to_it() -> None:
     """Agents say so of every model that they do not know; the callers of other formats mean it."""
     tools = [{"type": "function", "name": "f", "parameters": CITY}]
@@ -394,9 +421,10 @@ STRANGE: list[tuple[dict[str, Any], str]] = [
         "input[0].output[0].type",
     ),
     (
-        {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "", "namespace": "n"}]},
-        "input[0].namespace",
+        {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "", "async": True}]},
+        "input[0].async",
     ),
+    ({"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "web_search"}]}]}, "tools[0].tools[0].type"),
     ({"input": [{"type": "web_search_call", "id": "ws_1"}]}, "input[0].type"),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
@@ -238,6 +239,29 @@ def test_parts_are_items_in_their_order() -> None:
             "input": "x",
         },
     ]
+
+
+def test_a_call_of_a_groups_tool_is_told_by_its_group_and_its_name() -> None:
+    tools = (Tool("crm__find", space=("crm", "")), Tool("crm__note", free={}, space=("crm", "")))
+    request = msgspec.structs.replace(FREE, tools=tools)
+    calls = (ToolCall("c1", "crm__find", "{}"), ToolCall("c2", "crm__note", '{"input":"x"}'), ToolCall("c3", "f", "{}"))
+    told = written(Answer(model="m", parts=calls, finish=Finish.TOOLS), request)["output"]
+    assert [(call["name"], call.get("namespace")) for call in told] == [("find", "crm"), ("note", "crm"), ("f", None)]
+    assert told[1]["input"] == "x"
+    # And read as it was.
+    assert read(*told).parts == calls
+    began = [frame("response.output_item.added", output_index=at, item=call) for at, call in enumerate(told)]
+    names = [event.name for event in events(CREATED, *began, completed(*told)) if isinstance(event, ToolBegan)]
+    assert names == ["crm__find", "crm__note", "f"]
+
+
+def test_a_call_of_a_groups_tool_is_streamed_by_its_group_and_its_name() -> None:
+    request = msgspec.structs.replace(FREE, tools=(Tool("crm__find", space=("crm", "")),))
+    began, said = ToolBegan(0, "c1", "crm__find"), ToolDelta(0, "{}")
+    frames = told(Started("r", "m"), began, said, Finished(Finish.TOOLS), request=request)
+    items = [each["item"] for each in frames if each["type"].startswith("response.output_item")]
+    assert [(item["name"], item["namespace"]) for item in items] == [("find", "crm")] * 2
+    assert frames[-1]["response"]["output"] == items[1:]
 
 
 @pytest.mark.parametrize("arguments", ["plain words", '{"text":"x"}', '{"input":7}', '{"input":"a","more":1}', "[1]"])

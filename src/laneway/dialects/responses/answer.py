@@ -7,18 +7,18 @@ Refuses: an answer that is not finished. Items of tools that run at a provider p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from laneway.chat import Answer, Finish, Glance, Part, Text, Thinking, ToolCall, Usage
+from laneway.chat import Answer, Finish, Glance, Part, Text, Thinking, Tool, ToolCall, Usage
 from laneway.dialects import Stamp, Written
 from laneway.dialects.objects.fault import build_failure
 from laneway.dialects.responses import items
 from laneway.dialects.responses.items import CALL, FREE_CALL, MESSAGE, PREFIXES, REASONING
 from laneway.dialects.responses.response import finish_response, frame, name_response
-from laneway.dialects.responses.tools import free_tools, write_arguments
+from laneway.dialects.responses.tools import is_free, join_name, own_tools, split_name, write_arguments
 from laneway.dialects.responses.usage import Details, UsageBody, read_finish, read_usage
 from laneway.failure import Failure, FailureError, Kind
 from laneway.wire.fault import UNFINISHED, misfit
@@ -43,6 +43,7 @@ class ItemBody(msgspec.Struct, gc=False):
     encrypted_content: str | None = None
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: str | None = None
     input: str | None = None
 
@@ -165,10 +166,9 @@ def _read_item(item: ItemBody) -> list[Part]:
         return [Text(text) for text in said if text]
     if item.type == REASONING:
         return [read_reasoning(item)]
-    if item.type == CALL:
-        return [ToolCall(item.call_id or item.id or "", item.name or "", item.arguments or "")]
-    if item.type == FREE_CALL:
-        return [ToolCall(item.call_id or item.id or "", item.name or "", write_arguments(item.input or ""))]
+    if item.type in (CALL, FREE_CALL):
+        arguments = item.arguments or "" if item.type == CALL else write_arguments(item.input or "")
+        return [ToolCall(item.call_id or item.id or "", join_name(item.namespace, item.name or ""), arguments)]
     return []
 
 
@@ -184,14 +184,14 @@ def write_answer(answer: Answer, stamp: Stamp) -> Written:
     created_s = stamp.now_s if answer.created_s is None else answer.created_s
     name = name_response(answer.id, stamp)
     framed = frame(name, answer.model or stamp.model, created_s, stamp.request)
-    output = _write_output(answer, name.removeprefix("resp_"), free_tools(stamp.request))
+    output = _write_output(answer, name.removeprefix("resp_"), own_tools(stamp.request))
     refused = answer.finish is Finish.REFUSED and any(type(part) is Text for part in answer.parts)
     # A refusal that has words is whole, and says in its words what it is.
     finish = Finish.STOP if refused else answer.finish
     return Written(200, encode(finish_response(framed, finish, output, answer.usage)))
 
 
-def _write_output(answer: Answer, key: str, free: frozenset[str]) -> list[dict[str, Any]]:
+def _write_output(answer: Answer, key: str, own: Mapping[str, Tool]) -> list[dict[str, Any]]:
     output: list[dict[str, Any]] = []
     logprobs = answer.logprobs
     for part in answer.parts:
@@ -209,9 +209,10 @@ def _write_output(answer: Answer, key: str, free: frozenset[str]) -> list[dict[s
             texts = [part.text] if part.text else []
             output.append(items.write_reasoning(f"{PREFIXES[REASONING]}_{key}_{len(output)}", texts, sealed))
         elif type(part) is ToolCall:
-            kind = FREE_CALL if part.name in free else CALL
-            name = f"{PREFIXES[kind]}_{key}_{len(output)}"
-            output.append(items.write_call(kind, name, part.id, part.name, part.arguments, "completed"))
+            tool = own.get(part.name)
+            kind = FREE_CALL if is_free(tool) else CALL
+            name, called = f"{PREFIXES[kind]}_{key}_{len(output)}", split_name(tool, part.name)
+            output.append(items.write_call(kind, name, part.id, called, part.arguments, "completed"))
     if output and output[-1]["type"] == MESSAGE and answer.finish in (Finish.LENGTH, Finish.FILTERED, Finish.PAUSED):
         output[-1]["status"] = "incomplete"
     return output

@@ -28,7 +28,7 @@ from laneway.dialects.responses import items
 from laneway.dialects.responses.items import CALL, FREE_CALL, MESSAGE, PREFIXES, REASONING, Item
 from laneway.dialects.responses.response import finish_response, frame, name_response
 from laneway.dialects.responses.stream import FREE_TAIL, Reader
-from laneway.dialects.responses.tools import free_tools
+from laneway.dialects.responses.tools import is_free, own_tools, split_name
 from laneway.failure import Failure
 from laneway.wire import sse
 from laneway.wire.fault import CUT
@@ -48,13 +48,13 @@ class Writer:
         "_calls",
         "_finish",
         "_framed",
-        "_free",
         "_items",
         "_key",
         "_lead",
         "_next",
         "_open",
         "_over",
+        "_own",
         "_sequence",
         "_stamp",
         "_started",
@@ -63,7 +63,7 @@ class Writer:
 
     def __init__(self, stamp: Stamp) -> None:
         self._stamp = stamp
-        self._free = free_tools(stamp.request)
+        self._own = own_tools(stamp.request)
         self._framed: dict[str, Any] = {}
         self._key = ""
         self._started = self._begun = self._over = False
@@ -185,12 +185,12 @@ class Writer:
 
     # --- items ---------------------------------------------------------------------------------------------
 
-    def _add(self, kind: str, call_id: str = "", name: str = "") -> tuple[Item, bytes]:
+    def _add(self, kind: str, call_id: str = "", space: str = "", name: str = "") -> tuple[Item, bytes]:
         """Ends the item before this one, and whatever has to come before both."""
         head = self._begin() + self._end_open("completed")
         index = self._next
         self._next += 1
-        item = Item(kind, f"{PREFIXES[kind]}_{self._key}_{index}", index, call_id, name)
+        item = Item(kind, f"{PREFIXES[kind]}_{self._key}_{index}", index, call_id, name, space)
         self._items.append(item)
         return item, head + self._say("response.output_item.added", output_index=index, item=item.write("in_progress"))
 
@@ -265,8 +265,8 @@ class Writer:
         return said
 
     def _begin_call(self, event: ToolBegan) -> bytes:
-        kind = FREE_CALL if event.name in self._free else CALL
-        item, said = self._add(kind, event.id, event.name)
+        tool = self._own.get(event.name)
+        item, said = self._add(FREE_CALL if is_free(tool) else CALL, event.id, *split_name(tool, event.name))
         self._calls[event.index] = item
         return said
 

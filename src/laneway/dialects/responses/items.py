@@ -52,6 +52,7 @@ class Item(msgspec.Struct):
     index: int
     call_id: str = ""
     name: str = ""
+    space: str = ""
     texts: list[str] = []
     pieces: list[str] = []
     part: bool = False
@@ -73,7 +74,8 @@ class Item(msgspec.Struct):
             return write_message(self.id, [write_text(text, self.logprobs) for text in texts], status)
         if self.kind == REASONING:
             return write_reasoning(self.id, texts, self.sealed)
-        return write_call(self.kind, self.id, self.call_id, self.name, "".join(texts), status)
+        tool = self.space, self.name
+        return write_call(self.kind, self.id, self.call_id, tool, "".join(texts), status)
 
 
 def write_text(text: str, logprobs: Sequence[TokenLogprob] = ()) -> dict[str, Any]:
@@ -97,12 +99,17 @@ def write_summary(text: str) -> dict[str, str]:
     return {"type": "summary_text", "text": text}
 
 
-def write_call(kind: str, name: str, call_id: str, tool: str, arguments: str, status: str) -> dict[str, Any]:
-    """Clients parse a function's arguments, and an empty text is no JSON."""
+def write_call(
+    kind: str, name: str, call_id: str, tool: tuple[str, str], arguments: str, status: str
+) -> dict[str, Any]:
+    """`tool`: its group, if it has one, and its name. Clients parse a function's arguments, and an empty text is no
+    JSON."""
+    space, called = tool
     said = {"input": read_arguments(arguments)} if kind == FREE_CALL else {"arguments": arguments or "{}"}
     if status == "in_progress":
         said = dict.fromkeys(said, "")
-    return {"id": name, "type": kind, "status": status, "call_id": call_id, "name": tool, **said}
+    grouped = {"namespace": space} if space else {}
+    return {"id": name, "type": kind, "status": status, "call_id": call_id, "name": called, **grouped, **said}
 
 
 def write_logprobs(logprobs: Sequence[TokenLogprob]) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ from laneway.dialects import Outgoing
 from laneway.dialects.responses import schema
 from laneway.dialects.responses.items import write_reasoning, write_seal
 from laneway.dialects.responses.response import write_choice, write_format, write_tools
-from laneway.dialects.responses.tools import free_tools, read_arguments
+from laneway.dialects.responses.tools import is_free, own_tools, read_arguments, split_name
 from laneway.failure import Kind, fail
 from laneway.pictures import sniff_type, write_data_url
 from laneway.thinking import ENCRYPTED, USUAL, name_effort
@@ -72,7 +72,7 @@ class _Writing:
     def __init__(self, request: ChatRequest, model: str) -> None:
         self._request = request
         self._model = model
-        self._free = free_tools(request)
+        self._own = own_tools(request)
         # A result is told as its call was, which stands before it.
         self._free_calls: set[str] = set()
         self._omitted: dict[str, None] = {}
@@ -209,8 +209,10 @@ class _Writing:
     def _write_call(self, call: ToolCall) -> Wire:
         if call.cache is not None:
             self._omit("cache")
-        said = {"call_id": call.id, "name": call.name}
-        if call.name in self._free:
+        tool = self._own.get(call.name)
+        space, name = split_name(tool, call.name)
+        said = {"call_id": call.id, "name": name, **({"namespace": space} if space else {})}
+        if is_free(tool):
             self._free_calls.add(call.id)
             return {"type": "custom_tool_call", **said, "input": read_arguments(call.arguments)}
         # Servers parse the arguments, and an empty text is no JSON.

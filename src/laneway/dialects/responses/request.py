@@ -116,10 +116,9 @@ def _read_item(item: Item, kind: str, path: str) -> list[Part]:
     """Nothing for an item whose type `strangers` will list."""
     if kind == "message":
         return _read_content(item.content, path)
-    if kind == "function_call":
-        return [ToolCall(item.call_id or "", item.name or "", str(item.arguments))]
-    if kind == "custom_tool_call":
-        return [ToolCall(item.call_id or "", item.name or "", tools.write_arguments(str(item.input)))]
+    if kind in _CALLS:
+        said = str(item.arguments) if kind == "function_call" else tools.write_arguments(str(item.input))
+        return [ToolCall(item.call_id or "", tools.join_name(item.namespace, item.name or ""), said)]
     if kind in _RESULTS:
         if item.call_id is None:
             # OpenAI itself takes the result of a call by the function's name alone.
@@ -186,15 +185,18 @@ def _list_odd(said: Body) -> Iterator[str]:
 # --- settings ----------------------------------------------------------------------------------------------
 
 
-def _read_tools(given: Sequence[schema.Tool]) -> Iterator[Tool]:
+def _read_tools(given: Sequence[schema.Tool], space: tuple[str, str] | None = None) -> Iterator[Tool]:
     """A tool that runs at the provider is left to `strangers`, which lists it."""
     for tool in given:
+        name = tools.join_name(space[0] if space is not None else "", tool.name or "")
         if tool.type == "function":
             # Only a strict tool differs from what other formats do unasked.
-            yield Tool(tool.name or "", tool.description, tool.parameters, tool.strict or None)
+            yield Tool(name, tool.description, tool.parameters, tool.strict or None, space=space)
         elif tool.type == "custom":
             form = {} if tool.format is None or tool.format.get("type") == "text" else tool.format
-            yield Tool(tool.name or "", tool.description, tools.schema_of(form), free=form)
+            yield Tool(name, tool.description, tools.schema_of(form), free=form, space=space)
+        elif tool.type == "namespace":
+            yield from _read_tools(tool.tools or (), (name, tool.description or ""))
 
 
 def _read_choice(choice: schema.Choice | str | None) -> ToolChoice | None:
@@ -249,10 +251,13 @@ def _list_hints(tree: dict[str, Any]) -> Iterator[tuple[str, Json]]:
     ):
         if value is not None:
             yield path, value
-    for index, tool in enumerate(tree.get("tools") or ()):
-        if tool.get("type") == "custom" and (tool.get("format") or {}).get("type") not in (None, "text"):
+    for path, tool in schema.each_tool(tree):
+        if tool["type"] == "custom" and (tool.get("format") or {}).get("type") not in (None, "text"):
             # Told in words, and kept to by nobody.
-            yield f"tools[{index}].format", True
+            yield f"{path}.format", True
+        elif tool["type"] == "namespace" and tool.get("description"):
+            # A group is a beginning of names elsewhere.
+            yield f"{path}.description", True
     for index, item in enumerate(tree["input"] if isinstance(tree.get("input"), list) else ()):
         if item.get("phase"):
             yield f"input[{index}].phase", item["phase"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from laneway.chat import ChatRequest, Finish, Tool, ToolChoice, ToolMode, Usage
 from laneway.dialects import Stamp
+from laneway.dialects.responses.tools import split_name
 from laneway.dialects.responses.usage import write_reason, write_usage
 
 _MODES = {ToolMode.AUTO: "auto", ToolMode.NONE: "none", ToolMode.ANY: "required"}
@@ -68,17 +69,30 @@ def finish_response(
 
 
 def write_tools(tools: Sequence[Tool]) -> list[dict[str, Any]]:
-    return [_write_tool(tool) for tool in tools]
+    written: list[dict[str, Any]] = []
+    spaces: dict[str, dict[str, Any]] = {}
+    for tool in tools:
+        space = tool.space
+        if space is None:
+            written.append(_write_tool(tool))
+            continue
+        name, description = space
+        if name not in spaces:
+            said = {"type": "namespace", "name": name, "description": description, "tools": []}
+            written.append(spaces.setdefault(name, said))
+        spaces[name]["tools"].append(_write_tool(tool))
+    return written
 
 
 def _write_tool(tool: Tool) -> dict[str, Any]:
+    _, name = split_name(tool, tool.name)
     described = {} if tool.description is None else {"description": tool.description}
     if tool.free is not None:
         form = {"format": tool.free} if tool.free else {}
-        return {"type": "custom", "name": tool.name, **described, **form}
+        return {"type": "custom", "name": name, **described, **form}
     return {
         "type": "function",
-        "name": tool.name,
+        "name": name,
         **described,
         "parameters": tool.schema,
         # Unsaid it would be true here, and is false in every other format.

@@ -110,6 +110,7 @@ class Item(msgspec.Struct, gc=False):
     content: str | list[Part] | None = None
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: str | Other | None = None
     input: str | Other | None = None
     output: str | list[Part] | Other | None = None
@@ -124,6 +125,7 @@ class Tool(msgspec.Struct, gc=False):
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
     format: dict[str, Any] | None = None
+    tools: list[Tool] | None = None
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -183,9 +185,9 @@ _IDLE: tuple[object, ...] = (None, [], {}, {"type": "direct"}, ["direct"])
 _SAME = frozenset(("type", "id", "status"))
 _ITEMS: Mapping[str, frozenset[str]] = {
     "message": _SAME | {"role", "content", "phase"},
-    "function_call": _SAME | {"call_id", "name", "arguments"},
+    "function_call": _SAME | {"call_id", "name", "namespace", "arguments"},
     "function_call_output": _SAME | {"call_id", "name", "output"},
-    "custom_tool_call": _SAME | {"call_id", "name", "input"},
+    "custom_tool_call": _SAME | {"call_id", "name", "namespace", "input"},
     "custom_tool_call_output": _SAME | {"call_id", "name", "output"},
     "reasoning": _SAME | {"summary", "content", "encrypted_content"},
 }
@@ -206,6 +208,7 @@ _IN_REASONING: Mapping[str, frozenset[str]] = {
 _TOOLS: Mapping[str, frozenset[str]] = {
     "function": frozenset(("type", "name", "description", "parameters", "strict")),
     "custom": frozenset(("type", "name", "description", "format")),
+    "namespace": frozenset(("type", "name", "description", "tools")),
 }
 _REASONING = frozenset(("effort", "summary", "generate_summary", "context"))
 
@@ -226,11 +229,11 @@ def strangers(tree: Mapping[str, Any]) -> Iterator[str]:
             yield path
     for index, item in enumerate(tree["input"] if isinstance(tree.get("input"), list) else ()):
         yield from _in_item(item, f"input[{index}]")
-    for index, tool in enumerate(tree.get("tools") or ()):
+    for path, tool in each_tool(tree):
         if tool["type"] in _TOOLS:
-            yield from list_beyond(tool, _TOOLS[tool["type"]], f"tools[{index}].", (*_IDLE, False))
+            yield from list_beyond(tool, _TOOLS[tool["type"]], f"{path}.", (*_IDLE, False))
         else:
-            yield f"tools[{index}].type"
+            yield f"{path}.type"
     choice = tree.get("tool_choice")
     if isinstance(choice, Mapping):
         known = frozenset(("type", "name"))
@@ -239,6 +242,15 @@ def strangers(tree: Mapping[str, Any]) -> Iterator[str]:
     yield from list_beyond(text, frozenset(TextBody.__struct_fields__), "text.", _IDLE)
     yield from list_beyond(text.get("format") or {}, frozenset(Format.__struct_fields__), "text.format.", _IDLE)
     yield from list_beyond(tree.get("reasoning") or {}, _REASONING, "reasoning.", (*_IDLE, "standard"))
+
+
+def each_tool(tree: Mapping[str, Any], place: str = "tools") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every tool with its path, a group before what is in it."""
+    for index, tool in enumerate(tree.get("tools") or ()):
+        path = f"{place}[{index}]"
+        yield path, tool
+        if tool["type"] == "namespace":
+            yield from each_tool(tool, f"{path}.tools")
 
 
 def _in_item(item: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ from laneway.dialects import Frame
 from laneway.dialects.objects.fault import build_failure, judge_stream
 from laneway.dialects.responses.answer import CANCELLED, ItemBody, read_item, read_reasoning
 from laneway.dialects.responses.items import CALL, FREE_CALL, MESSAGE, REASONING, Item, read_logprobs, read_sealed
-from laneway.dialects.responses.tools import write_arguments
+from laneway.dialects.responses.tools import join_name, write_arguments
 from laneway.dialects.responses.usage import Details, UsageBody, read_finish, read_usage
 from laneway.failure import Failure, FailureError
 from laneway.wire.fault import CUT
@@ -235,8 +235,9 @@ class Reader:
         item = self._begin(index, body.type, body)
         if body.type in (CALL, FREE_CALL):
             item.call_id, item.name = body.call_id or body.id or f"call_{index}", body.name or ""
+            item.space = body.namespace or ""
             number = self.calls[index] = len(self.calls)
-            yield ToolBegan(number, item.call_id, item.name)
+            yield ToolBegan(number, item.call_id, join_name(item.space, item.name))
 
     def _read_arguments(self, said: Said) -> Iterator[Event]:
         item, number, text = self.items.get(said.output_index), self.calls.get(said.output_index), said.delta

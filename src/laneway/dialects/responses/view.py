@@ -27,7 +27,7 @@ _read: Final = _decode.decode
 _NO_NEEDS: Final[frozenset[str]] = frozenset()
 _FORMAT_NEEDS = {"json_object": "json", "json_schema": "schema"}
 _MESSAGE = (None, "message")
-_OWN_TOOLS = frozenset(("function", "custom"))
+_OWN_TOOLS = frozenset(("function", "custom", "namespace"))
 # What each type of item cannot be without, and what it is. Types that are not here are not ours to judge.
 _NEEDS: Final = {
     "function_call": ("call_id", "name", "arguments"),
@@ -165,10 +165,12 @@ def check_item(item: ItemView | schema.Item, index: int) -> None:
             raise mistyped(f"input[{index}].{name}", "text")
 
 
-def check_tools(tools: Sequence[schema.ToolView | schema.Tool]) -> None:
+def check_tools(tools: Sequence[schema.ToolView | schema.Tool], place: str = "tools") -> None:
     for index, tool in enumerate(tools):
         if tool.type in _OWN_TOOLS and not tool.name:
-            raise missing(f"tools[{index}].name")
+            raise missing(f"{place}[{index}].name")
+        if isinstance(tool, schema.Tool) and tool.tools:
+            check_tools(tool.tools, f"{place}[{index}].tools")
 
 
 def patch_body(body: bytes, model: str | None) -> bytes:
