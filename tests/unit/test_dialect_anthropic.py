@@ -309,6 +309,15 @@ def test_reading_how_much_to_think(fields: dict[str, Any], reasoning: Reasoning 
     assert read(**fields).reasoning == reasoning
 
 
+def test_what_may_be_forgotten_of_a_long_conversation_is_read_by_others_and_said_to_be_left_out() -> None:
+    """Claude Code says so with every request."""
+    forgets = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
+    request = read(context_management=forgets)
+    assert request.unknown == ()
+    for name in ("openai", "responses", "ollama", "converse"):
+        assert dialect(name).write_request(request, "m").omitted == ("context_management",)
+
+
 def test_structured_outputs_by_their_older_name() -> None:
     assert read(output_format={"type": "json_schema", "schema": SCHEMA}).format == Format(schema=SCHEMA)
 

@@ -125,8 +125,9 @@ chat_body = msgspec.json.Decoder(ChatBody)
 
 # --- what a translation cannot carry -----------------------------------------------------------------------
 
-HINTS = ("service_tier", "speed", "cache_control", "diagnostics", "user_profile_id")
-"""Top-level fields that change no word of the answer."""
+HINTS = ("service_tier", "speed", "cache_control", "context_management", "diagnostics", "user_profile_id")
+"""Top-level fields that change no word of the answer. Of a long conversation whose beginning Anthropic may leave out
+(`context_management`), others read all."""
 
 _TOP = frozenset(Body.__struct_fields__) | frozenset(HINTS)
 _TURN = frozenset(("role", "content"))
