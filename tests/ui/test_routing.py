@@ -64,6 +64,24 @@ def test_whoever_has_taught_nothing_has_samples_too(page: Page, tmp_path: Path) 
         expect(page.get_by_role("region", name=STEPS)).to_contain_text("there are no examples")
 
 
+def test_a_sample_that_comes_late_does_not_mix_with_what_is_typed(page: Page, taught: Served) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/router/memory*", hold)
+    page.goto(f"{taught.url}/ui/route")
+    box = page.get_by_role("textbox", name="Prompt")
+    box.focus()
+    expect(box).to_have_value("")
+    for route in held:
+        route.continue_()
+    expect(page.get_by_role("button", name=re.compile("Say hello|Prove that")).first).to_be_visible()
+    box.press_sequentially("Mine.")
+    expect(box).to_have_value("Mine.")
+
+
 def test_three_taught_prompts_route_the_next_one_differently(page: Page, tmp_path: Path) -> None:
     with served(tmp_path, POOL.format(warm=3)) as gateway:
         see(page, gateway.url, EASY[2])

@@ -45,7 +45,7 @@ export default function SeeRoute() {
 function Walk({ pool, records }: { pool: PoolStatus; records: number }) {
   const samples = useSamples();
   const [typed, setTyped] = useState<string>();
-  // Until somebody types, one of the samples is walked through: there is something to see at once.
+  // Until somebody is about to type, one of the samples is walked through: there is something to see at once.
   const prompt = typed ?? samples[0] ?? "";
   const [bias, setBias] = useState(pool.bias);
   const [asked] = useDebouncedValue(prompt, 250);
@@ -58,7 +58,7 @@ function Walk({ pool, records }: { pool: PoolStatus; records: number }) {
         <Group gap={6} mb="sm">
           {samples.map((sample) => <Button key={sample} size="xs" variant={sample === prompt ? "filled" : "light"} aria-pressed={sample === prompt} onClick={() => setTyped(sample)} className="sample" fw={500}><Text span inherit truncate>{sample}</Text></Button>)}
         </Group>
-        <Textarea aria-label="Prompt" placeholder="Type a prompt, or take one of the examples" value={prompt} onChange={(event) => setTyped(event.currentTarget.value)} autosize minRows={2} maxRows={8} />
+        <Textarea aria-label="Prompt" placeholder="Type a prompt, or take one of the examples" value={prompt} onFocus={() => setTyped(prompt)} onChange={(event) => setTyped(event.currentTarget.value)} autosize minRows={2} maxRows={8} />
       </Panel>
       <Scoreboard pool={pool} bias={turned} />
       {explained.error && <Alert color="red">{explained.error}</Alert>}

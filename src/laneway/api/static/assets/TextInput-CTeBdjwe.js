@@ -1,1 +1,0 @@
-import{Dt as e,Ft as t,Nt as n}from"./index-C4z5StTt.js";import{t as r}from"./InputBase-DuXptyhd.js";var i=t(),a=e(e=>{let t=n([`Input`,`InputWrapper`,`TextInput`],null,e);return(0,i.jsx)(r,{component:`input`,...t,__staticSelector:`TextInput`})});a.classes=r.classes,a.displayName=`@mantine/core/TextInput`;export{a as t};
